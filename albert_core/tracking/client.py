@@ -1,9 +1,10 @@
 """A training's side of tracking: a bounded queue, which a thread feeds to the tracker's process.
 
-Nothing here waits for the tracker but `close`, and that a few seconds at most.
+Nothing here waits for the tracker but `close`, and that some seconds at most.
 """
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -33,6 +34,9 @@ SILENCE_S = 30.0  # without an answer, after which a line is said
 FLUSH_S = 5.0  # without an answer, after which the end is not waited for any longer
 LONGEST_FLUSH_S = 15.0
 START_S = 30.0  # to import the client, which depends on no server
+# Of a stopped step: less than `albert_core.stops.GRACE_S`, after which the process would be
+# ended before it has uploaded its work in progress.
+STOPPED_FLUSH_S = 1.5
 
 
 class TrackingClient:
@@ -95,14 +99,15 @@ class TrackingClient:
         """End the run; wait a few seconds for what is queued, then end the tracker's process.
 
         It is waited for as long as the tracker answers, 15 seconds at most; 5 without an answer;
-        after a step of seconds also until the client is imported. What was lost is told.
+        after a step of seconds also until the client is imported. Of an interrupted step it is
+        waited for 1.5 seconds at most, since it still has to save its work. What was lost is told.
         """
         if self._queue.full():  # the end takes the place of a row
             with contextlib.suppress(queue.Empty):
                 self._queue.get_nowait()
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(end_line(status))
-        self._wait()
+        self._wait(STOPPED_FLUSH_S if status == "interrupted" else math.inf)
         with self._changed:
             loss = self._describe_loss()
         self._end_process()
@@ -161,8 +166,12 @@ class TrackingClient:
         if kind == DONE:
             self._num_done = number
 
-    def _wait(self) -> None:
-        """Wait until the run is closed, or the tracker has not answered for too long."""
+    def _wait(self, most_s: float) -> None:
+        """Wait until the run is closed, or the tracker has not answered for too long.
+
+        Args:
+            most_s: Seconds after which it is not waited for any longer in any case.
+        """
         begin_s = time.monotonic()
         with self._changed:
             while not (self._is_closed or self._is_over):
@@ -172,12 +181,16 @@ class TrackingClient:
                 else:
                     end_s = max(begin_s, self._last_sign_s) + FLUSH_S
                     end_s = min(end_s, max(begin_s, self._ready_s) + LONGEST_FLUSH_S)
+                end_s = min(end_s, begin_s + most_s)
                 if now >= end_s:
                     return
                 self._changed.wait(end_s - now)
 
     def _end_process(self) -> None:
-        """Kill the process and all that it started; it is gone afterwards."""
+        """Kill the process, which is gone afterwards, and what it started in its session.
+
+        The process that wandb starts is in another one, and ends itself when this one is gone.
+        """
         process = self._process
         if process is None:
             return

@@ -129,9 +129,16 @@ class TrackingConfig:
 
         Args:
             folder: What is taken where nothing else is given; None: nothing.
+
+        Raises:
+            InputError: The environment holds an address that the tracker does not take, or a
+                password in it.
         """
         kind = TRACKERS[self.to]
-        address = self.address or os.environ.get(kind.address_variable, "")
+        address = self.address
+        if not address and kind.address_variable:
+            address = os.environ.get(kind.address_variable, "")
+            check_address(self.to, address, setting=kind.address_variable)
         if not address and kind.takes_folders and not kind.has_default and folder is not None:
             address = str(folder)
         return os.path.abspath(address) if is_folder(address) and kind.takes_folders else address

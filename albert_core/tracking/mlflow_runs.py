@@ -52,10 +52,12 @@ class StepRun:
                 tags[MLFLOW_PARENT_RUN_ID] = self._parent_id
             created = self._client.create_run(experiment_id, tags=tags, run_name=self._run.step)
             self._run_id = created.info.run_id
-        # Also of a run that was found: who made it may have come no further.
+        # Also of a run that was found: who made it may have come no further. But what it has stays,
+        # such as the version of the code that began it: MLflow refuses to change a parameter.
+        kept = found[0].data.params if found else {}
+        named = {_name(name): value for name, value in self._run.parameters.items()}
         params = [
-            Param(_name(name), str(value)[:_MAX_TEXT])
-            for name, value in self._run.parameters.items()
+            Param(name, str(value)[:_MAX_TEXT]) for name, value in named.items() if name not in kept
         ]
         for begin in range(0, len(params), _MAX_PARAMS):
             self._client.log_batch(self._run_id, params=params[begin : begin + _MAX_PARAMS])
@@ -112,7 +114,7 @@ class StepRun:
         group, name = self._run.group, self._run.group_name
         if found := self._search(experiment_id, _GROUP_TAG, group):
             return found[0].info.run_id
-        tags = {_GROUP_TAG: group}
+        tags = {_GROUP_TAG: _searchable(group)}
         made = self._client.create_run(experiment_id, tags=tags, run_name=name or group).info.run_id
         self._client.set_terminated(made)
         first = self._search(experiment_id, _GROUP_TAG, group)[0].info.run_id
@@ -122,9 +124,13 @@ class StepRun:
 
     def _search(self, experiment_id: str, tag: str, value: str) -> list[Any]:
         """Return the runs with a tag, the oldest first."""
-        text = value.replace("'", "")
-        runs = self._client.search_runs([experiment_id], f"tags.`{tag}` = '{text}'")
+        runs = self._client.search_runs([experiment_id], f"tags.`{tag}` = '{_searchable(value)}'")
         return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def _searchable(value: str) -> str:
+    """Return a tag's value without the quotes, which a search cannot have."""
+    return value.replace("'", "")
 
 
 def _name(name: str) -> str:

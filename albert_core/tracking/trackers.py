@@ -106,12 +106,13 @@ def is_folder(address: str) -> bool:
     return bool(address) and "://" not in address and address != "databricks"
 
 
-def check_address(name: str, address: str) -> None:
+def check_address(name: str, address: str, *, setting: str = "tracking.address") -> None:
     """Refuse an address that a tracker does not take, and one with a password.
 
     Args:
         name: The tracker.
         address: The address; empty is fine.
+        setting: Setting or environment variable that holds it, for the message.
 
     Raises:
         InputError: It is refused.
@@ -127,14 +128,13 @@ def check_address(name: str, address: str) -> None:
         is_right = address.partition(":")[0] in kind.schemes
     if "@" in urllib.parse.urlsplit(address).netloc:
         raise InputError(
-            "tracking.address: got a user's name or password in it, expected none: whoever sees "
-            "the configuration can read it; leave them to the environment (MLFLOW_TRACKING_USERNAME"
-            " and MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, WANDB_API_KEY)"
+            f"{setting}: got a user's name or password in it, expected none: whoever sees the "
+            "configuration, or a log, can read it; give them in variables of their own "
+            "(MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, "
+            "WANDB_API_KEY)"
         )
     if not is_right:
-        raise InputError(
-            f"tracking.address: got {address} for {kind.title}, expected {kind.example}"
-        )
+        raise InputError(f"{setting}: got {address} for {kind.title}, expected {kind.example}")
 
 
 def check_experiment(name: str, experiment: str) -> None:

@@ -6,6 +6,7 @@ process. It imports neither Keras nor TensorFlow.
 """
 
 import collections
+import contextlib
 import os
 import signal
 import sys
@@ -39,12 +40,13 @@ class _Inbox:
     def _read(self, file: BinaryIO) -> None:
         """Read to the end; if nothing ended the run before, end this process a little later."""
         kind = ""
-        for line in file:
-            message = parse_line(line)
-            kind = message["kind"]
-            with self._changed:
-                self._messages.append(message)
-                self._changed.notify()
+        with contextlib.suppress(ValueError):  # a line that a killed training has written in part
+            for line in file:
+                message = parse_line(line)
+                kind = message["kind"]
+                with self._changed:
+                    self._messages.append(message)
+                    self._changed.notify()
         with self._changed:
             self._is_over = True
             self._changed.notify()

@@ -77,9 +77,9 @@ def run_to_bucket(
 
 @contextlib.contextmanager
 def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> Iterator[bool]:
-    """Write a run's configuration to its folder in a bucket; remove it if the body finds bad input.
+    """Write a run's configuration to its folder in a bucket; undo that if the body finds bad input.
 
-    It stays if it was there before, or the folder holds work.
+    One that was there before is written again; a new one stays if the folder holds work.
 
     Yields:
         Whether a run with this pretraining has begun there.
@@ -88,9 +88,8 @@ def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> It
         InputError: The folder is that of another configuration or of no run.
     """
     path = join(address, RUN_CONFIG_NAME)
-    is_new, has_begun = not exists(path), False
-    if not is_new:
-        saved = read_bytes(path)
+    saved, has_begun = read_bytes(path) if exists(path) else None, False
+    if saved is not None:
         refuse_changes(address, saved, config, reconfigure=reconfigure)
         has_begun = has_same_pretraining(saved, path, config)
     elif has_files(address):
@@ -101,6 +100,8 @@ def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> It
     try:
         yield has_begun
     except InputError:
-        if is_new and not has_files(join(address, _WORK_NAME)):
+        if saved is not None:
+            write_bytes(path, saved)
+        elif not has_files(join(address, _WORK_NAME)):
             remove_file(path)
         raise

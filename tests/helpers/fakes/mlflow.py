@@ -71,6 +71,11 @@ class Mlflow:
 
     def _runs_log_batch(self, values: dict[str, Any]) -> Answer:
         data = self.runs[values["run_id"]]["data"]
+        known = {param["key"]: param["value"] for param in data["params"]}
+        for param in values.get("params", []):
+            if known.get(param["key"], param["value"]) != param["value"]:
+                message = f"Changing param values is not allowed: {param['key']}"
+                return Answer({"error_code": "INVALID_PARAMETER_VALUE", "message": message}, 400)
         for kind in ("tags", "params", "metrics"):
             data[kind] += values.get(kind, [])
         return Answer({})

@@ -108,3 +108,7 @@ def test_bad_input_leaves_the_bucket_as_it_was(address, runs):
     with pytest.raises(InputError, match="bad"):
         run_to_bucket(RunConfig(title="bad"), address)
     assert storage.exists(f"{address}/config.yaml")
+    saved = storage.read_bytes(f"{address}/config.yaml")
+    with pytest.raises(InputError, match="bad"):
+        run_to_bucket(RunConfig(title="bad", tasks=("cola",)), address, reconfigure=True)
+    assert storage.read_bytes(f"{address}/config.yaml") == saved

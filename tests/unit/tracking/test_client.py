@@ -1,5 +1,6 @@
 """A tracker that is down, slow, hangs or dies neither stops nor slows a training."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,9 +10,10 @@ import time
 
 import pytest
 
-from albert_core.tracking import client
+from albert_core.stops import GRACE_S
+from albert_core.tracking import client, worker
 from albert_core.tracking.client import TrackingClient
-from albert_core.tracking.messages import WORKER_MODULE, opening_line
+from albert_core.tracking.messages import WORKER_MODULE, opening_line, row_line
 from albert_core.tracking.run import Row, TrackedRun
 
 BLINK_S = 20.0  # no waiting for 60 s, on a machine that does much else
@@ -101,6 +103,19 @@ def test_a_tracker_that_was_told_nothing_is_not_taken_for_silent(start, monkeypa
     assert said == []
 
 
+def test_a_step_that_is_stopped_waits_less_than_its_grace(start, monkeypatch):
+    monkeypatch.setattr(client, "FLUSH_S", 600.0)
+    monkeypatch.setattr(client, "LONGEST_FLUSH_S", 600.0)
+    monkeypatch.setattr(client, "START_S", 600.0)
+    assert client.STOPPED_FLUSH_S < GRACE_S
+    tracker, said = start("hang")
+    tracker.log(ROW)
+    begin_s = time.monotonic()
+    tracker.close("interrupted")
+    assert time.monotonic() - begin_s < BLINK_S
+    assert "1 of 1 rows" in said[-1]
+
+
 def test_no_thread_is_left(start):
     before = threading.active_count()
     for behaviour in ("hang", "slow"):
@@ -111,6 +126,19 @@ def test_no_thread_is_left(start):
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_the_process_of_a_training_that_is_killed_as_it_writes_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "_AFTER_TRAINING_S", 0.0)
+    ends: list[int] = []
+    monkeypatch.setattr(worker.os, "_exit", ends.append)
+    inbox = worker._Inbox(io.BytesIO(row_line(ROW) + row_line(ROW)[:20]))
+    assert [message["step"] for message in inbox.take()] == [1]
+    assert inbox.take() == []
+    deadline = time.monotonic() + 60
+    while not ends and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ends == [1]
 
 
 def test_the_process_of_a_killed_training_ends_and_ctrl_c_is_not_for_it(tmp_path):

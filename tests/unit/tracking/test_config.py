@@ -29,7 +29,7 @@ from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
         ({"to": "vertex", "address": "my-project"}, "expected projects/PROJECT/locations/"),
         ({"to": "vertex", "experiment": "My runs"}, "a name that Vertex Experiments takes"),
         ({"to": "wandb", "experiment": "a/b/c"}, "a name that Weights & Biases takes"),
-        ({"to": "mlflow", "address": "https://me:pw@host"}, "leave them to the environment"),
+        ({"to": "mlflow", "address": "https://me:pw@host"}, "give them in variables of their own"),
     ],
 )
 def test_what_a_tracker_does_not_take_is_refused(settings, message):
@@ -37,6 +37,19 @@ def test_what_a_tracker_does_not_take_is_refused(settings, message):
         TrackingConfig(**settings)
     assert message in str(refused.value)
     assert "pw" not in str(refused.value)
+
+
+def test_a_password_in_the_address_of_the_environment_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:pw@host")
+    config = TrackingConfig(to="mlflow")
+    for check in (
+        lambda: config.check_here(output=str(tmp_path)),
+        lambda: config.check_elsewhere("Kubeflow"),
+        lambda: config.resolved_address(tmp_path),
+    ):
+        with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: got a user's name") as refused:
+            check()
+        assert "pw" not in str(refused.value)
 
 
 def test_a_missing_client_is_named_with_its_extra(monkeypatch, tmp_path):

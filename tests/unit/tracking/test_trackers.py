@@ -144,6 +144,29 @@ def mlflow() -> Iterator[tuple[Mlflow, Loopback]]:
         yield service, server
 
 
+def test_a_run_that_goes_on_by_other_code_keeps_its_parameters(mlflow):
+    service, server = mlflow
+    for version in ("1", "2"):
+        run = run_at(server.address, parameters={**PARAMETERS, "code_version": version})
+        assert track("mlflow", run, steps=(int(version),)) == []
+    (tuned,) = service.named("finetune cola")
+    assert curve(tuned, "loss") == [(1, 1.0), (2, 0.5)]
+    params = {param["key"]: param["value"] for param in tuned["data"]["params"]}
+    assert params["code_version"] == "1"
+
+
+def test_steps_of_a_run_whose_name_has_a_quote_have_one_parent(mlflow):
+    service, server = mlflow
+    for name in ("finetune cola", "finetune rte"):
+        run = run_at(server.address, name, key=name[-4:], group="Bob's", group_name="Bob's")
+        assert track("mlflow", run, steps=()) == []
+    (parent,) = service.named("Bob's")
+    for name in ("finetune cola", "finetune rte"):
+        (run,) = service.named(name)
+        tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+        assert tags["mlflow.parentRunId"] == parent["info"]["run_id"]
+
+
 def test_a_server_that_fails_for_a_while_misses_nothing_and_is_said_once(mlflow):
     service, server = mlflow
     server.fail("POST", "log-batch", 503, 503, 503, 503)
