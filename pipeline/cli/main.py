@@ -59,7 +59,10 @@ def _run_to_its_end(arguments: list[str]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError:
-        return _end_after_broken_pipe()
+        status = _end_after_broken_pipe()
+        if is_stopping():  # Ctrl-C ends the reader, too
+            raise
+        return status
 
 
 def _run_arguments(arguments: list[str]) -> int:

@@ -1,6 +1,8 @@
 """How commands end where a package is missing or nobody reads on, and options without a value."""
 
+import io
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,6 +12,7 @@ import pytest
 
 from albert_core.errors import InputError
 from pipeline import extras
+from pipeline.cli import main as cli
 from pipeline.cli.main import BROKEN_PIPE_STATUS, main
 from pipeline.cli.parsing import CommandParser
 from pipeline.cli.run_commands import run
@@ -97,6 +100,17 @@ def test_a_reader_that_has_gone_is_no_error():
     with os.fdopen(writer, "wb") as output:
         result = run_python(code, stdout=output)
     assert (result.returncode, result.stderr) == (BROKEN_PIPE_STATUS, "")
+
+
+def test_ctrl_c_that_ended_the_reader_too_is_told_as_ever(monkeypatch, capfd):
+    class GonePipe(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", GonePipe())
+    monkeypatch.setattr(cli, "_run_arguments", lambda _: signal.raise_signal(signal.SIGINT))
+    assert main(["info"]) == 130
+    assert capfd.readouterr().err == "albert: interrupted; run again to continue\n"
 
 
 @pytest.mark.parametrize(
