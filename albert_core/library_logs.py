@@ -11,6 +11,7 @@ import sys
 import types
 from collections.abc import Iterator, Sequence
 
+from albert_core import standard_error
 from albert_core.machine import nvidia_gpu_names
 
 # TensorFlow's and XLA's code in C++ reads it when it is loaded: 2 leaves errors, 3 what ends the
@@ -92,24 +93,24 @@ def _without_log_lines() -> Iterator[None]:
     import tempfile
 
     try:
-        real = os.dup(2)
+        os.fstat(2)
     except OSError:  # there is none
         yield
         return
     tells_of_crashes = not faulthandler.is_enabled()
     with tempfile.TemporaryFile() as held_back:
-        if tells_of_crashes:
-            faulthandler.enable(real)
-        os.dup2(held_back.fileno(), 2)
         try:
-            yield
+            with standard_error.sent_to(held_back.fileno()) as real:
+                if tells_of_crashes:
+                    faulthandler.enable(real)
+                try:
+                    yield
+                finally:
+                    if sys.stderr is not None:
+                        sys.stderr.flush()
+                    if tells_of_crashes:
+                        faulthandler.disable()
         finally:
-            if sys.stderr is not None:
-                sys.stderr.flush()
-            os.dup2(real, 2)
-            if tells_of_crashes:
-                faulthandler.disable()
-            os.close(real)
             held_back.seek(0)
             lines = held_back.read().decode(errors="replace").splitlines(keepends=True)
             shown = "".join(line for line in lines if not _is_below_level(line))

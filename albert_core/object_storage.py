@@ -135,6 +135,14 @@ class ObjectStorage(abc.ABC):
             InputError: There is no such object, or, while it is read, it is replaced.
         """
 
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an object.
+
+        Raises:
+            InputError: There is no such object.
+        """
+        return self.open(path).readall()
+
     @abc.abstractmethod
     def read_version(self, path: str) -> Version | None:
         """Return an object with its generation; None where there is none.

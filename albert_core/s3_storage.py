@@ -22,7 +22,7 @@ from albert_core.s3_client import endpoint_in_use, is_amazon, s3_client
 from albert_core.s3_errors import code_of, s3_errors
 from albert_core.s3_parts import do_in_parallel, part_ranges, send_parts
 from albert_core.s3_reading import CHECKSUM_KEY, RangeReader, find_object, get_object, read_range
-from albert_core.storage_errors import WriteConflictError, conflict_error
+from albert_core.storage_errors import WriteConflictError, conflict_error, no_object_error
 
 _PART_BYTES = 32 << 20  # of an upload or a download; smaller objects go by one request
 _COPY_PART_BYTES = 256 << 20
@@ -62,6 +62,13 @@ class S3Storage(ObjectStorage):
         """Open an object for reading at any place; see the base class."""
         facts = self.existing(path)
         return RangeReader(path, self._target(path), facts)
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an object, by one request: it may be replaced at any time."""
+        version = self.read_version(path)
+        if version is None:
+            raise no_object_error(path)
+        return version.data
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its ETag, by one request; None where there is none."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
+from albert_core import standard_error
 from albert_core.child_processes import end_children
 from albert_core.errors import ServiceError, StepFailedError
 
@@ -236,8 +237,8 @@ class _StopWatch:
         self.grace_from_s = self._began_s = 0.0
         self._is_line_told = False
         self._stderr: int | None = None
-        # Reentrant, since a handler may interrupt the main thread where it holds it.
-        self._lock = threading.RLock()
+        # One for both: a handler that held the first would wait for the second, and the other way.
+        self._lock = standard_error.LOCK
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._thread = threading.Thread(target=self._wait, name="stops", daemon=True)
@@ -266,6 +267,7 @@ class _StopWatch:
 
     def close(self) -> None:
         """Put the handlers and standard error of before back, and end the thread."""
+        self.is_main_told = True  # what comes now comes too late, and must not interrupt this
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
@@ -274,8 +276,7 @@ class _StopWatch:
         os.close(self._reader)
         os.close(self._writer)
         if self._stderr is not None:
-            os.dup2(self._stderr, 2)
-            os.close(self._stderr)
+            standard_error.turn_on(self._stderr)
 
     def begin(self, number: int) -> None:
         """Note the first signal, and drop what is written to standard error from now on.
@@ -287,12 +288,7 @@ class _StopWatch:
                 return
             self.grace_from_s = self._began_s = time.monotonic()
             self.number = number
-            with contextlib.suppress(OSError):
-                stderr = os.dup(2)
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, 2)
-                os.close(nowhere)
-                self._stderr = stderr
+            self._stderr = standard_error.turn_off()
 
     def tell(self, line: str) -> None:
         """Write a line to standard error, unless one was written or nobody reads for a second."""

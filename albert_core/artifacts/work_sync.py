@@ -245,6 +245,8 @@ class _ProgressSync:
                 # The new holder trains on from the last snapshot. Whatever this process computes
                 # from here on is lost: interrupt the main thread, as Ctrl-C does.
                 self._has_lost_lease = True
+                # A step of a run on this machine has Ctrl-C blocked in all of its threads.
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             except Exception as error:

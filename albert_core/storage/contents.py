@@ -42,6 +42,8 @@ def open_file(path: str) -> BinaryIO:
 
 def read_bytes(path: str) -> bytes:
     """Return the whole file."""
+    if is_remote(path):
+        return storage_of(path).read(path)
     with open_file(path) as file:
         return file.read()
 

@@ -90,12 +90,14 @@ def run_custom_job(
     )
     service = Service(name=f"Vertex AI in {location}", config=calls or CallConfig())
     jobs = _CustomJobs(job_client(location, endpoint), f"projects/{project}/locations/{location}")
-    name = service.create_once(
-        f"custom job {display_name}",
-        find=lambda timeout_s: jobs.find_unfinished(job["labels"][REQUEST_LABEL], timeout_s),
-        create=lambda timeout_s: jobs.create(job, timeout_s),
-    )
-    _wait(service, jobs, name, display_name, progress)
+    # Also while it is made, or it could be left uncancelled; and each call may take its time.
+    with catch_signals() as signal_name, longer_grace(lambda: SAVING_S):
+        name = service.create_once(
+            f"custom job {display_name}",
+            find=lambda timeout_s: jobs.find_unfinished(job["labels"][REQUEST_LABEL], timeout_s),
+            create=lambda timeout_s: jobs.create(job, timeout_s),
+        )
+        _wait(service, jobs, name, display_name, progress, signal_name)
 
 
 def _job_spec(
@@ -197,7 +199,12 @@ class _CustomJobs:
 
 
 def _wait(
-    service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
+    service: Service,
+    jobs: _CustomJobs,
+    name: str,
+    display_name: str,
+    progress: ReportProgress,
+    signal_name: Callable[[], str | None],
 ) -> None:
     """Ask for a job's state until it has succeeded; cancel the job on SIGTERM or SIGINT.
 
@@ -210,6 +217,7 @@ def _wait(
         name: Its full name.
         display_name: Its name for messages.
         progress: Called with each new state.
+        signal_name: Returns the name of the signal that the process received, or None.
 
     Raises:
         StoppedError: The job was cancelled by a signal.
@@ -217,21 +225,19 @@ def _wait(
         ServiceError: Vertex AI refused a call, or kept failing.
     """
     pause_s, shown = service.config.first_pause_s, ""
-    with catch_signals() as signal_name:
-        while True:
-            job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
-            state = job.state.name
-            if state != shown:
-                progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
-                shown = state
-            if state in _FINAL_STATES:
-                break
-            _pause(pause_s, is_over=lambda: bool(signal_name()))
-            if signal := signal_name():
-                with longer_grace(lambda: SAVING_S, may_follow=True):
-                    service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
-                raise StoppedError(f"{display_name}: cancelled {name}, as {signal} came")
-            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+    while True:
+        job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
+        state = job.state.name
+        if state != shown:
+            progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
+            shown = state
+        if state in _FINAL_STATES:
+            break
+        _pause(pause_s, is_over=lambda: bool(signal_name()))
+        if signal := signal_name():
+            service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
+            raise StoppedError(f"{display_name}: cancelled {name}, as {signal} came")
+        pause_s = min(2 * pause_s, _MAX_PAUSE_S)
     if state != "JOB_STATE_SUCCEEDED":
         reason = f": {job.error.message}" if job.error.message else ""
         raise StepFailedError(

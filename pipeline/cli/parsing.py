@@ -1,9 +1,9 @@
 """A function as a command: its signature is the command line, its docstring the help.
 
 Parameters before a bare `*` are arguments, of which one with the default `()` takes any number; all
-others are options. A dataclass is a section of dotted
-options (`--vocab.size`) that also takes a YAML file (`--vocab vocab.yaml`), a tuple of plain values
-takes several separated by commas. Commands whose options are settings of a run take `--config`.
+others are options. A dataclass is a section of dotted options (`--vocab.size`) that also takes a
+YAML file (`--vocab vocab.yaml`), a tuple of plain values takes several separated by commas.
+Commands whose options are settings of a run take `--config`.
 """
 
 import argparse

@@ -123,3 +123,11 @@ def test_a_signal_cancels_the_job(server):
         run(server, *[RUNNING] * 100)
     (job,) = server.service.resources.values()
     assert job["state"] == "JOB_STATE_CANCELLED"
+
+
+def test_a_job_that_is_made_while_a_signal_comes_is_cancelled(server):
+    server.send_signal(signal.SIGINT, "POST", "/customJobs", nth=1)
+    with pytest.raises(StoppedError, match="as SIGINT came"):
+        run(server, *[RUNNING] * 100)
+    (job,) = server.service.resources.values()
+    assert job["state"] == "JOB_STATE_CANCELLED"

@@ -58,7 +58,9 @@ def load_noisy_package(
     )
     code = (
         "import sys\nfrom albert_core.library_logs import quiet_libraries\n"
-        f"sys.path.insert(0, {str(folder)!r})\nquiet_libraries()\nimport tensorflow\n"
+        "from albert_core.stops import answered_stops\n"
+        f"sys.path.insert(0, {str(folder)!r})\nquiet_libraries()\n"
+        "with answered_stops(ends_process=True):\n    import tensorflow\n"
         "print('loaded from', tensorflow.__spec__.origin, file=sys.stderr)\n"
     )
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": level}
@@ -87,6 +89,14 @@ def test_a_crash_and_an_exception_while_loading_are_told(tmp_path):
     failed = load_noisy_package(tmp_path / "other", "2", ending="1 / 0")
     assert "ZeroDivisionError" in failed.stderr
     assert "an error" in failed.stderr
+
+
+def test_a_stop_while_loading_is_told_alone(tmp_path):
+    stopped = load_noisy_package(tmp_path, "0", ending="import signal; signal.raise_signal(15)")
+    assert (stopped.returncode, stopped.stderr) == (
+        143,
+        "albert: stopped by SIGTERM; run again to continue\n",
+    )
 
 
 def test_gpus_are_those_that_the_driver_lists(tmp_path: Path):

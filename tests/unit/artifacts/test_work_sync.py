@@ -22,6 +22,7 @@ from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.artifacts.work_sync import INDEX_NAME, synchronized_progress
 from albert_core.errors import InputError, StepFailedError
 from albert_core.object_storage import Generation
+from albert_core.storage_errors import WriteConflictError
 from tests.helpers.object_storage import strict_bucket_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -224,6 +225,29 @@ def test_a_worker_that_lost_its_lease_stops_and_harms_nothing(
         work()
     (file,) = storage.find_files(f"{root}/progress")
     assert storage.read_bytes(file.path) == b"fresh"
+
+
+def test_a_lost_lease_interrupts_a_process_that_has_ctrl_c_blocked(tmp_path, monkeypatch):
+    def lose(_: Any) -> None:
+        raise WriteConflictError("taken")
+
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 0.01)
+    monkeypatch.setattr(work_sync._ProgressSync, "_update", lose)
+    sync = work_sync._ProgressSync(tmp_path, "gs://bucket/work")
+    thread = threading.Thread(target=sync.update_until, args=(threading.Event(),))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as `albert run` does
+
+    def work() -> None:
+        thread.start()
+        for _ in range(100):
+            time.sleep(0.05)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_a_lease_that_is_lost_in_the_last_upload_only_is_an_error_too(

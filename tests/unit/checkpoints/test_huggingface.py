@@ -185,7 +185,7 @@ def test_a_projection_the_original_does_not_have_is_refused(tmp_path: Path) -> N
         ({"layer_norm_eps": 1e-5}, "got layer_norm_eps=1e-05, expected 1e-12"),
         ({"position_embedding_type": "relative_key"}, "expected 'absolute'"),
         ({"hidden_act": "silu"}, "hidden_act of the model: got 'silu'"),
-        ({"architectures": ["AlbertForTokenClassification"]}, "got architecture AlbertForToken"),
+        ({"architectures": ["AlbertForImages"]}, "got architecture AlbertForImages"),
         ({"architectures": "AlbertModel"}, "got the text 'AlbertModel' as 'architectures', expect"),
         ({"architectures": 5}, "got the number 5 as 'architectures', expected a list"),
         ({"architectures": [None]}, r"got null as 'architectures\[0\]', expected text"),
