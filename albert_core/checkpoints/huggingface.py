@@ -117,8 +117,7 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
 
     Makes the folder if it is missing; files there are replaced. The pooler is left out where
     transformers' model has none (`AlbertForQuestionAnswering`, `AlbertForTokenClassification`), and
-    the head of sentence order
-    where it is the only one, for which transformers has no model.
+    the head of sentence order where it is the only one, for which transformers has no model.
 
     Returns:
         Notes for the user about what had to be left out.

@@ -4,6 +4,7 @@ Shape suffixes: W words of a sentence, C tags.
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,8 +56,9 @@ class TokenEvaluator(Evaluator):
 
         It is `predictions_{split}_{source}.conll`, or `predictions_{split}.conll` of a source
         without a name: a word a line with its right tag, where that is known, its predicted tag and
-        the probability of that, between tabs, and an empty line after each sentence. For the dev
-        set also `classification.json` with the scores of each type of entities, or of each tag.
+        the probability of that, between tabs, and an empty line after each sentence; tabs and line
+        ends in a word become spaces. For the dev set also `classification.json` with the scores of
+        each type of entities, or of each tag.
         """
         if split == "dev":
             write_json(folder / CLASSIFICATION_NAME, self.scores.describe())
@@ -71,7 +73,7 @@ class TokenEvaluator(Evaluator):
     def _lines(self, row: int) -> list[str]:
         """Return the lines of a sentence, the empty one after it included."""
         sentence, labels = self.data.examples[row], self.task.labels
-        columns: list[Sequence[str]] = [sentence.words]
+        columns: list[Sequence[str]] = [[re.sub(r"[\t\r\n]", " ", word) for word in sentence.words]]
         if sentence.tags is not None:
             columns.append([labels[number] for number in sentence.tags])
         columns.append([labels[number] for number in self.predicted[row]])

@@ -156,7 +156,7 @@ def _windows(lengths: Sequence[int], room: int) -> list[tuple[_Span, _Span]]:
         shown.append((start, end))
         if end < len(lengths):
             start = int(np.searchsorted(begins, begins[end] - room // _OVERLAP))
-            if begins[end + 1] - begins[start] > room:  # the next word alone fills a window
+            if begins[end + 1] - begins[start] > room:  # the next word leaves no room to overlap
                 start = end
     parts = [0, *((one[1] + two[0] + 1) // 2 for one, two in itertools.pairwise(shown))]
     return list(zip(shown, zip(parts, [*parts[1:], len(lengths)], strict=True), strict=True))

@@ -67,7 +67,7 @@ class SplitText:
 
     Attributes:
         text: The text.
-        words: Its words; none of a text of white space.
+        words: Its words; none of a text of white space. Given words may be blank.
         bounds: Numbers of each word's first character in the text and of the one after its last.
     """
 
@@ -86,7 +86,7 @@ def to_split_text(value: Any, number: int, signature: TaskSignature) -> SplitTex
         signature: What the model is asked.
 
     Raises:
-        InputError: It is none of these, or a word is blank.
+        InputError: It is none of these.
     """
     content: Any
     if isinstance(value, TaggedSentence):
@@ -98,8 +98,6 @@ def to_split_text(value: Any, number: int, signature: TaskSignature) -> SplitTex
     if isinstance(content, str):
         bounds = split_words(content)
         return SplitText(content, tuple(content[begin:end] for begin, end in bounds), bounds)
-    if not all(word.strip() for word in content):
-        raise InputError(f"examples[{number}]: got a blank word, expected words")
     text, bounds = join_words(content)
     return SplitText(text, tuple(content), bounds)
 

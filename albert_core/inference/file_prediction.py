@@ -29,6 +29,7 @@ from albert_core.inference.signature import TaskSignature
 from albert_core.inference.vector_files import open_vectors
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import exists, is_remote
+from albert_core.tasks import Task
 
 # Examples of similar length are run together, for which there must be some to choose from.
 _BATCHES_IN_MEMORY = 16
@@ -72,7 +73,7 @@ def predict_file(
     predictor = model.predictor(batch_size=batch_size)
     num_rows = num_invalid = 0
     with (
-        open_rows(path, row_format) as file,
+        open_rows(path, row_format, word_column=_word_column(model.task)) as file,
         open_results(output, result_format, labels=model.signature.labels) as writer,
     ):
         examples = read_file_examples(file.rows, model.signature, model.task)
@@ -82,6 +83,17 @@ def predict_file(
             num_rows += len(part)
             num_invalid += sum(isinstance(one, InvalidExample) for one in predictions)
     return num_rows, num_invalid
+
+
+def _word_column(task: Task | None) -> int:
+    """Return the number of the column of words in a task's files of columns; 0 if unknown."""
+    if task is None:
+        return 0
+    for source in (*task.train, *task.dev, *task.test):
+        (column, *_) = source.texts or task.texts or (0,)
+        if task.source_format(source) == "conll" and isinstance(column, int):
+            return column
+    return 0
 
 
 def embed_file(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import sys
@@ -54,17 +55,19 @@ class RowFile:
 
 
 @contextlib.contextmanager
-def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
+def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iterator[RowFile]:
     """Open a file of rows for the body; only a part of it is in memory at a time.
 
     `lines` has an example a line, in a column `text`. `tsv` and `csv` begin with a line of names;
     quotes are ordinary characters in `tsv`. `jsonl` has an object a line. `conll` has a word a line
-    in the first of its columns, and an empty line after each sentence, whose words are a list in a
-    column `text`. Text is UTF-8, and a byte order mark is skipped.
+    in one of its columns, and an empty line after each sentence, whose words are a list in a column
+    `text`. Text is UTF-8, and a byte order mark is skipped.
 
     Args:
         path: A file, local, gs:// or s3://, or `-` for standard input.
         row_format: Its format; of standard input not Parquet.
+        word_column: Number of the column of words of `conll`, below 0 from the end; not read in
+            lines of one column.
 
     Raises:
         InputError: There is no such file, or, while it is read, a row is not of the format; names
@@ -78,12 +81,12 @@ def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
         text = io.TextIOWrapper(
             file, encoding="utf-8-sig", newline="" if row_format == "csv" else "\n"
         )
-        read = {
+        read: dict[str, Callable[[str, io.TextIOWrapper], Iterator[Row]]] = {
             "lines": _read_lines,
             "tsv": _read_tsv,
             "csv": _read_csv,
             "jsonl": _read_jsonl,
-            "conll": _read_conll,
+            "conll": functools.partial(_read_conll, word_column=word_column),
         }
         is_stream = path == STANDARD_INPUT
         try:
@@ -152,9 +155,23 @@ def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
         yield Row(place=f"{path}, line {number}", values={TEXT_COLUMN: line.rstrip("\r\n")})
 
 
-def _read_conll(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+def _read_conll(path: str, text: io.TextIOWrapper, *, word_column: int) -> Iterator[Row]:
+    """Yield the words of each sentence.
+
+    Raises:
+        InputError: A line has several columns, but not that of words.
+    """
     for lines in read_conll_sentences(text):
-        words = [cells[0] for _, cells in lines]
+        words = []
+        for number, cells in lines:
+            column = word_column if len(cells) > 1 else 0
+            if not -len(cells) <= column < len(cells):
+                raise InputError(
+                    f"{path}, line {number}: got {len(cells)} columns ({' '.join(cells)[:80]}), "
+                    f"expected the word in column {column}, from 0, as in the task's files, or "
+                    "nothing but the word"
+                )
+            words.append(cells[column])
         yield Row(place=f"{path}, line {lines[0][0]}", values={TEXT_COLUMN: words})
 
 

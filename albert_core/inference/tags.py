@@ -20,13 +20,16 @@ from albert_core.tasks import TaggedSentence
 from albert_core.tasks.entities import find_entities, is_entity_tag
 
 _NO_WORDS = InvalidExample(what="text", got="no word", expected="a text with words")
+_BLANK_WORD = InvalidExample(what="text", got="a blank word", expected="words")
 
 
 class TagPredictor(Predictor):
     """Predicts a tag for each word, long texts in windows that overlap."""
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
-        """Return the tags of each text's words, in their order; a text without words is invalid.
+        """Return the tags of each text's words, in their order.
+
+        A text without words is invalid, and so are words of which one is blank.
 
         Raises:
             InputError: An example is neither a text nor a list of words.
@@ -35,7 +38,7 @@ class TagPredictor(Predictor):
             to_split_text(example, number, self.signature)
             for number, example in enumerate(examples)
         ]
-        usable = [text for text in texts if text.bounds]
+        usable = [text for text in texts if _is_usable(text)]
         sentences = [TaggedSentence(id="", words=text.words) for text in usable]
         encoded = make_token_features(sentences, self.tokenizer, self.settings.sequence_length)
         logits = self.outputs(encoded.features)["logits"] if usable else ()
@@ -51,7 +54,10 @@ class TagPredictor(Predictor):
                 )
             )
         )
-        return [next(found) if text.bounds else _NO_WORDS for text in texts]
+        return [
+            next(found) if _is_usable(text) else _BLANK_WORD if text.words else _NO_WORDS
+            for text in texts
+        ]
 
     def _prediction(
         self, text: SplitText, probabilities_WC: np.ndarray, *, is_truncated: bool
@@ -75,6 +81,11 @@ class TagPredictor(Predictor):
             entities=_join_entities(text.text, words) if all(map(is_entity_tag, labels)) else [],
             is_truncated=is_truncated,
         )
+
+
+def _is_usable(text: SplitText) -> bool:
+    """Return whether there are words, and none of them is blank."""
+    return bool(text.words) and all(word.strip() for word in text.words)
 
 
 def _join_entities(text: str, words: Sequence[TaggedWord]) -> list[TaggedEntity]:

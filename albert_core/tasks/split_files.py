@@ -16,6 +16,7 @@ from albert_core.row_formats import (
     read_tsv_cells,
 )
 from albert_core.storage import open_file
+from albert_core.tasks.rows import has_label_columns
 from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
 
 USUAL_FILES = ("train.tsv", "dev.tsv")
@@ -23,7 +24,7 @@ SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
 
 # `dev_matched` is looked for as `validation_matched`, too.
 _DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
-_ENDINGS: Mapping[bool, Collection[str]] = {True: (".json",), False: tuple(FORMATS_BY_ENDING)}
+_NO_LABEL = (None, "", -1, "-1", -1.0)
 # Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]{16})?"
 
@@ -125,7 +126,7 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
     first, _, rest = stem.partition("_")
     words = _DEV_NAMES if first == "dev" else (first,)
     stems = "|".join(re.escape(f"{word}_{rest}" if rest else word) for word in words)
-    endings = "|".join(map(re.escape, _ENDINGS[task.kind == "question_answering"]))
+    endings = "|".join(map(re.escape, _endings(task)))
     name = re.compile(
         rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
     )
@@ -141,12 +142,21 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
         yield _SplitFiles(pattern, num_files, num_expected)
 
 
+def _endings(task: Task) -> list[str]:
+    """Return the endings of files that a task of this kind reads."""
+    if task.kind == "question_answering":
+        return [".json"]
+    has_tags = task.kind == "token_classification"
+    return [end for end, name in FORMATS_BY_ENDING.items() if has_tags or name != "conll"]
+
+
 def has_labels(task: Task, source: Source, path: str) -> bool:
     """Return whether the first row of a test file has a label, which none may have.
 
     No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
-    CoNLL's columns a single one. True for labels in other columns by number, and where the file
-    cannot be read, which is told when it is.
+    CoNLL's columns a single one. Where each label has a column, one of them has to hold a value.
+    True for labels in other columns by number, and where the file cannot be read, which is told
+    when it is.
 
     Args:
         task: The task.
@@ -161,7 +171,11 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
         row = _first_row(task, source, path)
     except (InputError, UnicodeDecodeError):
         return True
-    return row is None or row.get(task.label) not in (None, "", -1, "-1", -1.0)
+    if row is None:
+        return True
+    by_label = has_label_columns(task, task.label, tuple(row))
+    columns = task.labels if by_label else (task.label,)
+    return any(row.get(name) not in _NO_LABEL for name in columns)
 
 
 def _has_two_columns(path: str) -> bool:

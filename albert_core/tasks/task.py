@@ -317,6 +317,7 @@ class Task:
         Raises:
             InputError: It has another number, or is of a format that does not fit the kind.
         """
+        self._check_sentence_format(source)
         num_texts, file_format = len(source.texts or self.texts), self.source_format(source)
         if file_format in ("squad", "race"):
             if num_texts:
@@ -325,7 +326,6 @@ class Task:
                     "says where they are"
                 )
             return
-        self._check_sentence_format(source)
         expected = {
             "multiple_choice": (2,),
             "question_answering": (),

@@ -249,8 +249,8 @@ def _confidence(row: ExampleRow) -> float | None:
     """Return the probability of a row's prediction; None of a regression.
 
     Of words with tags it is that of the wrong tag with the highest, of labels of which any number
-    may apply that of the label that is most surely wrong, and
-    of a question that was predicted to have no answer that of no answer.
+    may apply that of the label that is most surely wrong, and of a question that was predicted to
+    have no answer that of no answer.
     """
     if "words" in row:
         tags = zip(row["word_probabilities"], row["label"], row["prediction"], strict=True)

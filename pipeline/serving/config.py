@@ -21,7 +21,8 @@ class ServingConfig:
         max_wait_ms: Milliseconds that a request waits for others to be run with.
         max_queued_examples: Examples that may wait; requests beyond are told to come again (503).
         max_body_bytes: Longest body of a request, in bytes, as it is sent and once decompressed.
-        max_text_characters: Longest text, question or context, in characters.
+        max_text_characters: Longest text, question or context, in characters; of a list of words
+            with a space between any two.
         max_examples: Most examples of a request.
         header_timeout_s: Seconds that the headers of a request may take to arrive.
         body_timeout_s: Seconds that its body may take to arrive, and 1 s longer for each 1,000

@@ -185,8 +185,15 @@ def example_type(model: LoadedModel, config: ServingConfig) -> type[Strict]:
 
 
 def _text_or_words(text: Any, config: ServingConfig) -> Any:
-    """Return the type of a text or of a list of words, which is as long as a text may be."""
-    words = Annotated[list[text], Field(min_length=1, max_length=config.max_text_characters)]
+    """Return the type of a text, or of a list of words that joined by spaces are no longer."""
+    most = config.max_text_characters
+
+    def not_longer(words: list[str]) -> list[str]:
+        if len(" ".join(words)) > most:
+            raise ValueError(f"words of at most {most} characters with a space between any two")
+        return words
+
+    words = Annotated[list[text], Field(min_length=1), AfterValidator(not_longer)]
 
     def tag(value: Any) -> str:
         return WORDS_TAG if isinstance(value, list) else TEXT_TAG

@@ -1,5 +1,6 @@
 """Sentences with tags as sequences: a token for each word, long sentences in windows."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -154,6 +155,17 @@ def test_a_file_without_tags_is_only_predicted(
     assert not evaluator.is_scored
     evaluator.write(tmp_path, "test")
     assert (tmp_path / "predictions_test.conll").read_text() == "Ann\tO\t0.333333\n\n"
+
+
+def test_words_with_tabs_keep_to_their_column(
+    data: Path, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    program = task_program(NER, FinetuningConfig(sequence_length=9), tokenizer)
+    test = program.read(data, "test")
+    sentence = dataclasses.replace(test.examples[0], words=("A\tn\nn",))
+    test = dataclasses.replace(test, examples=[sentence])
+    evaluate_outputs(program, test, {"logits": [np.zeros((9, 3))]}).write(tmp_path, "test")
+    assert (tmp_path / "predictions_test.conll").read_text() == "A n n\tO\t0.333333\n\n"
 
 
 def test_without_sentences_there_are_no_probabilities() -> None:

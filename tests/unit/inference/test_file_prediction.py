@@ -28,7 +28,7 @@ from albert_core.inference import (
 )
 from albert_core.inference.file_prediction import embed_file, predict_file
 from albert_core.inference.result_files import open_results
-from albert_core.tasks import TASKS
+from albert_core.tasks import TASKS, Source, Task
 
 TEXTS = ["one", 'a "quoted", longer text', "größer\u2028still one line", ""]
 LABELS = TaskSignature(kind="classification", labels=("no", "yes"), num_texts=1)
@@ -252,6 +252,26 @@ def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_left(
     with pytest.raises(InputError, match=message):
         predicted(FakeModel(), tmp_path / name, tmp_path / "out.jsonl")
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_words_are_in_the_column_of_the_tasks_files(tmp_path: Path) -> None:
+    model = FakeModel(TaskSignature(kind="token_classification", num_texts=1))
+    model.task = Task(
+        name="t",
+        kind="token_classification",
+        train=(Source(file="train.jsonl", texts=("tokens",)),),
+        dev=(Source(file="dev.conll"),),
+        texts=(1,),
+        labels=("O", "B-A"),
+        metrics=("f1",),
+    )
+    (tmp_path / "in.conll").write_text("1 Ann O\n2 left O\n\nShe\n")
+    assert len(predicted(model, tmp_path / "in.conll", tmp_path / "out.jsonl")) == 2
+    assert [example["text"] for example in model.asked] == [["Ann", "left"], ["She"]]
+    model.task = dataclasses.replace(model.task, texts=(2,))
+    (tmp_path / "in.conll").write_text("1 Ann\n")
+    with pytest.raises(InputError, match=r"in\.conll, line 1: got 2 columns \(1 Ann\), expected"):
+        predicted(model, tmp_path / "in.conll", tmp_path / "out.jsonl")
 
 
 def test_text_of_another_encoding_is_refused_with_the_place(tmp_path: Path) -> None:

@@ -119,6 +119,11 @@ def test_files_hold_texts_or_words(model: LoadedModel, tmp_path: Path) -> None:
         ["Ann", "left."],
     ]
     assert found[0]["words"][1].keys() == {"word", "label", "start", "end", "probability"}
+    (tmp_path / "blank.conll").write_text("Ann\n\u00a0\n\nleft.\n")
+    predict_file(model, str(tmp_path / "blank.conll"), str(tmp_path / "out.jsonl"))
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert first == {"error": "text: got a blank word, expected words"}
+    assert [word["word"] for word in second["words"]] == ["left."]
     (tmp_path / "in.conll").write_text("-DOCSTART- O\n\nAnn B-THING\nleft. O\n\nShe\n")
     assert predict_file(model, str(tmp_path / "in.conll"), str(tmp_path / "out.jsonl")) == (2, 0)
     first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
@@ -147,6 +152,11 @@ def test_answers_of_the_server_say_the_same(model: LoadedModel) -> None:
         (" ", "text", "a text that is not empty"),
         (["a", " "], "text[1]", "a text that is not empty"),
         ([], "text", "1 or more items"),
+        (
+            ["a" * 3000] * 2,
+            "text",
+            "words of at most 5000 characters with a space between any two",
+        ),
         (7, "text", "a string"),
     ):
         with pytest.raises(pydantic.ValidationError) as raised:

@@ -24,6 +24,7 @@ from albert_core.inference.evaluation import evaluate_splits
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tasks import InvalidRows, Source, Task, read_examples
 from albert_core.tasks.metrics import compute_metrics
+from albert_core.tasks.split_files import has_labels
 from albert_core.tokenization import SentencePieceTokenizer
 from components.report.analysis import calibration, confident_mistakes
 from components.report.significance import paired_interval
@@ -96,6 +97,16 @@ def test_each_label_may_have_a_column(file: str, tmp_path: Path) -> None:
     write_rows(rows, tmp_path / file)
     with pytest.raises(InputError, match="'tags'"):
         read_examples(task, tmp_path, "train")
+
+
+@pytest.mark.parametrize("file", ["test.tsv", "test.csv", "test.jsonl", "test.parquet"])
+def test_a_column_for_each_label_counts_as_labels_of_a_test_file(file: str, tmp_path: Path) -> None:
+    path, source = tmp_path / file, Source(file=file)
+    for value, is_labelled in ((0, True), (1, True), (-1, False)):
+        write_rows([{"text": "Bread.", **dict.fromkeys(TAGS.labels, value)}], path)
+        assert has_labels(TAGS, source, str(path)) == is_labelled
+    write_rows([{"text": "Bread.", "sea": 1}], path)
+    assert not has_labels(TAGS, source, str(path))
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:

@@ -62,6 +62,13 @@ def test_splits_are_found_by_their_names(names: tuple[str, ...], expected: list)
     assert files_of(OWN, *names) == expected
 
 
+def test_columns_of_words_are_looked_for_only_for_tags() -> None:
+    names = ("train.csv", "train.conll", "dev.csv")
+    assert files_of(OWN, *names) == [["train.csv"], ["dev.csv"], []]
+    tags = Task(name="own", kind="token_classification", labels=("O", "B-A"), metrics=("f1",))
+    assert files_of(tags, "train.conll", "test.conll")[::2] == [["train.conll"], ["test.conll"]]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -147,6 +147,10 @@ def test_sentences_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path) 
         ({"labels": ()}, "got labels none, expected 2 or more different ones"),
         ({"metrics": ("micro_f1",)}, "got metrics micro_f1, expected some of f1, precision"),
         ({"train": (Source(file="a", format="tsv"),)}, "got format tsv .* expected conll or jsonl"),
+        (
+            {"train": (Source(file="a", format="squad"),)},
+            "got format squad for a .* conll or jsonl",
+        ),
         ({"train": (Source(file="a", texts=("x",)),)}, "got column 'x' for a, expected a number"),
         ({"label": "tag"}, "got column 'tag' for train.conll, expected a number, from 0"),
         (
