@@ -71,7 +71,7 @@ def test_convert_refuses_bad_input(
     assert "no folder" in refusal(capsys, "convert", missing, output, "--to", "keras")
     assert "choose a new" in refusal(capsys, "convert", source, source, "--to", "keras")
     assert "onnx" in refusal(capsys, "convert", source, output, "--to", "onnx")
-    assert "required: convert.to" in refusal(capsys, "convert", source, output)
+    assert "--to: required, but not given" in refusal(capsys, "convert", source, output)
     (release / "model.ckpt-best.data-00000-of-00001").unlink()
     assert "copy it, too" in refusal(capsys, "convert", source, output, "--to", "keras")
     assert names_in(tmp_path) == {"release"}

@@ -147,7 +147,7 @@ def test_every_switch_of_every_command_may_stand_alone():
         ),
         (
             ["predict", "model", "file", "--format", "jsnl"],
-            "--format: got jsnl, expected one of lines, tsv, csv, jsonl, parquet; "
+            "--format: got jsnl, expected one of lines, tsv, csv, jsonl, parquet, conll; "
             "did you mean jsonl?",
         ),
         (["export", "m", "--to", "onx", "--output", "o"], "did you mean onnx?"),

@@ -100,7 +100,7 @@ def test_printed_settings_are_a_file_that_gives_them_again(capsys, tmp_path):
 
 def test_printed_settings_of_a_step_are_those_it_takes(capsys):
     text = output_of(capsys, "pretrain", "--config", "base_v2", "--print_config")
-    assert list(yaml.safe_load(text)) == ["model", "pretraining"]
+    assert list(yaml.safe_load(text)) == ["model", "pretraining", "tracking"]
     assert main(["info", "x", "--print_config"]) == 2
     assert "no such option" in capsys.readouterr().err
 
