@@ -42,7 +42,7 @@ def test_words_and_the_most_frequent_label_are_scored(data):
     program = types.SimpleNamespace(task=TASK, config=FinetuningConfig())
     words, majority = score_baselines(program, data, dev)
     assert (words.name, words.score, words.num_train) == ("without_model", 1.0, 36)
-    assert words.predictions.tolist() == targets["target"].tolist()
+    assert words.predictions == targets["target"].tolist()
     assert majority.name == "majority"
     assert set(majority.predictions) == {1}
     assert majority.score == pytest.approx(5 / 8)
