@@ -26,6 +26,7 @@ def cross_entropy(labels: Any, logits: Any) -> Any:
     Returns:
         [...], one number for each label.
     """
+    logits = tf.convert_to_tensor(logits)
     # TensorFlow's operation takes a quarter of a small model's step, single passes over logits in
     # float32 another tenth: XLA makes one loop of them, forward and backward.
     if logits.shape.is_fully_defined() and logits.shape[-1] >= _MANY_CLASSES:
