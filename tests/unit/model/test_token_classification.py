@@ -45,12 +45,14 @@ def test_the_loss_is_the_mean_over_the_tokens_with_a_class() -> None:
     assert float(model.compute_loss(y=np.full((2, 4), -1), y_pred=logits)) == 0.0
     again = type(model).from_config(model.get_config())
     assert again.get_config() == model.get_config()
-    optimizer = make_optimizer("adamw", learning_rate=0.01, num_train_steps=20, num_warmup_steps=0)
+    optimizer = make_optimizer("adamw", learning_rate=0.001, num_train_steps=20, num_warmup_steps=0)
     model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
     inputs = {name: np.ones((2, 4), np.int32) for name in ("input_ids", "input_mask")}
     inputs["segment_ids"] = np.zeros((2, 4), np.int32)
     first = model.train_on_batch(inputs, classes)
-    assert model.train_on_batch(inputs, classes) < first
+    for _ in range(9):  # one step's loss is within what dropout changes
+        last = model.train_on_batch(inputs, classes)
+    assert last < first
 
 
 def test_names_of_tags_go_through_every_kind_of_checkpoint_and_back(tmp_path: Path) -> None:
