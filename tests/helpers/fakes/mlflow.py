@@ -44,7 +44,8 @@ class Mlflow:
         wanted = _FILTER.fullmatch(values["filter"])
         assert wanted
         tag = {"key": wanted["name"], "value": wanted["value"]}
-        return Answer({"runs": [run for run in self.runs.values() if tag in run["data"]["tags"]]})
+        found = [run for run in self.runs.values() if tag in run["data"]["tags"] and is_active(run)]
+        return Answer({"runs": found})
 
     def _runs_create(self, values: dict[str, Any]) -> Answer:
         number = str(next(self._numbers))
@@ -69,6 +70,10 @@ class Mlflow:
         info |= {name: value for name, value in values.items() if value is not None}
         return Answer({"run_info": info})
 
+    def _runs_delete(self, values: dict[str, Any]) -> Answer:
+        self.runs[values["run_id"]]["info"]["lifecycle_stage"] = "deleted"
+        return Answer({})
+
     def _runs_log_batch(self, values: dict[str, Any]) -> Answer:
         data = self.runs[values["run_id"]]["data"]
         known = {param["key"]: param["value"] for param in data["params"]}
@@ -83,6 +88,11 @@ class Mlflow:
     def named(self, name: str) -> list[dict[str, Any]]:
         """Return the runs of a name."""
         return [run for run in self.runs.values() if run["info"]["run_name"] == name]
+
+
+def is_active(run: dict[str, Any]) -> bool:
+    """Return whether a run is not deleted."""
+    return run["info"]["lifecycle_stage"] == "active"
 
 
 def curve(run: dict[str, Any], name: str) -> list[tuple[int, float]]:

@@ -12,7 +12,7 @@ from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.run import Row, TrackedRun
 from tests.helpers.event_files import read_events, read_scalars
 from tests.helpers.fakes.loopback import Loopback, loopback
-from tests.helpers.fakes.mlflow import Mlflow, curve
+from tests.helpers.fakes.mlflow import Mlflow, curve, is_active
 from tests.helpers.fakes.vertex_experiments import VertexExperiments
 from tests.helpers.wandb_files import key_of, read_records
 
@@ -190,7 +190,7 @@ def test_steps_that_begin_together_make_one_parent(mlflow):
     for step in steps:
         step.close("failed")
     assert said == []
-    parents = [run for run in service.named("Weekly") if "deleted" not in run["info"]]
+    parents = [run for run in service.named("Weekly") if is_active(run)]
     tags = [run["data"]["tags"] for name in names for run in service.named(name)]
     parent_ids = {t["value"] for each in tags for t in each if t["key"] == "mlflow.parentRunId"}
     assert parent_ids == {min(run["info"]["run_id"] for run in parents)}
