@@ -8,10 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.backends import cross_entropy
 from albert_core.config import AlbertConfig
 from albert_core.model.heads import AlbertWithHead, mean_loss
 from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
-from albert_core.model.pretraining import Tensors, cross_entropy
+from albert_core.model.pretraining import Tensors
 
 
 class TokenHead(keras.layers.Layer):
