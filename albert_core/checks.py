@@ -3,8 +3,9 @@
 Light on purpose (no jsonargparse): settings of the data side are checked on Beam workers, too.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from albert_core.errors import InputError
 
@@ -122,6 +123,24 @@ def check_distinct(name: str, values: Sequence[object]) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise InputError(f"{name}: got {value} twice, expected each of them once")
+
+
+def refuse_nulls(declaration: Any, what: str) -> None:
+    """Refuse a null in a field whose default is another: as a truth value it would count as false.
+
+    Args:
+        declaration: A dataclass.
+        what: What it is, for the message.
+
+    Raises:
+        InputError: There is one; names the first field.
+    """
+    for field in dataclasses.fields(declaration):
+        if getattr(declaration, field.name) is None and field.default is not None:
+            raise InputError(
+                f"{what}: got null as {field.name!r}, expected a value; leave the key out for its "
+                "default"
+            )
 
 
 def _full_name(section: str, name: str) -> str:

@@ -193,7 +193,8 @@ def _parquet_errors(path: str) -> Iterator[None]:
         import pyarrow
     except ImportError as error:
         raise InputError(
-            f"{path}: got Parquet, which needs the package pyarrow; install albert-pipeline[data]"
+            f"{path}: got Parquet, which needs the package pyarrow; it comes with pip install "
+            "'albert-pipeline[data]', from a checkout `make setup`"
         ) from error
     try:
         yield

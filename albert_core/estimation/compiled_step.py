@@ -93,7 +93,7 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             "albert estimate: the TPU compiler is not installed; expected the package libtpu: "
-            "pip install 'albert-pipeline[train,tpu]'"
+            "pip install 'albert-pipeline[train,tpu]', from a checkout `make setup-all`"
         )
     if not can_share_semaphores():
         raise InputError(

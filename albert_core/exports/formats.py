@@ -291,5 +291,5 @@ def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:
         if missing := [p for p in packages if importlib.util.find_spec(p) is None]:
             raise InputError(
                 f"format {name}: needs {', '.join(missing)}, which is not installed; install "
-                "'albert-pipeline[export]'"
+                "'albert-pipeline[export]', from a checkout `make setup`"
             )

@@ -67,6 +67,15 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         """
         raise NotImplementedError
 
+    def loss_weights(self, targets: Any, sample_weight: Any) -> Any:
+        """Return the weights of the losses in their mean; None where all weigh the same.
+
+        Args:
+            targets: As of `example_losses`.
+            sample_weight: Weights of the examples [B], or None.
+        """
+        return sample_weight
+
     def compute_loss(
         self,
         x: Any = None,
@@ -84,7 +93,7 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
             sample_weight: Weights of the examples; the loss is 0 if all of them are 0.
             training: Not used.
         """
-        return mean_loss(self.example_losses(y, y_pred), sample_weight)
+        return mean_loss(self.example_losses(y, y_pred), self.loss_weights(y, sample_weight))
 
 
 def check_axes(inputs: Tensors, *axes: str) -> None:

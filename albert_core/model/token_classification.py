@@ -10,7 +10,7 @@ from keras import ops
 
 from albert_core.backends import cross_entropy
 from albert_core.config import AlbertConfig
-from albert_core.model.heads import AlbertWithHead, mean_loss
+from albert_core.model.heads import AlbertWithHead
 from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
 from albert_core.model.pretraining import Tensors
 
@@ -78,28 +78,16 @@ class AlbertForTokenClassification(AlbertWithHead):
         sequence_BSH = self.encode(inputs, training)["sequence_output"]
         return self.head(self.dropout(sequence_BSH, training=training))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the mean cross entropy of the tokens of a batch that have a class.
+    def example_losses(self, targets: Any, outputs: Any) -> Any:
+        """Return the cross entropy of each token [B, S]; without meaning where it has no class."""
+        return cross_entropy(ops.maximum(ops.cast(targets, "int32"), 0), outputs)
 
-        Each of these counts as much, not each example, as in transformers. With `sample_weight` [B]
-        those of an example weigh so much; the loss is 0 if none weighs anything.
+    def loss_weights(self, targets: Any, sample_weight: Any) -> Any:
+        """Return the weights of the tokens [B, S]: 0 without a class, else that of the example.
 
-        Args:
-            x: Not used.
-            y: Targets.
-            y_pred: Outputs of `call`.
-            sample_weight: Weights of the examples.
-            training: Not used.
+        Each token with a class counts as much, not each example, as in transformers.
         """
-        classes_BS = ops.cast(y, "int32")
-        weights_BS = ops.cast(classes_BS >= 0, "float32")
-        if sample_weight is not None:
-            weights_BS = weights_BS * ops.cast(sample_weight, "float32")[:, None]
-        return mean_loss(cross_entropy(ops.maximum(classes_BS, 0), y_pred), weights_BS)
+        weights_BS = ops.cast(ops.cast(targets, "int32") >= 0, "float32")
+        if sample_weight is None:
+            return weights_BS
+        return weights_BS * ops.cast(sample_weight, "float32")[:, None]

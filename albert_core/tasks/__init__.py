@@ -9,6 +9,7 @@ from albert_core.tasks.reading import (
     read_sentences,
     task_fingerprint,
 )
+from albert_core.tasks.recipe import Recipe
 from albert_core.tasks.registry import (
     TASK_GROUPS,
     TASKS,
@@ -17,7 +18,7 @@ from albert_core.tasks.registry import (
     find_task,
     named_task,
 )
-from albert_core.tasks.task import Recipe, Source, Task
+from albert_core.tasks.task import Source, Task
 
 __all__ = [
     "TASKS",

@@ -6,7 +6,8 @@ the scores in percent: the tables of its README.
 
 import functools
 
-from albert_core.tasks.task import Column, Recipe, Source, Task
+from albert_core.tasks.recipe import Recipe
+from albert_core.tasks.task import Column, Source, Task
 
 GLUE_FOLDERS = {
     "cola": "CoLA",

@@ -3,7 +3,8 @@
 Source of recipes and scores in percent: the README of the original.
 """
 
-from albert_core.tasks.task import Recipe, Source, Task
+from albert_core.tasks.recipe import Recipe
+from albert_core.tasks.task import Source, Task
 
 SQUAD_FOLDERS = ("squad", "SQuAD", ".")
 RACE_FOLDERS = ("race", "RACE", ".")

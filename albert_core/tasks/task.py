@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
-from albert_core.checks import check_distinct
+from albert_core.checks import check_distinct, refuse_nulls
 from albert_core.errors import InputError
 from albert_core.tasks.entities import is_entity_tag
+from albert_core.tasks.recipe import Recipe
 
 Kind = Literal[
     "classification",
@@ -78,24 +79,6 @@ _LEAST_LABELS: Mapping[Kind, int] = {
 _SENTENCE_FORMATS = ("conll", "jsonl", "parquet")
 
 
-def _refuse_nulls(declaration: Any, what: str) -> None:
-    """Refuse a null in a field whose default is another: as a truth value it would count as false.
-
-    Args:
-        declaration: A dataclass.
-        what: What it is, for the message.
-
-    Raises:
-        InputError: There is one; names the first field.
-    """
-    for field in dataclasses.fields(declaration):
-        if getattr(declaration, field.name) is None and field.default is not None:
-            raise InputError(
-                f"{what}: got null as {field.name!r}, expected a value; leave the key out for its "
-                "default"
-            )
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
     """A data file of a task, or several of one layout.
@@ -136,57 +119,12 @@ class Source:
             InputError: A field is null, or the delimiter is not one character, or a quotation mark
                 or a line end.
         """
-        _refuse_nulls(self, f"file {self.file}")
+        refuse_nulls(self, f"file {self.file}")
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise InputError(
                 f"file {self.file}: got delimiter {self.delimiter!r}, expected one character, such "
                 "as ';'"
             )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Hyperparameters with which the original fine-tunes on a task; None where it gives none.
-
-    Attributes:
-        learning_rate: Peak rate.
-        batch_size: Examples per step.
-        num_train_steps: Number of steps.
-        num_warmup_steps: Steps of warm-up.
-        num_epochs: Passes over the training set, where the original gives these, not steps.
-        warmup_ratio: Warm-up as a fraction of all steps, where the original gives that.
-        sequence_length: Longest input in tokens.
-        evaluation_interval_steps: Steps between checkpoints (`save_checkpoints_steps`), each of
-            which the original evaluates.
-        source: Where the original says so.
-    """
-
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    num_train_steps: int | None = None
-    num_warmup_steps: int | None = None
-    num_epochs: float | None = None
-    warmup_ratio: float | None = None
-    sequence_length: int | None = None
-    evaluation_interval_steps: int | None = None
-    source: str = ""
-
-    def settings(self) -> dict[str, float | int]:
-        """Return the values that are set, by the names of `FinetuningConfig`."""
-        values = dataclasses.asdict(self)
-        return {k: v for k, v in values.items() if k != "source" and v is not None}
-
-    def settings_of_any_length(self) -> dict[str, float | int]:
-        """Return the values of `settings` for a training of another length.
-
-        Steps of warm-up become a fraction: a training may have fewer steps than they are. Without
-        `num_train_steps`, of which they would be one, they are left out.
-        """
-        values = self.settings()
-        num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
-        if num_steps and num_warmup_steps is not None:
-            values["warmup_ratio"] = num_warmup_steps / num_steps
-        return values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -255,7 +193,7 @@ class Task:
                 declared, or names of files, texts, labels or metrics do not fit the kind of the
                 task.
         """
-        _refuse_nulls(self, f"task {self.name}")
+        refuse_nulls(self, f"task {self.name}")
         if not self.train:
             raise InputError(f"task {self.name}: got no train file, expected one")
         self._check_dev_split()
