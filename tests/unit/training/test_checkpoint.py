@@ -1,5 +1,6 @@
 """Training checkpoints: whole or not there, damaged ones left out, those before kept."""
 
+import contextlib
 import json
 import resource
 from collections.abc import Iterator
@@ -120,19 +121,25 @@ def test_another_architecture_is_refused_and_nothing_is_lost(folder):
     assert variables_file(folder, 3).exists()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file grow beyond 10 kB, as on a disk with no more room."""
+    """Let no file grow beyond 10 kB, as on a disk with no more room.
+
+    Not a fixture: pytest reports a test before it ends its fixtures, and may write to a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_checkpoints_before(folder, full_disk):
+def test_a_full_disk_leaves_the_checkpoints_before(folder):
     model = new_model()
     before = sorted(path.name for path in folder.iterdir())
-    with pytest.raises(StepFailedError, match=r"cannot be written .* make room and run again"):
+    message = r"cannot be written .* make room and run again"
+    with full_disk(), pytest.raises(StepFailedError, match=message):
         save_checkpoint(folder, model, TrainingState(step=4), keep=1)
     assert sorted(path.name for path in folder.iterdir()) == before
     assert restore_latest(folder, model).step == 3
