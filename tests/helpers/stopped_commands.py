@@ -43,7 +43,7 @@ class Stop(NamedTuple):
         is_one_line = len(self.lines) == 1 and self.lines[0].startswith("albert: ")
         faults = {
             f"took {self.seconds:.1f} s": self.seconds > LIMIT_S,
-            f"status {self.status}": self.status != 128 + number and not is_done,
+            f"status {self.status}": self.status not in (128 + number, -number) and not is_done,
             f"said {self.lines}": not is_one_line and not is_done,
             f"left {self.left}": bool(self.left),
         }
