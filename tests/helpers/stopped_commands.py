@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -103,6 +104,8 @@ def start(command: Sequence[str], case: Path) -> int:
             os.chdir(case / "place")
             os.environ["TMPDIR"] = str(case / "tmp")
             tempfile.tempdir = None
+            # Processes that the command spawns import its main module, which is not the tests'.
+            sys.modules["__main__"] = types.ModuleType("__main__")
             sys.argv = ["albert", *command]
             status = albert()
         except SystemExit as end:
