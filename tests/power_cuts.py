@@ -181,8 +181,8 @@ def read_result(case: Path) -> dict[str, str]:
         places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
         hashes = {path.name: str(contents(path.resolve())) for path in places}
         return {**hashes, **{n: "" for n in names if n.count("/") < 2 or ".partial" in n}}
-    hashes = contents(case / "place").items()
-    return {**names, **{f"place/{n}": value for n, value in hashes if _RANDOM not in n}}
+    files = {n: value for n, value in contents(case / "place").items() if _RANDOM not in n}
+    return {**names, **{f"place/{name}": value for name, value in files.items()}}
 
 
 def describe_difference(expected: Mapping[str, str], result: Mapping[str, str]) -> str:
