@@ -93,6 +93,12 @@ def test_the_verdict_and_the_score_without_a_model_are_shown(capsys):
     rows = printed_rows(capsys, summary)
     assert rows["cola"][-4:] == ["45.7", "10.0", "20.0", "0.0"]
     assert rows["Pretraining"] == ["Pretraining", "paid:", "more."]
+    reply = {"question": "Is it better?", "answer": "No: TF-IDF scores better."}
+    assert printed_rows(capsys, make_summary(verdict=reply))["Is"][2:5] == [
+        "better?",
+        "No:",
+        "TF-IDF",
+    ]
 
 
 def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):
