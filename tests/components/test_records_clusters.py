@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -404,8 +406,29 @@ def worker_pool() -> Iterator[str]:
         server.stop(1)
 
 
+# In place of Java: Beam's job server in Python.
+LAUNCHER = """#!{python}
+import os, pathlib, sys, time
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
+pathlib.Path(__file__).with_name("server.pid").write_text(str(os.getpid()))
+LocalJobServicer().start_grpc_server(int(sys.argv[sys.argv.index("--job-port") + 1]))
+time.sleep(600)
+"""
+
+
+def started_job_server(folder: Path) -> dict:
+    """Return the settings by which the step starts that job server itself."""
+    launcher, jar = folder / "launcher", folder / "server.jar"
+    launcher.write_text(LAUNCHER.format(python=sys.executable))
+    launcher.chmod(0o755)
+    jar.write_text("java")
+    options = (f"--job_server_java_launcher={launcher}",)
+    return {"job_server_jar": str(jar), "options": options}
+
+
 @pytest.mark.parametrize("make", [flink, spark])
 def test_a_job_server_and_a_worker_pool_give_the_same_bytes(make, tmp_path, monkeypatch):
+    """One job server is started by the step, and has ended with it; the other one runs already."""
     splits = functools.partial(corpus_splits, target_bytes=4_000)
     monkeypatch.setattr(step, "corpus_splits", splits)
     write_corpus(tmp_path / "corpus", num_documents=100)
@@ -420,9 +443,10 @@ def test_a_job_server_and_a_worker_pool_give_the_same_bytes(make, tmp_path, monk
     make_records(output=tmp_path / "here")
     version = "1.19.3" if make is flink else "3.5.7"
     with loopback(FakeCluster(version)) as running, job_server() as jobs, worker_pool() as pool:
+        server = started_job_server(tmp_path) if make is flink else {"job_endpoint": jobs}
         config = make(
             running,
-            job_endpoint=jobs,
+            **server,
             environment_type="EXTERNAL",
             environment_config=pool,
             shared_folder=str(tmp_path / "shared"),
@@ -436,6 +460,9 @@ def test_a_job_server_and_a_worker_pool_give_the_same_bytes(make, tmp_path, monk
     )
     assert here == there
     assert not list((tmp_path / "shared").iterdir())
+    if make is flink:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "server.pid").read_text()), 0)
 
 
 def test_settings_need_no_beam(monkeypatch):
