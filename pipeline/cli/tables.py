@@ -269,7 +269,8 @@ def _key_metrics(step: Mapping[str, Any]) -> str:
     fine-tuning and evaluation are, all but bookkeeping.
     """
     metrics = step["metrics"]
-    known = STEPS.get(step["name"])
+    kind, *_ = step["name"].split()  # of a step for each length or task: `records 64`
+    known = STEPS.get(kind)  # a run of an earlier version may have others
     names = (known and known.key_metrics) or [n for n in metrics if n not in _TASK_BOOKKEEPING]
     return _metrics_text({name: metrics[name] for name in names if name in metrics})
 
