@@ -36,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
-.PHONY: run-docker audit power-cuts stops
+.PHONY: run-docker audit power-cuts stops test-engines
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
 help:  ## list the targets
@@ -157,6 +157,10 @@ power-cuts: setup-all  ## kill commands at every call that changes files and run
 
 stops: setup  ## stop commands by SIGTERM and Ctrl-C at random moments and run them again: ARGS="vocab run --times 10 --seed 1"
 	$(BIN)/python -m tests.stops $(ARGS)
+
+test-engines: setup-all  ## records on real clusters of Flink and Spark, and kills; installs them outside of this folder: ALBERT_ENGINES=folder
+	$(BIN)/python -m tests.engines.installation
+	$(BIN)/pytest tests/engines $(ARGS)
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker
