@@ -207,8 +207,8 @@ def evaluate(
         model_parallel_size: Devices that hold one copy of the weights together.
     """
     from albert_core.inference.task_settings import read_declared_task
+    from components.evaluate.classification import read_classification
     from components.evaluate.step import evaluate as step
-    from components.evaluate.step import read_classification
     from pipeline.cli.tables import print_classes, print_scores
 
     tracking.check_here(output=output)
