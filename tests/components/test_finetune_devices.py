@@ -11,6 +11,7 @@ import pytest
 
 from albert_core.artifacts.manifest import read_manifest
 from albert_core.config import WEIGHTS_NAME
+from albert_core.finetuning.example_rows import read_example_rows
 from albert_core.model.weights import read_weights
 from tests.helpers.finetuning_cases import (
     RUN_CASES,
@@ -184,8 +185,7 @@ def assert_same_scores(model: Path) -> None:
     scores = [json.loads((path / "metrics.json").read_text()) for path in (one, several)]
     assert scores[0] == scores[1]
     predictions = [
-        [json.loads(line)["prediction"] for line in (path / "examples_dev.jsonl").open()]
-        for path in (one, several)
+        [row["prediction"] for row in read_example_rows(path)] for path in (one, several)
     ]
     assert predictions[0] == predictions[1]
 

@@ -120,7 +120,7 @@ class TrainStep:
             parallel_iterations=1,
         )
         return loss, [
-            _join_slices(gradient, weight.shape) if isinstance(gradient, tuple) else gradient
+            _join_slices(gradient, [*weight.shape]) if isinstance(gradient, tuple) else gradient
             for gradient, weight in zip(gradients, self.trainable_weights, strict=True)
         ]
 
@@ -146,7 +146,9 @@ def _add_gradient(total: Any, gradient: Any, index: Any) -> Any:
     return values.write(index, gradient.values), rows.write(index, indices)
 
 
-def _join_slices(slices: tuple[tf.TensorArray, tf.TensorArray], shape: Any) -> tf.IndexedSlices:
+def _join_slices(
+    slices: tuple[tf.TensorArray, tf.TensorArray], shape: list[int]
+) -> tf.IndexedSlices:
     """Return the slices of all micro-batches as those of one gradient of a shape."""
     values, rows = slices
     return tf.IndexedSlices(
