@@ -28,6 +28,8 @@ class TrainStep:
             targets_with_totals = self.with_totals(targets, totals)
             loss, gradients = self._compute_gradients(inputs, targets_with_totals, weights)
         else:
+            # Without a None in the place of weights, which cannot be cut.
+            data = (inputs, targets) if weights is None else (inputs, targets, weights)
             loss, gradients = self._accumulate_gradients(data, totals)
         loss, gradients = _sum_over_replicas((loss, gradients))
         # `apply_gradients` sums over the replicas, and here the sum is made already, because the
