@@ -1,0 +1,339 @@
+"""Estimates memory, time and price of a fine-tuning: by the compiler for TPUs, or calculated."""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import Executor
+
+from albert_core.errors import InputError
+from albert_core.estimation.accelerators import Gpus, Slice
+from albert_core.estimation.compiled_step import (
+    CompiledStep,
+    compile_step,
+    flops_of_all_layers,
+    in_compiler_process,
+    submit_single_layer,
+)
+from albert_core.estimation.memory import sequence_bytes, weights_bytes
+from albert_core.estimation.prices import Prices
+from albert_core.estimation.task_step import StepLayout, TaskStep
+from albert_core.finetuning.num_steps import num_evaluations, num_train_steps
+from albert_core.progress import ReportProgress, quiet
+from albert_core.stops import call_stoppably
+from albert_core.tasks.sizes import TaskSize
+from albert_core.training.flops import encoder_flops_per_token
+
+_GIB = 2**30
+# Of a chip's memory that a calculation may fill: it is this sure of itself.
+_SAFE_FRACTION = 0.9
+_MOST_ATTEMPTS = 4
+_NUM_PROCESSES = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskEstimate:
+    """What a fine-tuning needs on chips, with a layout of its step.
+
+    Attributes:
+        step: The training step.
+        size: The size of the task.
+        utilisation: Assumed fraction of a chip's peak rate.
+        price_per_hour: Price of all chips; None if it is not in the table.
+        compiled: What the compiler says of the step; None: memory and FLOPs are calculated.
+        compiled_flops: FLOPs of a chip in a step by the compiler; 0 without it.
+    """
+
+    step: TaskStep
+    size: TaskSize
+    utilisation: float
+    price_per_hour: float | None
+    compiled: CompiledStep | None = None
+    compiled_flops: float = 0.0
+
+    @property
+    def memory_bytes(self) -> float:
+        """Most memory that a chip needs, as compiled or calculated."""
+        if self.compiled:
+            return self.compiled.memory_bytes
+        return calculated_memory(self.step)
+
+    @property
+    def is_within_memory(self) -> bool:
+        """Whether that fits; if it is calculated, with some room for its error."""
+        if self.compiled:
+            return self.compiled.is_within_memory
+        limit = _SAFE_FRACTION * self.step.accelerator.chip.memory_gib * _GIB
+        return self.memory_bytes <= limit
+
+    @property
+    def flops_per_step(self) -> float:
+        """FLOPs of a chip in a step, as compiled or calculated."""
+        if self.compiled_flops:
+            return self.compiled_flops
+        # Backward is twice forward; rematerialised, forward is done once more.
+        times = 4 if self.step.layout.rematerialize else 3
+        return times * self._forward_flops(self.step.num_sequences)
+
+    @property
+    def step_seconds(self) -> float:
+        """Time of a step at the utilisation."""
+        return self.flops_per_step / self._flops_per_second
+
+    @property
+    def num_train_steps(self) -> int:
+        """Steps of one training; a question counts as one window over its context."""
+        return num_train_steps(
+            self.step.config,
+            self.step.task,
+            num_examples=self.size.num_train,
+            num_sequences=self.size.num_train,
+        )
+
+    @property
+    def num_evaluations(self) -> int:
+        """Evaluations of one training."""
+        return num_evaluations(self.step.config, self.num_train_steps)
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """Time of an evaluation on the dev set, at the utilisation."""
+        num_sequences = self.size.num_dev * self.step.sequences_of_example
+        return self._forward_flops(num_sequences) / self._flops_per_second
+
+    @property
+    def num_trainings(self) -> int:
+        """Trainings of the grid and the seeds."""
+        return len(self.step.config.trials(num_examples=self.size.num_train))
+
+    @property
+    def hours(self) -> float:
+        """Time of all trainings with their evaluations, at the utilisation."""
+        training = self.num_train_steps * self.step_seconds
+        evaluation = self.num_evaluations * self.evaluation_seconds
+        return self.num_trainings * (training + evaluation) / 3600
+
+    @property
+    def cost(self) -> float | None:
+        """Price of it on all chips; None without a price of them."""
+        return None if self.price_per_hour is None else self.hours * self.price_per_hour
+
+    @property
+    def _flops_per_second(self) -> float:
+        return self.step.accelerator.chip.peak_flops * self.utilisation
+
+    def _forward_flops(self, num_sequences: int) -> float:
+        """Return the FLOPs of a chip in a prediction for sequences that all chips share."""
+        step, length = self.step, self.step.config.sequence_length
+        per_token = encoder_flops_per_token(
+            step.model, length, reads_first_token_only=step.reads_first_token_only
+        )
+        return per_token * length * num_sequences / step.accelerator.num_chips
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuningEstimate:
+    """What a fine-tuning needs as it is asked for, and how it would fit if it does not.
+
+    Attributes:
+        asked: With the layout of the settings.
+        proposals: With other layouts that fit, the fastest first; none where `asked` fits.
+        most_examples: Examples that fit on a chip, or a group of them, at a time, calculated.
+        most_rematerialized: The same with rematerialisation; None with dropout, which forbids it.
+    """
+
+    asked: TaskEstimate
+    proposals: tuple[TaskEstimate, ...]
+    most_examples: int
+    most_rematerialized: int | None
+
+    @property
+    def best(self) -> TaskEstimate:
+        """The fastest that fits: as asked, or the first of the proposals."""
+        return self.proposals[0] if self.proposals else self.asked
+
+
+def estimate_finetuning(
+    step: TaskStep,
+    size: TaskSize,
+    *,
+    utilisation: float,
+    prices: Prices,
+    compiles: bool,
+    progress: ReportProgress = quiet,
+) -> FinetuningEstimate:
+    """Return what a fine-tuning needs.
+
+    Args:
+        step: Its training step, as asked for.
+        size: The size of the task.
+        utilisation: Assumed fraction of a chip's peak rate.
+        prices: What an hour of a chip costs.
+        compiles: Whether the step of a slice of TPUs is compiled; all else is calculated. Compiled
+            is what is asked for if it fits by the calculation, else the first proposal.
+        progress: Told what is compiled.
+
+    Raises:
+        InputError: `utilisation` is not above 0 and at most 1; the chips cannot be divided by the
+            model's parts; nothing fits; or the compiler is not installed.
+    """
+    if not 0.0 < utilisation <= 1.0:
+        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
+    accelerator, parts = step.accelerator, step.layout.model_parallel_size
+    if accelerator.num_chips % parts:
+        raise InputError(
+            f"finetuning.model_parallel_size: got {parts}, expected a divisor of the "
+            f"{accelerator.num_chips} chips of {accelerator.name}"
+        )
+    price = prices.per_chip_hour.get(accelerator.generation)
+    asked = TaskEstimate(
+        step=step,
+        size=size,
+        utilisation=utilisation,
+        price_per_hour=None if price is None else price * accelerator.num_chips,
+    )
+    proposals = () if asked.is_within_memory else _propose(asked)
+    found = FinetuningEstimate(
+        asked=asked,
+        proposals=proposals,
+        most_examples=_most_examples(step, rematerialize=False),
+        most_rematerialized=(
+            None if step.model.has_dropout else _most_examples(step, rematerialize=True)
+        ),
+    )
+    if not (compiles and isinstance(accelerator, Slice)):
+        return found
+
+    def compile_best() -> FinetuningEstimate:
+        with in_compiler_process(_NUM_PROCESSES) as executor:
+            return _compile_best(found, executor, progress)
+
+    return call_stoppably(compile_best)
+
+
+def calculated_memory(step: TaskStep) -> float:
+    """Return the bytes that a chip needs for a step by the formulas of `memory`."""
+    return weights_bytes(
+        step.model, step.config.optimizer, step.layout.model_parallel_size
+    ) + step.sequences_at_a_time * _sequence_bytes(step, step.layout)
+
+
+def _sequence_bytes(step: TaskStep, layout: StepLayout) -> float:
+    return sequence_bytes(
+        step.model,
+        step.config.sequence_length,
+        rematerialize=layout.rematerialize,
+        is_fused=isinstance(step.accelerator, Gpus),
+        model_parallel_size=layout.model_parallel_size,
+    )
+
+
+def _most_examples(
+    step: TaskStep, *, rematerialize: bool, model_parallel_size: int | None = None
+) -> int:
+    """Return how many examples fit at a time on a chip, or on a group of them; 0 if not even one.
+
+    Args:
+        step: The step, whose layout counts only for what is not given.
+        rematerialize: Whether the layers are rematerialised.
+        model_parallel_size: Chips of a group.
+    """
+    size = model_parallel_size or step.layout.model_parallel_size
+    layout = StepLayout(rematerialize=rematerialize, model_parallel_size=size)
+    limit = _SAFE_FRACTION * step.accelerator.chip.memory_gib * _GIB
+    left = limit - weights_bytes(step.model, step.config.optimizer, size)
+    return max(0, int(left / (_sequence_bytes(step, layout) * step.sequences_of_example)))
+
+
+def _propose(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
+    """Return estimates of other layouts that fit by the calculation, the fastest first.
+
+    With micro-batches, with rematerialisation and, only where neither helps, with groups of chips
+    that hold one copy of the weights together.
+
+    Raises:
+        InputError: Nothing fits.
+    """
+    return tuple(_layouts_that_fit(asked)) or _refuse(asked)
+
+
+def _layouts_that_fit(asked: TaskEstimate) -> Iterator[TaskEstimate]:
+    """Yield an estimate of each layout to propose."""
+    step = asked.step
+    may_rematerialize = (False,) if step.model.has_dropout else (False, True)
+    size = step.layout.model_parallel_size
+    is_found = False
+    while not is_found and size <= step.accelerator.num_chips:
+        for rematerialize in may_rematerialize:
+            most = _most_examples(step, rematerialize=rematerialize, model_parallel_size=size)
+            if most:
+                is_found = True
+                layout = StepLayout(rematerialize=rematerialize, model_parallel_size=size)
+                yield _with_layout(asked, layout, most)
+        size *= 2
+
+
+def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int) -> TaskEstimate:
+    """Return the estimate of a layout with as few, even micro-batches as memory allows."""
+    step = dataclasses.replace(estimate.step, layout=layout)
+    of_device = step.examples_at_a_time
+    num_parts = -(-of_device // most_examples)
+    size = -(-of_device // num_parts) if num_parts > 1 else None
+    step = dataclasses.replace(step, layout=dataclasses.replace(layout, device_batch_size=size))
+    return dataclasses.replace(estimate, step=step, compiled=None, compiled_flops=0.0)
+
+
+def _refuse(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
+    """Refuse a fine-tuning of which not even one example fits.
+
+    Raises:
+        InputError: Always.
+    """
+    accelerator = asked.step.accelerator
+    raise InputError(
+        f"{accelerator.name}: got {asked.memory_bytes / _GIB:.2f} GiB a chip for the step of "
+        f"{asked.step.task.name}, expected at most {accelerator.chip.memory_gib:g} GiB; one "
+        "example at a time does not fit either, nor with rematerialisation or model parallelism; "
+        "take chips with more memory, or more of them"
+    )
+
+
+def _compile_best(
+    found: FinetuningEstimate, executor: Executor, progress: ReportProgress
+) -> FinetuningEstimate:
+    """Return the estimate with the fastest layout that fits as the compiler sees it.
+
+    Where the compiler needs more memory than was calculated, smaller micro-batches are compiled.
+
+    Raises:
+        InputError: None of a few smaller ones fits either.
+    """
+    best = found.best
+    for _ in range(_MOST_ATTEMPTS):
+        best = _compile(best, executor, progress)
+        if best.step is found.asked.step:
+            found = dataclasses.replace(found, asked=best)
+        if best.is_within_memory:
+            others = found.proposals[1:]
+            is_asked = best is found.asked
+            return dataclasses.replace(found, proposals=() if is_asked else (best, *others))
+        limit = best.step.accelerator.chip.memory_gib * _GIB
+        at_once = best.step.examples_at_a_time
+        smaller = min(at_once - 1, int(at_once * limit / best.memory_bytes))
+        if smaller < 1:
+            break
+        layout = dataclasses.replace(best.step.layout, device_batch_size=None)
+        best = _with_layout(best, layout, smaller)
+    return dataclasses.replace(found, proposals=_refuse(best))
+
+
+def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgress) -> TaskEstimate:
+    """Return an estimate with what the compiler says of its step."""
+    step = estimate.step
+    settings = f" with {step.layout.options}" if step.layout.options else ""
+    progress(0, 0, f"compiling the step of {step.task.name}{settings}, some minutes")
+    compiling = executor.submit(compile_step, step)
+    compiling_single = submit_single_layer(step, executor)
+    compiled = compiling.result()
+    flops = 0.0
+    if compiled.is_within_memory:
+        flops = flops_of_all_layers(step, compiled, compiling_single) * step.num_micro_batches
+    return dataclasses.replace(estimate, compiled=compiled, compiled_flops=flops)
