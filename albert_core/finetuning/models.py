@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from albert_core.config import AlbertConfig
+from albert_core.config import AlbertConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import Task
@@ -63,7 +63,8 @@ def tuned_architecture(pretrained: AlbertConfig, config: FinetuningConfig) -> Al
     """Return the architecture, with the dropout of fine-tuning where its settings give one.
 
     Raises:
-        InputError: `sequence_length` is more than the model reads.
+        InputError: `sequence_length` is more than the model reads, or the model is to be
+            rematerialised and has dropout.
     """
     if config.sequence_length > pretrained.max_position_embeddings:
         raise InputError(
@@ -75,4 +76,6 @@ def tuned_architecture(pretrained: AlbertConfig, config: FinetuningConfig) -> Al
         "attention_probs_dropout_prob": config.attention_dropout,
     }
     changes = {name: rate for name, rate in dropout.items() if rate is not None}
-    return dataclasses.replace(pretrained, **changes)
+    model_config = dataclasses.replace(pretrained, **changes)
+    refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
+    return model_config

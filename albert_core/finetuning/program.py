@@ -49,10 +49,11 @@ def run_finetuning(
     progress: ReportProgress = quiet,
     track: TrackRow = untracked,
 ) -> Metrics:
-    """Train every trial on the first device and write the best model into `results`.
+    """Train every trial on the devices of the strategy; write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before.
+    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before. Of
+    several processes the first one alone writes `results`, and probes.
 
     A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`.
 
@@ -81,7 +82,8 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; training rows left out, by cause.
+        are from; training rows left out, by cause; `strategy`, the devices in words, if they are
+        several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -99,7 +101,14 @@ def run_finetuning(
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
-    with use_devices("single") as devices, use_precision(config.precision, devices.name):
+    with (
+        use_devices(
+            config.strategy, model_parallel_size=config.model_parallel_size, section="finetuning"
+        ) as devices,
+        use_precision(config.precision, devices.name),
+    ):
+        if devices.num_devices > 1:
+            progress(0, 0, f"training: {devices}")
         program = task_program(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
         progress(0, 0, f"{task.name}: {files}")
@@ -115,22 +124,27 @@ def run_finetuning(
             checkpoints=checkpoints,
             work=work,
             progress=progress,
+            devices=devices,
             track=track,
             is_alone=len(configs) == 1,
         )
         trials = [trainer.run(one) for one in configs]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
-    _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+    probed: dict[str, float] = {}
+    if devices.is_chief:
+        _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+        probed = _probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress)
     return {
         **_dev_metrics(group, best, task),
         "majority_score": round(baseline_score(program, train, dev), 4),
-        **_probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress),
+        **probed,
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         "data_files": files,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
+        **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }
 
 

@@ -25,9 +25,25 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
     num_micro_batches = 1
 
-    def batch_totals(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> dict[str, Any]:
+    def batch_totals(
+        self, inputs: Mapping[str, Any], targets: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Return scalars by name, sums over the examples of a batch, to divide losses by.
 
         Subclasses must define it.
+
+        Args:
+            inputs: Of the batch.
+            targets: Of the batch.
+            sample_weight: Weights of its examples [B], or None.
         """
         raise NotImplementedError
+
+    def with_totals(self, targets: Any, totals: Mapping[str, Any]) -> Any:
+        """Return targets with the totals among them, as `compute_loss` takes them while training.
+
+        Args:
+            targets: Of a batch or micro-batch, by name.
+            totals: What `batch_totals` returned for the whole batch.
+        """
+        return {**targets, **totals}

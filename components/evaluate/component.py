@@ -30,6 +30,8 @@ def evaluate(
             data=settings.data,
             output=output,
             work_root=work_root,
+            strategy=settings.finetuning.strategy,
+            model_parallel_size=settings.finetuning.model_parallel_size,
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from albert_core.backends.portable.micro_batches import split_micro_batches
@@ -18,15 +19,16 @@ class TrainStep:
         gradient is clipped, if the optimizer says so.
 
         Args:
-            data: Inputs, targets of this replica; anything more is not used. Their number must be a
-                multiple of `num_micro_batches`.
+            data: Inputs, targets and, if there are any, weights of the examples of this replica.
+                Their number must be a multiple of `num_micro_batches`.
         """
-        inputs, targets = data[:2]
-        totals = _sum_over_replicas(self.batch_totals(inputs, targets))
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        totals = _sum_over_replicas(self.batch_totals(inputs, targets, weights))
         if self.num_micro_batches == 1:
-            loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
+            targets_with_totals = self.with_totals(targets, totals)
+            loss, gradients = self._compute_gradients(inputs, targets_with_totals, weights)
         else:
-            loss, gradients = self._accumulate_gradients(inputs, targets, totals)
+            loss, gradients = self._accumulate_gradients(data, totals)
         loss, gradients = _sum_over_replicas((loss, gradients))
         # `apply_gradients` sums over the replicas, and here the sum is made already, because the
         # norm must be clipped of the whole gradient: each replica hands in its fraction of it.
@@ -41,7 +43,7 @@ class TrainStep:
         return self.compute_metrics(inputs, targets, None)
 
     def _compute_gradients(
-        self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any]
+        self: Any, inputs: Mapping[str, Any], targets: Any, weights: Any
     ) -> tuple[Any, list[Any]]:
         """Run a (micro-)batch in training mode; return its loss and its gradient by each weight.
 
@@ -51,18 +53,20 @@ class TrainStep:
         Args:
             inputs: Of the batch.
             targets: Of the batch, and the totals that its losses are divided by.
+            weights: Of its examples, or None.
 
         Raises:
             ValueError: The loss does not depend on one of the weights.
         """
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(inputs, targets, self(inputs, training=True))
+            outputs = self(inputs, training=True)
+            loss = self.compute_loss(inputs, targets, outputs, sample_weight=weights)
         gradients = tape.gradient(loss, self.trainable_weights)
         # The gradient by the embeddings is sparse slices, which a loop cannot add up.
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _accumulate_gradients(
-        self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any], totals: Mapping[str, Any]
+        self: Any, data: Any, totals: Mapping[str, Any]
     ) -> tuple[Any, list[Any]]:
         """Return summed loss and gradients of all micro-batches, the gradients in float32.
 
@@ -70,13 +74,12 @@ class TrainStep:
         gradients: nothing is averaged.
 
         Args:
-            inputs: Of the whole batch of this replica.
-            targets: Of the whole batch of this replica.
+            data: The whole batch of this replica, as of `train_step`.
             totals: What losses are divided by, of the batch over all replicas.
         """
         num_micro_batches = self.num_micro_batches
         micro_batches = tf.nest.map_structure(
-            lambda tensor: split_micro_batches(tensor, num_micro_batches), (inputs, targets)
+            lambda tensor: split_micro_batches(tensor, num_micro_batches), data
         )
 
         def add(index: Any, loss_sum: Any, gradient_sums: list[Any]) -> tuple[Any, Any, list[Any]]:
@@ -84,8 +87,10 @@ class TrainStep:
 
             They come divided by the totals of the whole batch, so that the sums need no average.
             """
-            inputs, targets = tf.nest.map_structure(lambda tensor: tensor[index], micro_batches)
-            loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
+            micro_batch = tf.nest.map_structure(lambda tensor: tensor[index], micro_batches)
+            inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(micro_batch)
+            targets = self.with_totals(targets, totals)
+            loss, gradients = self._compute_gradients(inputs, targets, weights)
             gradient_sums = [a + b for a, b in zip(gradient_sums, gradients, strict=True)]
             return index + 1, loss_sum + loss, gradient_sums
 
