@@ -12,6 +12,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import new_task_model
 from albert_core.pooling import POOLINGS
 from albert_core.tasks import Task
+from albert_core.training.batch_division import BatchDivision, divide_batch
 from albert_core.training.devices import Devices
 
 NUM_CHOICES = 4
@@ -77,16 +78,23 @@ class TaskStep(StepRequest):
         return self.accelerator.num_chips // self.layout.model_parallel_size
 
     @property
+    def division(self) -> BatchDivision:
+        """How a batch is divided, as training does it."""
+        return divide_batch(
+            self.config.batch_size,
+            num_data_parallel=self.num_data_parallel,
+            device_batch_size=self.layout.device_batch_size,
+        )
+
+    @property
     def num_micro_batches(self) -> int:
         """Micro-batches whose gradients a step accumulates."""
-        size = self.config.batch_size
-        return -(-size // (self.num_data_parallel * (self.layout.device_batch_size or size)))
+        return self.division.num_micro_batches
 
     @property
     def examples_at_a_time(self) -> int:
         """Examples that a device, or a group of them, takes at a time."""
-        num_parts = self.num_data_parallel * self.num_micro_batches
-        return -(-self.config.batch_size // num_parts)
+        return self.division.num_rows // (self.num_data_parallel * self.num_micro_batches)
 
     @property
     def sequences_of_example(self) -> int:
@@ -103,7 +111,7 @@ class TaskStep(StepRequest):
     @property
     def num_sequences(self) -> int:
         """Sequences of a step, over all devices; with those that fill up uneven parts."""
-        return self.num_data_parallel * self.num_micro_batches * self.sequences_at_a_time
+        return self.division.num_rows * self.sequences_of_example
 
     @property
     def reads_first_token_only(self) -> bool:
@@ -145,7 +153,7 @@ class TaskStep(StepRequest):
     def _describe_batch(self, describe: DescribeArray) -> tuple[dict[str, Any], Any]:
         """Return inputs and targets of a batch, each as shape, type and sharding."""
         group, length = self.sequences_of_example, self.config.sequence_length
-        num_rows = self.num_sequences // group
+        num_rows = self.division.num_rows
         sizes = (num_rows, group, length) if group > 1 else (num_rows, length)
         inputs = {name: describe(*sizes) for name in ("input_ids", "input_mask", "segment_ids")}
         kind = self.task.kind
