@@ -272,12 +272,14 @@ def _layouts_that_fit(asked: TaskEstimate) -> Iterator[TaskEstimate]:
 
 
 def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int) -> TaskEstimate:
-    """Return the estimate of a layout with as few, even micro-batches as memory allows."""
+    """Return the estimate of a layout with as few micro-batches as memory allows, all full."""
     step = dataclasses.replace(estimate.step, layout=layout)
     of_device = step.examples_at_a_time
-    num_parts = -(-of_device // most_examples)
-    size = -(-of_device // num_parts) if num_parts > 1 else None
-    step = dataclasses.replace(step, layout=dataclasses.replace(layout, device_batch_size=size))
+    fits = min(of_device, most_examples)
+    size = next(number for number in range(fits, 0, -1) if of_device % number == 0)
+    if size < of_device:
+        layout = dataclasses.replace(layout, device_batch_size=size)
+    step = dataclasses.replace(step, layout=layout)
     return dataclasses.replace(estimate, step=step, compiled=None, compiled_flops=0.0)
 
 

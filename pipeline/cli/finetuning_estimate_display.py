@@ -62,7 +62,7 @@ def _time_lines(estimate: TaskEstimate) -> Iterator[str]:
     by = "compiled" if estimate.compiled_flops else "calculated"
     yield f"work        {estimate.flops_per_step:.3g} FLOPs a chip and step ({by})"
     yield (
-        f"speed       {estimate.step_seconds:.4g} s a step, {estimate.evaluation_seconds:,.0f} s "
+        f"speed       {estimate.step_seconds:.3g} s a step, {estimate.evaluation_seconds:.3g} s "
         f"an evaluation, at {estimate.utilisation:.0%} of the peak"
     )
     trainings = estimate.num_trainings
