@@ -217,3 +217,13 @@ def slice_names(generation: str) -> str:
     """Return the names of a generation's slices, separated by commas."""
     chip = GENERATIONS[generation]
     return ", ".join(f"{generation}-{count * chip.cores_per_chip}" for count in chip.topologies)
+
+
+def check_utilisation(utilisation: float) -> None:
+    """Refuse what is no fraction of a chip's peak rate.
+
+    Raises:
+        InputError: It is not above 0 and at most 1.
+    """
+    if not 0.0 < utilisation <= 1.0:
+        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")

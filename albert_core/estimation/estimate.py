@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice
+from albert_core.estimation.accelerators import Slice, check_utilisation
 from albert_core.estimation.compiled_step import (
     CompiledStep,
     compile_step,
@@ -128,8 +128,7 @@ def estimate(
             with the model's; or a step needs more memory than a chip has: further steps are then
             compiled, so that the message says what would fit.
     """
-    if not 0.0 < utilisation <= 1.0:
-        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
+    check_utilisation(utilisation)
     if accelerator.num_chips % config.model_parallel_size:
         raise InputError(
             f"pretraining.model_parallel_size: got {config.model_parallel_size}, expected a "

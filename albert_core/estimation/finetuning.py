@@ -5,128 +5,28 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Gpus, Slice
+from albert_core.estimation.accelerators import Slice, check_utilisation
 from albert_core.estimation.compiled_step import (
-    CompiledStep,
     compile_step,
     flops_of_all_layers,
     in_compiler_process,
     submit_single_layer,
 )
-from albert_core.estimation.memory import sequence_bytes, weights_bytes
+from albert_core.estimation.memory import weights_bytes
 from albert_core.estimation.prices import Prices
+from albert_core.estimation.task_estimate import (
+    TaskEstimate,
+    bytes_of_sequence,
+    safe_memory,
+)
 from albert_core.estimation.task_step import StepLayout, TaskStep
-from albert_core.finetuning.num_steps import num_evaluations, num_train_steps
 from albert_core.progress import ReportProgress, quiet
 from albert_core.stops import call_stoppably
 from albert_core.tasks.sizes import TaskSize
-from albert_core.training.flops import encoder_flops_per_token
 
 _GIB = 2**30
-# Of a chip's memory that a calculation may fill: it is this sure of itself.
-_SAFE_FRACTION = 0.9
 _MOST_ATTEMPTS = 4
 _NUM_PROCESSES = 2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskEstimate:
-    """What a fine-tuning needs on chips, with a layout of its step.
-
-    Attributes:
-        step: The training step.
-        size: The size of the task.
-        utilisation: Assumed fraction of a chip's peak rate.
-        price_per_hour: Price of all chips; None if it is not in the table.
-        compiled: What the compiler says of the step; None: memory and FLOPs are calculated.
-        compiled_flops: FLOPs of a chip in a step by the compiler; 0 without it.
-    """
-
-    step: TaskStep
-    size: TaskSize
-    utilisation: float
-    price_per_hour: float | None
-    compiled: CompiledStep | None = None
-    compiled_flops: float = 0.0
-
-    @property
-    def memory_bytes(self) -> float:
-        """Most memory that a chip needs, as compiled or calculated."""
-        if self.compiled:
-            return self.compiled.memory_bytes
-        return calculated_memory(self.step)
-
-    @property
-    def is_within_memory(self) -> bool:
-        """Whether that fits; if it is calculated, with some room for its error."""
-        if self.compiled:
-            return self.compiled.is_within_memory
-        limit = _SAFE_FRACTION * self.step.accelerator.chip.memory_gib * _GIB
-        return self.memory_bytes <= limit
-
-    @property
-    def flops_per_step(self) -> float:
-        """FLOPs of a chip in a step, as compiled or calculated."""
-        if self.compiled_flops:
-            return self.compiled_flops
-        # Backward is twice forward; rematerialised, forward is done once more.
-        times = 4 if self.step.layout.rematerialize else 3
-        return times * self._forward_flops(self.step.num_sequences)
-
-    @property
-    def step_seconds(self) -> float:
-        """Time of a step at the utilisation."""
-        return self.flops_per_step / self._flops_per_second
-
-    @property
-    def num_train_steps(self) -> int:
-        """Steps of one training; a question counts as one window over its context."""
-        return num_train_steps(
-            self.step.config,
-            self.step.task,
-            num_examples=self.size.num_train,
-            num_sequences=self.size.num_train,
-        )
-
-    @property
-    def num_evaluations(self) -> int:
-        """Evaluations of one training."""
-        return num_evaluations(self.step.config, self.num_train_steps)
-
-    @property
-    def evaluation_seconds(self) -> float:
-        """Time of an evaluation on the dev set, at the utilisation."""
-        num_sequences = self.size.num_dev * self.step.sequences_of_example
-        return self._forward_flops(num_sequences) / self._flops_per_second
-
-    @property
-    def num_trainings(self) -> int:
-        """Trainings of the grid and the seeds."""
-        return len(self.step.config.trials(num_examples=self.size.num_train))
-
-    @property
-    def hours(self) -> float:
-        """Time of all trainings with their evaluations, at the utilisation."""
-        training = self.num_train_steps * self.step_seconds
-        evaluation = self.num_evaluations * self.evaluation_seconds
-        return self.num_trainings * (training + evaluation) / 3600
-
-    @property
-    def cost(self) -> float | None:
-        """Price of it on all chips; None without a price of them."""
-        return None if self.price_per_hour is None else self.hours * self.price_per_hour
-
-    @property
-    def _flops_per_second(self) -> float:
-        return self.step.accelerator.chip.peak_flops * self.utilisation
-
-    def _forward_flops(self, num_sequences: int) -> float:
-        """Return the FLOPs of a chip in a prediction for sequences that all chips share."""
-        step, length = self.step, self.step.config.sequence_length
-        per_token = encoder_flops_per_token(
-            step.model, length, reads_first_token_only=step.reads_first_token_only
-        )
-        return per_token * length * num_sequences / step.accelerator.num_chips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,8 +75,7 @@ def estimate_finetuning(
         InputError: `utilisation` is not above 0 and at most 1; the chips cannot be divided by the
             model's parts; nothing fits; or the compiler is not installed.
     """
-    if not 0.0 < utilisation <= 1.0:
-        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
+    check_utilisation(utilisation)
     accelerator, parts = step.accelerator, step.layout.model_parallel_size
     if accelerator.num_chips % parts:
         raise InputError(
@@ -209,23 +108,6 @@ def estimate_finetuning(
     return call_stoppably(compile_best)
 
 
-def calculated_memory(step: TaskStep) -> float:
-    """Return the bytes that a chip needs for a step by the formulas of `memory`."""
-    return weights_bytes(
-        step.model, step.config.optimizer, step.layout.model_parallel_size
-    ) + step.sequences_at_a_time * _sequence_bytes(step, step.layout)
-
-
-def _sequence_bytes(step: TaskStep, layout: StepLayout) -> float:
-    return sequence_bytes(
-        step.model,
-        step.config.sequence_length,
-        rematerialize=layout.rematerialize,
-        is_fused=isinstance(step.accelerator, Gpus),
-        model_parallel_size=layout.model_parallel_size,
-    )
-
-
 def _most_examples(
     step: TaskStep, *, rematerialize: bool, model_parallel_size: int | None = None
 ) -> int:
@@ -238,9 +120,9 @@ def _most_examples(
     """
     size = model_parallel_size or step.layout.model_parallel_size
     layout = StepLayout(rematerialize=rematerialize, model_parallel_size=size)
-    limit = _SAFE_FRACTION * step.accelerator.chip.memory_gib * _GIB
+    limit = safe_memory(step)
     left = limit - weights_bytes(step.model, step.config.optimizer, size)
-    return max(0, int(left / (_sequence_bytes(step, layout) * step.sequences_of_example)))
+    return max(0, int(left / (bytes_of_sequence(step, layout) * step.sequences_of_example)))
 
 
 def _propose(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
@@ -252,7 +134,10 @@ def _propose(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
     Raises:
         InputError: Nothing fits.
     """
-    return tuple(_layouts_that_fit(asked)) or _refuse(asked)
+    proposals = tuple(_layouts_that_fit(asked))
+    if not proposals:
+        raise _nothing_fits(asked)
+    return proposals
 
 
 def _layouts_that_fit(asked: TaskEstimate) -> Iterator[TaskEstimate]:
@@ -283,14 +168,10 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
     return dataclasses.replace(estimate, step=step, compiled=None, compiled_flops=0.0)
 
 
-def _refuse(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
-    """Refuse a fine-tuning of which not even one example fits.
-
-    Raises:
-        InputError: Always.
-    """
+def _nothing_fits(asked: TaskEstimate) -> InputError:
+    """Return the error of a fine-tuning of which not even one example fits."""
     accelerator = asked.step.accelerator
-    raise InputError(
+    return InputError(
         f"{accelerator.name}: got {asked.memory_bytes / _GIB:.2f} GiB a chip for the step of "
         f"{asked.step.task.name}, expected at most {accelerator.chip.memory_gib:g} GiB; one "
         "example at a time does not fit either, nor with rematerialisation or model parallelism; "
@@ -324,7 +205,7 @@ def _compile_best(
             break
         layout = dataclasses.replace(best.step.layout, device_batch_size=None)
         best = _with_layout(best, layout, smaller)
-    return dataclasses.replace(found, proposals=_refuse(best))
+    raise _nothing_fits(best)
 
 
 def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgress) -> TaskEstimate:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from albert_core.estimation.accelerators import Gpus
-from albert_core.estimation.finetuning import FinetuningEstimate, TaskEstimate
+from albert_core.estimation.finetuning import FinetuningEstimate
 from albert_core.estimation.prices import Prices
+from albert_core.estimation.task_estimate import TaskEstimate
 from pipeline.cli.estimate_display import format_hours
 
 _GIB = 2**30

@@ -11,9 +11,10 @@ from albert_core.errors import InputError
 from albert_core.estimation import finetuning
 from albert_core.estimation.accelerators import find_accelerator
 from albert_core.estimation.compiled_step import CompiledStep, compile_step, in_compiler_process
-from albert_core.estimation.finetuning import calculated_memory, estimate_finetuning
+from albert_core.estimation.finetuning import estimate_finetuning
 from albert_core.estimation.memory import num_parameters
 from albert_core.estimation.prices import LIST_PRICES
+from albert_core.estimation.task_estimate import calculated_memory
 from albert_core.estimation.task_step import StepLayout, TaskStep
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS
