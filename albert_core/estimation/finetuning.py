@@ -184,28 +184,43 @@ def _compile_best(
 ) -> FinetuningEstimate:
     """Return the estimate with the fastest layout that fits as the compiler sees it.
 
-    Where the compiler needs more memory than was calculated, smaller micro-batches are compiled.
+    Where the compiler needs more memory than was calculated, smaller micro-batches are compiled,
+    and rematerialised ones if none of these fits.
 
     Raises:
-        InputError: None of a few smaller ones fits either.
+        InputError: Nothing that was compiled fits.
     """
-    best = found.best
+    asked = found.asked
+    rematerialized = [e for e in _layouts_that_fit(asked) if e.step.layout.rematerialize]
+    for candidate in (found.best, *rematerialized):
+        compiled = _compile(candidate, executor, progress)
+        if candidate is asked:
+            asked = compiled
+        fitting = _compile_until_fitting(compiled, executor, progress)
+        if fitting is asked:
+            return dataclasses.replace(found, asked=asked, proposals=())
+        if fitting:
+            is_slow = candidate.step.layout.rematerialize
+            others = [] if is_slow else [one for one in found.proposals if one is not candidate]
+            return dataclasses.replace(found, asked=asked, proposals=(fitting, *others))
+    raise _nothing_fits(asked)
+
+
+def _compile_until_fitting(
+    compiled: TaskEstimate, executor: Executor, progress: ReportProgress
+) -> TaskEstimate | None:
+    """Return a compiled estimate, or one of smaller micro-batches that fits; None if none does."""
     for _ in range(_MOST_ATTEMPTS):
-        best = _compile(best, executor, progress)
-        if best.step is found.asked.step:
-            found = dataclasses.replace(found, asked=best)
-        if best.is_within_memory:
-            others = found.proposals[1:]
-            is_asked = best is found.asked
-            return dataclasses.replace(found, proposals=() if is_asked else (best, *others))
-        limit = best.step.accelerator.chip.memory_gib * _GIB
-        at_once = best.step.examples_at_a_time
-        smaller = min(at_once - 1, int(at_once * limit / best.memory_bytes))
+        if compiled.is_within_memory:
+            return compiled
+        limit = compiled.step.accelerator.chip.memory_gib * _GIB
+        at_once = compiled.step.examples_at_a_time
+        smaller = min(at_once - 1, int(at_once * limit / compiled.memory_bytes))
         if smaller < 1:
-            break
-        layout = dataclasses.replace(best.step.layout, device_batch_size=None)
-        best = _with_layout(best, layout, smaller)
-    raise _nothing_fits(best)
+            return None
+        layout = dataclasses.replace(compiled.step.layout, device_batch_size=None)
+        compiled = _compile(_with_layout(compiled, layout, smaller), executor, progress)
+    return compiled if compiled.is_within_memory else None
 
 
 def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgress) -> TaskEstimate:

@@ -179,13 +179,16 @@ def test_only_with_model_parallelism_and_not_at_all():
 
 
 class Compiler:
-    """Stands for the processes that compile: a sequence needs as much memory as it is told."""
+    """Stands for the processes that compile: a sequence needs as much memory as it is told.
+
+    Rematerialised it needs a tenth.
+    """
 
     def __init__(self, gib_of_sequence):
         self.gib, self.compiled = gib_of_sequence, []
 
     def submit(self, function, step):
-        memory = self.gib * step.sequences_at_a_time
+        memory = self.gib * step.sequences_at_a_time * (0.1 if step.layout.rematerialize else 1)
         if step.model.num_hidden_layers > 1:
             self.compiled.append(step.examples_at_a_time)
         future = concurrent.futures.Future()
@@ -203,7 +206,11 @@ class Compiler:
 
 @pytest.mark.parametrize(
     ("gib_of_sequence", "tried", "options"),
-    [(0.9, [4], ""), (1.5, [4, 2], "--finetuning.device_batch_size 2")],
+    [
+        (0.9, [4], ""),
+        (1.5, [4, 2], "--finetuning.device_batch_size 2"),
+        (5.0, [4, 4], "--finetuning.rematerialize true"),
+    ],
 )
 def test_the_compiler_has_the_last_word(monkeypatch, gib_of_sequence, tried, options):
     compiler = Compiler(gib_of_sequence)
@@ -213,9 +220,19 @@ def test_the_compiler_has_the_last_word(monkeypatch, gib_of_sequence, tried, opt
     found = estimate_of(step_of("race", "base_v2"), compiles=True)
     assert compiler.compiled == tried
     assert found.best.step.layout.options == options
-    assert found.best.memory_bytes == gib_of_sequence * tried[-1] * 4 * GIB
+    of_sequence = gib_of_sequence * (0.1 if "rematerialize" in options else 1)
+    assert found.best.memory_bytes == pytest.approx(of_sequence * tried[-1] * 4 * GIB)
+    assert len(found.proposals) == bool(options)
     parts = found.best.step.num_micro_batches
     assert found.best.flops_per_step == parts * (100 + 10 * 12)  # of twelve layers, two are counted
+
+
+def test_what_the_compiler_never_fits_is_refused(monkeypatch):
+    monkeypatch.setattr(
+        finetuning, "in_compiler_process", lambda _: contextlib.nullcontext(Compiler(50.0))
+    )
+    with pytest.raises(InputError, match=r"v5e-8: got 800\.00 GiB a chip for the step of race"):
+        estimate_of(step_of("race", "base_v2"), compiles=True)
 
 
 def test_gpus_are_calculated_whatever_is_asked_for(monkeypatch):
