@@ -3,8 +3,11 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import io
 
 import pytest
+import rich.console
+import rich.text
 
 from albert_core.config import preset
 from albert_core.errors import InputError
@@ -20,6 +23,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.training.flops import encoder_flops_per_token, training_flops_per_token
+from pipeline.cli import estimate_display
 from pipeline.cli.main import main
 
 GIB = 2**30
@@ -297,6 +301,18 @@ def test_what_is_given_wins_over_the_recipe_and_a_folder_is_a_task(capsys, tmp_p
 def test_what_cannot_be_estimated(capsys, options, message):
     assert main(["estimate", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_terminal_shows_what_is_compiled_and_for_how_long(monkeypatch, capsys):
+    with estimate_display.compilation_progress() as progress:
+        progress(0, 0, "compiling one step")
+    assert capsys.readouterr().err == "estimate: compiling one step\n"
+    terminal = rich.console.Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(estimate_display, "make_console", lambda to_stderr: terminal)
+    with estimate_display.compilation_progress() as progress:
+        progress(0, 0, "compiling one step")
+        progress(0, 0, "compiling another")
+    assert "compiling another 0:00:0" in rich.text.Text.from_ansi(terminal.file.getvalue()).plain
 
 
 def lower_all(steps):
