@@ -54,7 +54,12 @@ def run_task(
     if step == "evaluate":
         from components.evaluate.step import evaluate
 
-        return evaluate(model=model, **places)
+        return evaluate(
+            model=model,
+            strategy=settings.finetuning.strategy,
+            model_parallel_size=settings.finetuning.model_parallel_size,
+            **places,
+        )
     from components.finetune.step import finetune
 
     return finetune(

@@ -93,7 +93,9 @@ def _phase_lines(estimate: PhaseEstimate) -> list[str]:
 
 
 def format_hours(hours: float) -> str:
-    """Return a time in words: minutes below two hours, hours above."""
+    """Return a time in words: seconds below two minutes, minutes below two hours, else hours."""
+    if hours < 2 / 60:
+        return f"{hours * 3600:.0f} s"
     return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
 
 

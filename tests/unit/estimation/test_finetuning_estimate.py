@@ -173,7 +173,7 @@ def test_what_does_not_fit_is_proposed_in_micro_batches_or_rematerialised():
 
 def test_only_with_model_parallelism_and_not_at_all():
     model = preset("xxlarge_v2", vocab_size=30_000, num_attention_heads=64, hidden_size=16_384)
-    model = dataclasses.replace(model, intermediate_size=65_536)
+    model = dataclasses.replace(model, intermediate_size=131_072)
     found = estimate_of(dataclasses.replace(step_of("race", chips="8xh100"), model=model))
     (first, *_) = found.proposals
     assert first.step.layout.model_parallel_size in (2, 4, 8)
