@@ -113,6 +113,8 @@ def _most_examples(
 ) -> int:
     """Return how many examples fit at a time on a chip, or on a group of them; 0 if not even one.
 
+    With them a step has several micro-batches.
+
     Args:
         step: The step, whose layout counts only for what is not given.
         rematerialize: Whether the layers are rematerialised.
@@ -121,7 +123,7 @@ def _most_examples(
     size = model_parallel_size or step.layout.model_parallel_size
     layout = StepLayout(rematerialize=rematerialize, model_parallel_size=size)
     limit = safe_memory(step)
-    left = limit - weights_bytes(step.model, step.config.optimizer, size)
+    left = limit - weights_bytes(step.model, step.config.optimizer, size, accumulates=True)
     return max(0, int(left / (bytes_of_sequence(step, layout) * step.sequences_of_example)))
 
 

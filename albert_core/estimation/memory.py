@@ -1,8 +1,8 @@
 """Memory of a training step on one device, calculated from sizes; no compiler is asked.
 
 It is that of JAX, whose step keeps a layer's marked values for the gradient (`save_for_backward`)
-and computes the rest again. The constants were fitted to what the compiler for TPUs says
-(docs/benchmarks.md).
+and computes the rest again. The constants were fitted to what the compiler for TPUs says of the
+released sizes; docs/benchmarks.md has both beside each other.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,11 @@ from albert_core.config import AlbertConfig
 from albert_core.optimizers.settings import OptimizerName
 
 _HALF, _WHOLE = 2, 4  # bytes of a bfloat16 and a float32
+# Bytes of a kept bfloat16: a loop over layers copies part of what it keeps.
+_KEPT = 3.4
+# Bytes of each of a layer's values while its gradient is computed, and where all are kept.
+_AT_WORK, _ALL_KEPT = 3.0, 5.0
+_SCORE = 6.0  # of attention, for each pair of positions
 # Moments of a weight, in float32.
 _NUM_MOMENTS: Mapping[OptimizerName, int] = {"adamw": 2, "lamb": 2, "muon": 2}
 
@@ -25,7 +30,9 @@ def num_parameters(model: AlbertConfig) -> int:
     return num_rows * e + 2 * e + projection + num_blocks * block + h * h + h
 
 
-def weights_bytes(model: AlbertConfig, optimizer: OptimizerName, model_parallel_size: int) -> float:
+def weights_bytes(
+    model: AlbertConfig, optimizer: OptimizerName, model_parallel_size: int, *, accumulates: bool
+) -> float:
     """Return the bytes of weights, gradients and moments in float32, and of a bfloat16 copy.
 
     Args:
@@ -33,8 +40,9 @@ def weights_bytes(model: AlbertConfig, optimizer: OptimizerName, model_parallel_
         optimizer: The optimizer.
         model_parallel_size: Devices that hold one copy together; embeddings and pooler are whole
             on each, which is neglected.
+        accumulates: Whether gradients of micro-batches are added up, beside those of one.
     """
-    of_each = _WHOLE * (2 + _NUM_MOMENTS[optimizer]) + _HALF
+    of_each = _WHOLE * (2 + accumulates + _NUM_MOMENTS[optimizer]) + _HALF
     return of_each * num_parameters(model) / model_parallel_size
 
 
@@ -61,13 +69,11 @@ def sequence_bytes(
     h, i = model.hidden_size, model.intermediate_size / model_parallel_size
     num_heads = model.num_attention_heads / model_parallel_size
     num_layers = model.num_hidden_layers * model.inner_group_num
-    attention = 0.0 if is_fused else _SCORES * num_heads * sequence_length
-    everything = _WORK * (8 * h + 2 * i) + attention
+    num_values = 8 * h + 2 * i
+    scores = 0.0 if is_fused else _SCORE * num_heads * sequence_length
     if model.has_dropout:  # the layers are written out, and keep all of their values
-        return sequence_length * (num_layers * everything)
-    kept = _HALF * (h if rematerialize else 3 * h + i + h * is_fused)
-    return sequence_length * (num_layers * kept + everything)
-
-
-_SCORES = 10.0
-_WORK = 5.0
+        return sequence_length * num_layers * (_ALL_KEPT * num_values + scores)
+    # Rematerialised it is a layer's input, else also two sums and the feed-forward's width, and
+    # of attention in one kernel its output.
+    kept = _HALF * h if rematerialize else _KEPT * (3 * h + i + h * is_fused)
+    return sequence_length * (num_layers * kept + _AT_WORK * num_values + scores)

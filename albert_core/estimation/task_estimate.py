@@ -115,9 +115,13 @@ class TaskEstimate:
 
 def calculated_memory(step: TaskStep) -> float:
     """Return the bytes that a chip needs for a step by the formulas of `memory`."""
-    return weights_bytes(
-        step.model, step.config.optimizer, step.layout.model_parallel_size
-    ) + step.sequences_at_a_time * bytes_of_sequence(step, step.layout)
+    weights = weights_bytes(
+        step.model,
+        step.config.optimizer,
+        step.layout.model_parallel_size,
+        accumulates=step.num_micro_batches > 1,
+    )
+    return weights + step.sequences_at_a_time * bytes_of_sequence(step, step.layout)
 
 
 def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
