@@ -1,6 +1,6 @@
 """A model whose steps take the gradient of one or several micro-batches, on any devices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +24,15 @@ class GradientAccumulationModel(TrainStep, keras.Model):
 
     # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
     num_micro_batches = 1
+
+    @property
+    def sliced_weights(self) -> Sequence[Any]:
+        """Weights whose gradient TensorFlow's step leaves in slices, one for each use of a row.
+
+        The norm by which the gradient is clipped is then that of the slices, not of their sums.
+        JAX has no such gradients.
+        """
+        return ()
 
     def batch_totals(
         self, inputs: Mapping[str, Any], targets: Any, sample_weight: Any = None

@@ -45,6 +45,11 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
         self.config = config
         self.bert = AlbertEncoder(config)
 
+    @property
+    def sliced_weights(self) -> tuple[Any, ...]:
+        """The word embeddings: with their slices the original clips the gradient, too."""
+        return (self.bert.embeddings.word_embeddings,)
+
     def encode(
         self, inputs: Tensors, training: bool | None, *, pooled_only: bool = False
     ) -> dict[str, Any]:

@@ -113,8 +113,9 @@ def _shown_devices(number: int | None) -> Iterator[None]:
         jax.devices = devices
 
 
-def losses_and_scores(output: Path) -> list[float]:
-    """Return training losses and dev scores of every evaluation, one row after the other."""
+def losses_and_scores(output: Path) -> tuple[list[float], list[float]]:
+    """Return the training losses and the dev scores of all evaluations."""
     rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    ignored = {"global_step", "phase", "seconds"}
-    return [float(value) for row in rows for name, value in row.items() if name not in ignored]
+    others = {"global_step", "phase", "seconds", "train_loss"}
+    scores = [value for row in rows for name, value in row.items() if name not in others]
+    return [row["train_loss"] for row in rows], scores

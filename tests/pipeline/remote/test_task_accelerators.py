@@ -119,10 +119,5 @@ def test_the_job_on_vertex_runs_the_step_with_what_the_run_resolved(tmp_path, mo
         "work_root": "gs://w",
         **places,
     }
-    assert told["evaluate"] == {
-        "model": "gs://m",
-        "strategy": "auto",
-        "model_parallel_size": 1,
-        "work_root": "gs://w",
-        **places,
-    }
+    devices = {"strategy": "auto", "model_parallel_size": 1}
+    assert told["evaluate"] == {"model": "gs://m", "work_root": "gs://w", **devices, **places}
