@@ -146,7 +146,11 @@ def cluster_options(
             f"--number_of_execution_retries={_NUM_RETRIES}",
         ]
     else:
-        options += ["--runner=SparkRunner", f"--spark_master_url={config.spark_master}"]
+        options += [
+            "--runner=SparkRunner",
+            f"--spark_master_url={config.spark_master}",
+            f"--app_name={job_name}",
+        ]
         java_options = [
             f"-Dspark.default.parallelism={tasks}",
             f"-Dspark.cores.max={tasks}",

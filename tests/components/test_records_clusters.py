@@ -150,6 +150,7 @@ def test_options_for_spark(jars):
     with loopback(FakeCluster("3.5.7")) as running:
         options = options_of(spark(running, java_options=("-Dspark.executor.memory=4g", "-Xmx1g")))
     assert options["runner"] == "SparkRunner"
+    assert (options["job_name"], options["app_name"]) == ("mine", "mine")
     assert options["spark_master_url"] == "spark://127.0.0.1:7077"
     assert options["job_server_jvm_properties"] == [
         "-Dspark.default.parallelism=5",
