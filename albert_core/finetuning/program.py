@@ -14,12 +14,12 @@ from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
 from albert_core.checkpoints.vocabulary import require_tokenizer
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig, refuse_redrawn_dropout
-from albert_core.errors import InputError
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
+from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
@@ -97,7 +97,7 @@ def run_finetuning(
     if warning := warn_of_untrained_positions([task.name], length, trained_length):
         progress(0, 0, f"warning: {warning}")
     tokenizer = require_tokenizer(checkpoint)
-    model_config = _model_config(checkpoint.config, config)
+    model_config = tuned_architecture(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
@@ -207,28 +207,6 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
         f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
         f"{task.name} begins anew",
     )
-
-
-def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:
-    """Return the architecture, with the dropout of fine-tuning where its settings give one.
-
-    Raises:
-        InputError: `sequence_length` is more than the model reads, or the model is to be
-            rematerialised and has dropout.
-    """
-    if config.sequence_length > pretrained.max_position_embeddings:
-        raise InputError(
-            f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
-            f"model's max_position_embeddings={pretrained.max_position_embeddings}"
-        )
-    dropout: dict[str, Any] = {
-        "hidden_dropout_prob": config.hidden_dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
-    }
-    changes = {name: rate for name, rate in dropout.items() if rate is not None}
-    model_config = dataclasses.replace(pretrained, **changes)
-    refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
-    return model_config
 
 
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:

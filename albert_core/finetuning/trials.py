@@ -12,15 +12,15 @@ import numpy as np
 
 from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.config import AlbertConfig
-from albert_core.finetuning.batches import (
-    batches_in_epoch,
-    fill_up,
-    padded_length,
-    training_batches,
-)
+from albert_core.finetuning.batches import fill_up, padded_length, training_batches
 from albert_core.finetuning.config import FinetuningConfig, Frozen
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.models import new_task_model
+from albert_core.finetuning.num_steps import (
+    has_original_recipe,
+    num_evaluations,
+    num_train_steps,
+)
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.model import load_weights
@@ -294,7 +294,9 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
         train: The training set.
         dev: The development set.
     """
-    steps = _num_train_steps(config, task, train)
+    steps = num_train_steps(
+        config, task, num_examples=len(train.examples), num_sequences=len(train.features)
+    )
     monitor = _monitored_metric(config, task, dev)
     limits = config.plan_limits
     if config.evaluation_interval_steps:
@@ -307,32 +309,17 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
             patience=config.patience,
             **limits,
         )
-    num_evaluations = min(config.num_evaluations, steps)
+    evaluations = num_evaluations(config, steps)
     # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
-    interval = math.ceil(steps / num_evaluations)
+    interval = math.ceil(steps / evaluations)
     return TrainingPlan(
-        phase_steps=(interval * num_evaluations,),
+        phase_steps=(interval * evaluations,),
         interval_steps=interval,
         monitor=monitor,
         log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
         patience=config.patience,
         **limits,
     )
-
-
-def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
-    """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
-
-    An epoch is all full batches of the training set, and the product with the epochs is rounded to
-    the nearest. With the original's recipe it is all examples over the batch size, and the product
-    is rounded down; of questions it counts questions, not their windows.
-    """
-    if config.num_train_steps:
-        return config.num_train_steps
-    if _has_original_recipe(config, task):
-        return max(1, int(len(train.examples) / config.batch_size * config.num_epochs))
-    steps_per_epoch = batches_in_epoch(len(train.features), config.batch_size)
-    return max(1, round(config.num_epochs * steps_per_epoch))
 
 
 def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
@@ -343,13 +330,9 @@ def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> st
     """
     first_file = task.sources("dev")[0].name
     is_mean = task.averages_sources and len(set(dev.sources)) > 1
-    if is_mean and _has_original_recipe(config, task):
+    if is_mean and has_original_recipe(config, task):
         return f"{first_file}_{task.metrics[0]}"
     return task.metrics[0]
-
-
-def _has_original_recipe(config: FinetuningConfig, task: Task) -> bool:
-    return config.recipe == "original" and bool(task.recipe.settings())
 
 
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
