@@ -185,8 +185,8 @@ def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder,
     assert [line.partition("\t")[0] for line in predicted.splitlines()] == [*words, ""]
     scores = json.loads((folder / "out" / "scores.json").read_text())["tasks"]
     assert [(one["task"], one["metric"]) for one in scores] == [
-        ("topic", "accuracy"),
         ("things", "f1"),
+        ("topic", "accuracy"),
     ]
 
 
