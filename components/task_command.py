@@ -54,12 +54,7 @@ def run_task(
     if step == "evaluate":
         from components.evaluate.step import evaluate
 
-        return evaluate(
-            model=model,
-            strategy=settings.finetuning.strategy,
-            model_parallel_size=settings.finetuning.model_parallel_size,
-            **places,
-        )
+        return evaluate(model=model, **settings.evaluation_devices(), **places)
     from components.finetune.step import finetune
 
     return finetune(

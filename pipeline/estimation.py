@@ -7,7 +7,7 @@ from pathlib import Path
 from albert_core.checks import check_minimum
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import find_accelerator, find_slice
+from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
 from albert_core.estimation.estimate import estimate as estimate_phases
 from albert_core.estimation.finetuning import FinetuningEstimate, estimate_finetuning
@@ -138,6 +138,11 @@ def estimate_task(
         raise InputError(
             f"finetuning.frozen: got {config.frozen}, expected nothing: the estimate is of a "
             "training of all weights"
+        )
+    if config.precision == "float32" and (is_calculated or not isinstance(chips, Slice)):
+        raise InputError(
+            "finetuning.precision: got float32, expected auto or bfloat16: what is calculated is "
+            "of bfloat16; a slice of TPUs can be compiled"
         )
     size = (
         count_examples(declared, folder, leaves_out=config.leaves_out(declared))

@@ -103,7 +103,7 @@ def run_finetuning(
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
     with (
         use_devices(
-            config.strategy, model_parallel_size=config.model_parallel_size, section="finetuning"
+            config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
         ) as devices,
         use_precision(config.precision, devices.name),
     ):
@@ -131,10 +131,10 @@ def run_finetuning(
         trials = [trainer.run(one) for one in configs]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
-    probed: dict[str, float] = {}
     if devices.is_chief:
         _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
-        probed = _probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress)
+    # In every process: those that only waited for the first one would give up before it ends.
+    probed = _probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress)
     return {
         **_dev_metrics(group, best, task),
         "majority_score": round(baseline_score(program, train, dev), 4),

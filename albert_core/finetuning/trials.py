@@ -185,12 +185,13 @@ class TrialTrainer:
     def _describe_filling(self, config: FinetuningConfig) -> str:
         """Return the message that batches are filled up; empty where they are not."""
         num_examples = min(config.batch_size, len(self.train.features))
-        num_rows = self._divide_batch(config).num_rows
-        if num_rows == num_examples:
+        division = self._divide_batch(config)
+        if division.num_rows == num_examples:
             return ""
+        num_parts = self.devices.num_data_parallel * division.num_micro_batches
         return (
-            f"batches of {num_examples} are filled up to {num_rows} rows, which "
-            f"{self.devices.num_data_parallel} devices can divide; those added weigh 0"
+            f"batches of {num_examples} are filled up to {division.num_rows} rows, for {num_parts} "
+            "equal parts (devices times micro-batches); those added weigh 0"
         )
 
     def _batches_from(self, step: int, config: FinetuningConfig) -> Any:

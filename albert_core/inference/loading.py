@@ -90,9 +90,10 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
-        with use_devices(
-            strategy, model_parallel_size=model_parallel_size, section="prediction"
-        ) as devices:
+        if strategy == "single" and model_parallel_size == 1:
+            # As Keras has it: no process waits for others, and XLA keeps its flags.
+            return _load_checkpoint(folder, read_source, devices=None)
+        with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
             return _load_checkpoint(folder, read_source, devices)
     if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
@@ -169,7 +170,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
 
 
 def _load_checkpoint(
-    path: Path, read_source: Callable[[], Checkpoint], devices: Devices
+    path: Path, read_source: Callable[[], Checkpoint], devices: Devices | None
 ) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
@@ -178,7 +179,7 @@ def _load_checkpoint(
     Args:
         path: The checkpoint.
         read_source: Reads it.
-        devices: Those that are used, for a note if they are several.
+        devices: Those of a strategy, for a note if they are several; None without one.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
@@ -213,7 +214,10 @@ def _load_checkpoint(
             are_pairs=POOLINGS[checkpoint.pooling].encodes_apart,
         ),
         null_threshold=checkpoint.null_threshold or 0.0,
-        notes=checkpoint.notes + ((f"predicting: {devices}",) if devices.num_devices > 1 else ()),
+        notes=(
+            *checkpoint.notes,
+            *([f"predicting: {devices}"] if devices and devices.num_devices > 1 else []),
+        ),
         run=compiled_function(model),
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),

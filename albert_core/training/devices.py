@@ -77,7 +77,7 @@ class Devices:
 
 @contextlib.contextmanager
 def use_devices(
-    strategy: StrategyName, *, model_parallel_size: int = 1, section: str = "pretraining"
+    strategy: StrategyName, *, model_parallel_size: int = 1, prefix: str = "pretraining."
 ) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
@@ -90,7 +90,7 @@ def use_devices(
             a machine; without any, its logical CPUs) or `tpu`. Of JAX: `data_parallel`, or
             `model_parallel`, which also cuts the weights.
         model_parallel_size: Devices that hold one copy of the weights together.
-        section: Name of these settings in the configuration, for messages.
+        prefix: What the names of these settings begin with, for messages.
 
     Raises:
         InputError: The backend has no such strategy, or the devices do not divide by
@@ -102,15 +102,15 @@ def use_devices(
 
     if strategy not in ("auto", *distribution.STRATEGIES):
         raise InputError(
-            f"{section}.strategy: got {strategy}, expected with the {keras.backend.backend()} "
+            f"{prefix}strategy: got {strategy}, expected with the {keras.backend.backend()} "
             f"backend auto, {', '.join(distribution.STRATEGIES)}; KERAS_BACKEND chooses the backend"
         )
     if (model_parallel_size > 1) != (strategy == "model_parallel"):
         raise InputError(
-            f"{section}.model_parallel_size: got {model_parallel_size} with strategy {strategy}, "
+            f"{prefix}model_parallel_size: got {model_parallel_size} with strategy {strategy}, "
             "expected 2 or more with model_parallel and 1 with all others"
         )
-    with distribution.use_devices(strategy, model_parallel_size, section) as devices:
+    with distribution.use_devices(strategy, model_parallel_size, prefix) as devices:
         yield devices
 
 

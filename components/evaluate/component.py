@@ -30,8 +30,7 @@ def evaluate(
             data=settings.data,
             output=output,
             work_root=work_root,
-            strategy=settings.finetuning.strategy,
-            model_parallel_size=settings.finetuning.model_parallel_size,
+            **settings.evaluation_devices(),
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

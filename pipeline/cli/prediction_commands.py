@@ -30,6 +30,7 @@ def predict(
     strip_accents: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     strategy: StrategyName = "auto",
+    model_parallel_size: int = 1,
 ) -> None:
     """Predict for every row of a file: labels with probabilities, scores, choices or answers.
 
@@ -51,6 +52,7 @@ def predict(
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
         batch_size: Examples that are run together.
         strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
+        model_parallel_size: Devices that hold one copy of its weights together.
     """
     from albert_core.inference import load
     from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
@@ -65,6 +67,7 @@ def predict(
         lower_case=lower_case,
         strip_accents=strip_accents,
         strategy=strategy,
+        model_parallel_size=model_parallel_size,
     )
     try:
         num_rows, num_invalid = predict_file(

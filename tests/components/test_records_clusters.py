@@ -298,6 +298,16 @@ def test_no_image_and_no_worker_pool_is_told_before_the_cluster_is_asked():
         ),
         ({"runner": "flink", "flink_master": "host:8081"}, r"beam\.shared_folder: got nothing"),
         (
+            {
+                "runner": "spark",
+                "spark_master": "spark://h:7077",
+                "job_endpoint": "h:8099",
+                "parallelism": 4,
+                **WORK,
+            },
+            r"beam\.parallelism: got 4 with beam\.job_endpoint, whose job server was started",
+        ),
+        (
             {"runner": "flink", "flink_master": "h:1", "num_workers": 2, **WORK},
             r"beam\.num_workers, which are for local workers",
         ),
@@ -349,7 +359,10 @@ def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
             lambda: told.append(dict(cluster.jobs)),
             lambda *report: told.append(report[2]),
         )
-    assert told == ["cancelled 2 job that a command which was killed had left", {"b": "other"}]
+    assert told == [
+        "jobs of the same work cancelled, as a killed command leaves them: 2",
+        {"b": "other"},
+    ]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])

@@ -27,8 +27,11 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
         index = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def take_part(tensor: Any) -> Any:
-            num_rows = tf.shape(tensor)[0] // num_replicas
-            return tensor[index * num_rows : (index + 1) * num_rows]
+            shape = tf.shape(tensor)
+            num_rows = shape[0] // num_replicas
+            begin = tf.stack([index * num_rows, *[0] * (tensor.shape.rank - 1)])
+            # Not by `[begin:end]`: on a TPU, where the index is known late, so would be the length.
+            return tf.slice(tensor, begin, tf.concat([[num_rows], shape[1:]], axis=0))
 
         return model.predict_step((tf.nest.map_structure(take_part, inputs),))
 

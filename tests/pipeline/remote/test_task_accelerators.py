@@ -119,5 +119,16 @@ def test_the_job_on_vertex_runs_the_step_with_what_the_run_resolved(tmp_path, mo
         "work_root": "gs://w",
         **places,
     }
-    devices = {"strategy": "auto", "model_parallel_size": 1}
-    assert told["evaluate"] == {"model": "gs://m", "work_root": "gs://w", **devices, **places}
+    assert told["evaluate"] == {"model": "gs://m", "work_root": "gs://w", **places}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [
+        ({"strategy": "data_parallel"}, False),  # of JAX, which an evaluation need not have
+        ({"strategy": "model_parallel", "model_parallel_size": 4}, True),
+    ],
+)
+def test_an_evaluation_is_told_devices_only_for_a_model_that_is_cut(settings, is_told):
+    job = parse_job({**JOB, "finetuning": settings})
+    assert job.evaluation_devices() == (settings if is_told else {})

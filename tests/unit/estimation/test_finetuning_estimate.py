@@ -318,6 +318,10 @@ def test_what_is_given_wins_over_the_recipe_and_a_folder_is_a_task(capsys, tmp_p
             "finetuning.frozen: got encoder, expected nothing",
         ),
         (
+            ["--task", "race", "--accelerator", "h200", "--finetuning.precision", "float32"],
+            "finetuning.precision: got float32, expected auto or bfloat16",
+        ),
+        (
             ["--task", "race", "--accelerator", "h200", "--finetuning.sequence_length", "600"],
             "finetuning.sequence_length: got 600, expected at most",
         ),
