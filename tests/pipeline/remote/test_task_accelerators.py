@@ -33,7 +33,7 @@ JOB = {
 SLICE = {"machine": "ct5lp-hightpu-8t", "topology": "2x4"}
 # Components name their image when they are imported, by the registry that is set then.
 DATA = finetune_in_custom_job.component_spec.implementation.container.image
-assert DATA == evaluate_in_custom_job.component_spec.implementation.container.image
+assert evaluate_in_custom_job.component_spec.implementation.container.image == DATA
 GPUS = {"kubeflow": "nvidia.com/gpu", "vertex": "NVIDIA_L4"}
 
 
