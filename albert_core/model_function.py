@@ -56,13 +56,18 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
 
 
 def compiled_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that runs a Keras model by `predict_on_batch`, without dropout.
+    """Return a function that runs a Keras model, compiled and without dropout.
 
-    Keras compiles the model on the first call, and again for each new shape of the inputs.
+    It is compiled on the first call, and again for each new shape of the inputs. The rows of a
+    batch are spread over the devices of `use_devices`, if both the model and this function were
+    made inside of it.
     """
+    from albert_core.backends import make_predict_function
+
+    predict = make_predict_function(model)
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = model.predict_on_batch(inputs)
+        outputs = predict(inputs)
         return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
 
     return run

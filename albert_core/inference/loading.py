@@ -24,6 +24,7 @@ from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import Task
+from albert_core.training.devices import Devices, StrategyName, use_devices
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +40,8 @@ def load(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    strategy: StrategyName = "single",
+    model_parallel_size: int = 1,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -63,6 +66,9 @@ def load(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
         strip_accents: Whether it drops accents, if not as its files say.
+        strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
+            is all of them. An export runs as its runtime does.
+        model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -84,7 +90,11 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
-        return _load_checkpoint(folder, read_source)
+        if strategy == "single" and model_parallel_size == 1:
+            # As Keras has it: no process waits for others, and XLA keeps its flags.
+            return _load_checkpoint(folder, read_source, devices=None)
+        with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
+            return _load_checkpoint(folder, read_source, devices)
     if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
@@ -159,7 +169,9 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     )
 
 
-def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> LoadedModel:
+def _load_checkpoint(
+    path: Path, read_source: Callable[[], Checkpoint], devices: Devices | None
+) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
     Without a task its heads say what it predicts. It may have no vocabulary.
@@ -167,6 +179,7 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
     Args:
         path: The checkpoint.
         read_source: Reads it.
+        devices: Those of a strategy, for a note if they are several; None without one.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
@@ -201,7 +214,10 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
             are_pairs=POOLINGS[checkpoint.pooling].encodes_apart,
         ),
         null_threshold=checkpoint.null_threshold or 0.0,
-        notes=checkpoint.notes,
+        notes=(
+            *checkpoint.notes,
+            *([f"predicting: {devices}"] if devices and devices.num_devices > 1 else []),
+        ),
         run=compiled_function(model),
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),

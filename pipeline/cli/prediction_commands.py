@@ -13,6 +13,7 @@ from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
 from albert_core.tasks import named_task
+from albert_core.training.devices import StrategyName
 
 
 def predict(
@@ -28,6 +29,8 @@ def predict(
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    strategy: StrategyName = "auto",
+    model_parallel_size: int = 1,
 ) -> None:
     """Predict for every row of a file: labels with probabilities, scores, choices or answers.
 
@@ -48,6 +51,8 @@ def predict(
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
         batch_size: Examples that are run together.
+        strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
+        model_parallel_size: Devices that hold one copy of its weights together.
     """
     from albert_core.inference import load
     from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
@@ -61,6 +66,8 @@ def predict(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        strategy=strategy,
+        model_parallel_size=model_parallel_size,
     )
     try:
         num_rows, num_invalid = predict_file(

@@ -15,6 +15,7 @@ import safetensors.numpy
 from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError, StepFailedError
+from albert_core.finetuning import models, trials
 from albert_core.finetuning.probe_results import read_probe
 from albert_core.tasks import Source
 from components.evaluate.step import evaluate, read_baselines
@@ -266,6 +267,18 @@ def test_an_error_leaves_the_process_in_full_precision(tune):
     with pytest.raises(InterruptedHereError):
         tune("topic", progress=fail, precision="bfloat16")
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_every_trial_computes_in_the_precision_of_the_settings(tune, monkeypatch):
+    made = []
+
+    def new_task_model(*arguments: Any) -> keras.Model:
+        made.append(models.new_task_model(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(trials, "new_task_model", new_task_model)
+    tune("topic", precision="bfloat16", num_train_steps=2, num_seeds=2)
+    assert [model.bert.compute_dtype for model in made] == ["bfloat16", "bfloat16"]
 
 
 def test_frozen_parts_keep_their_weights(tune, model, tmp_path):

@@ -13,7 +13,7 @@ STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
 
 
 @contextlib.contextmanager
-def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
     `tpu` connects this process to the TPU and resets it; that is not undone at the end.
@@ -22,6 +22,7 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         strategy: One of `STRATEGIES` (not checked here), or `auto`: the TPU of TPU_NAME, else every
             GPU, else the CPU.
         model_parallel_size: Not used: no strategy here cuts the weights.
+        prefix: Not used: nothing is refused here.
     """
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     why = ""
