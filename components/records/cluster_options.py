@@ -8,7 +8,7 @@ from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 from albert_core.storage import is_remote
 from components.records.clusters import Cluster, Engine, find_flink, find_spark
-from components.records.job_servers import check_java, find_job_server
+from components.records.job_servers import check_java, find_job_server, job_mark
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -39,6 +39,7 @@ _ENVIRONMENTS = {
 }
 # Each try continues with the files of the last one. Flink's own default is none.
 _NUM_RETRIES = 3
+_KEPT_BETWEEN_STAGES_MS = 60_000
 
 
 def check_cluster_settings(config: "BeamConfig") -> None:
@@ -151,6 +152,8 @@ def cluster_options(
         f"--environment_config={_environment(config)}",
         # A process of Python for each task at a time, since threads of one share its lock.
         f"--sdk_worker_parallelism={cluster.slots_per_machine}",
+        # Else Spark starts the workers' processes of Python anew for every stage.
+        f"--environment_cache_millis={_KEPT_BETWEEN_STAGES_MS}",
         # Beam's list of the packages here would have to be in a folder that all workers reach.
         "--experiments=disable_logging_submission_environment",
     ]
@@ -182,6 +185,7 @@ def cluster_options(
         check_java(given.job_server_java_launcher)
         jar = find_job_server(cluster, config.job_server_jar, progress)
         options.append(f"--{cluster.engine}_job_server_jar={jar}")
+        java_options.append(job_mark(job_name))
         options += [f"--job_server_jvm_properties={option}" for option in java_options]
     return PipelineOptions([*options, *config.options])
 

@@ -51,6 +51,7 @@ def test_options_for_flink(jars):
     assert options["parallelism"] == 3  # slots that are free
     assert options["sdk_worker_parallelism"] == "3"
     assert options["number_of_execution_retries"] == "3"
+    assert options["environment_cache_millis"] == "60000"
     assert options["job_name"] == "mine"
     assert (options["environment_type"], options["environment_config"]) == ("DOCKER", IMAGE)
     assert options["flink_job_server_jar"] == str(
@@ -69,6 +70,7 @@ def test_options_for_spark(jars):
         "-Dspark.cores.max=5",
         "-Dspark.executor.memory=4g",
         "-Xmx1g",
+        "-Dalbert.job=mine",
     ]
     assert options["spark_job_server_jar"] == str(next(jars.glob("beam-runners-spark-3-*.jar")))
 

@@ -1,16 +1,14 @@
-"""Clusters of Flink and Spark with small heaps, and Beam's worker pools, as processes."""
+"""Clusters of Dask, Flink and Spark as processes, those of Java with small heaps."""
 
 import contextlib
 import dataclasses
-import os
-import signal
-import socket
+import itertools
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from tests.engines.processes import Processes, free_ports, read_page, wait_for
 
 _OPENED = ("lang", "lang.invoke", "lang.reflect", "io", "net", "nio", "text", "time", "util")
 OPEN_MODULES = (
@@ -22,7 +20,6 @@ OPEN_MODULES = (
 )
 # On two cores that much else works on, a second thread compiles nothing faster.
 _SMALL_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1", "-Xss512k")
-_START_WITHIN_S = 120
 
 
 @dataclasses.dataclass
@@ -31,12 +28,12 @@ class RunningCluster:
 
     Attributes:
         settings: Those of `beam` that lead to it.
-        page: Root of its REST API.
-        workers: Its TaskManagers or Spark workers.
+        page: Root of its REST API; empty for Dask.
+        workers: Its workers; of Flink the TaskManagers.
         start_worker: Starts another one.
     """
 
-    settings: dict[str, str]
+    settings: dict[str, object]
     page: str
     workers: list[subprocess.Popen]
     start_worker: Callable[[], None]
@@ -69,7 +66,7 @@ def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
         "taskmanager.memory.network.max": "48m",
         "taskmanager.memory.managed.size": "64m",
         "heartbeat.interval": 2000,
-        "heartbeat.timeout": 8000,
+        "heartbeat.timeout": 15000,
         "io.tmp.dirs": folder,
         "restart-strategy.type": "none",
     }
@@ -85,7 +82,8 @@ def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
     java += ["-cp", f"{engine}/jars/*"]
     main = "org.apache.flink.runtime"
     workers: list[subprocess.Popen] = []
-    with _Processes(folder) as processes:
+    numbers = itertools.count()
+    with Processes(folder) as processes:
         processes.start(
             "jobmanager",
             [*_heap(java, "256m"), f"{main}.entrypoint.StandaloneSessionClusterEntrypoint"],
@@ -94,14 +92,14 @@ def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
 
         def start_worker() -> None:
             command = [*_heap(java, "320m"), f"{main}.taskexecutor.TaskManagerRunner"]
-            name = f"taskmanager-{len(workers)}"
+            name = f"taskmanager-{next(numbers)}"
             workers.append(processes.start(name, command, ["--configDir", str(conf)]))
 
         for _ in range(num_workers):
             start_worker()
         page = f"http://127.0.0.1:{rest}"
-        wait_for(lambda: f'"slots-total":{num_workers}' in _read(f"{page}/overview"))
-        beam = {"runner": "flink", "flink_master": f"127.0.0.1:{rest}"}
+        wait_for(lambda: f'"slots-total":{num_workers}' in read_page(f"{page}/overview"))
+        beam: dict[str, object] = {"runner": "flink", "flink_master": f"127.0.0.1:{rest}"}
         yield RunningCluster(beam, page, workers, start_worker)
 
 
@@ -109,7 +107,8 @@ def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
 def spark_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterator[RunningCluster]:
     """Run a Spark standalone cluster whose workers have a core each."""
     port, page_port = free_ports(2)
-    java = ["java", *_SMALL_JAVA, *OPEN_MODULES, "-Xmx256m", "-cp", f"{engine}/jars/*"]
+    java = ["java", *_SMALL_JAVA, *OPEN_MODULES, "-Xmx256m", "-Dspark.worker.timeout=20"]
+    java += ["-cp", f"{engine}/jars/*"]
     deploy = "org.apache.spark.deploy"
     environment = {
         "SPARK_HOME": str(engine),
@@ -118,123 +117,62 @@ def spark_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
     }
     master = f"spark://127.0.0.1:{port}"
     workers: list[subprocess.Popen] = []
+    numbers = itertools.count()
     folder.mkdir(parents=True, exist_ok=True)
-    with _Processes(folder) as processes:
+    with Processes(folder) as processes:
         address = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page_port)]
         processes.start("master", [*java, f"{deploy}.master.Master"], address, environment)
         page = f"http://127.0.0.1:{page_port}"
 
         def start_worker() -> None:
-            name = f"worker-{len(workers)}"
+            name = f"worker-{next(numbers)}"
             limits = ["--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g"]
             arguments = [*limits, "--work-dir", str(folder / name), master]
             command = [*java, f"{deploy}.worker.Worker"]
             workers.append(processes.start(name, command, arguments, environment))
 
-        wait_for(lambda: "workers" in _read(f"{page}/json/"))
+        wait_for(lambda: "workers" in read_page(f"{page}/json/"))
         for _ in range(num_workers):
             start_worker()
-        wait_for(lambda: _read(f"{page}/json/").count('"ALIVE"') > num_workers)  # and the master
-        beam = {"runner": "spark", "spark_master": master, "spark_page": f"127.0.0.1:{page_port}"}
+        wait_for(
+            lambda: read_page(f"{page}/json/").count('"ALIVE"') > num_workers
+        )  # and the master
+        beam: dict[str, object] = {
+            "runner": "spark",
+            "spark_master": master,
+            "spark_page": f"127.0.0.1:{page_port}",
+        }
         yield RunningCluster(beam, page, workers, start_worker)
 
 
 @contextlib.contextmanager
-def worker_pool(folder: Path) -> Iterator[str]:
-    """Run one of Beam's worker pools, which starts a process for each worker; yield its address."""
+def dask_cluster(folder: Path, *, num_workers: int = 2) -> Iterator[RunningCluster]:
+    """Run a Dask scheduler and workers of a thread each."""
+    import distributed
+
     (port,) = free_ports(1)
-    # The pool starts `python`: it must be this one.
-    environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    main = "apache_beam.runners.worker.worker_pool_main"
+    address = f"tcp://127.0.0.1:{port}"
+    dask = [sys.executable, "-m", "dask"]
+    workers: list[subprocess.Popen] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with _Processes(folder) as processes:
-        command = [sys.executable, "-m", main]
-        processes.start("pool", command, ["--service_port", str(port)], environment)
-        wait_for(lambda: _listens(port))
-        yield f"localhost:{port}"
+    with Processes(folder) as processes:
+        options = ["--host", address, "--no-dashboard", "--no-show"]
+        processes.start("scheduler", [*dask, "scheduler"], options)
 
+        def start_worker() -> None:
+            options = [address, "--nthreads=1", "--no-dashboard", "--no-nanny"]
+            options += ["--local-directory", str(folder)]
+            workers.append(processes.start(f"worker-{len(workers)}", [*dask, "worker"], options))
 
-def free_ports(number: int) -> list[int]:
-    """Return ports of this machine that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def wait_for(
-    condition: Callable[[], bool], *, within_s: float = _START_WITHIN_S, poll_s: float = 0.2
-) -> None:
-    """Wait until something holds, which is tried every `poll_s` seconds.
-
-    Raises:
-        TimeoutError: It does not in time.
-    """
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {within_s:g} s")
-        time.sleep(poll_s)
-
-
-class _Processes:
-    """Processes with a log each, which are killed with all their children in the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._running: list[subprocess.Popen] = []
-
-    def start(
-        self,
-        name: str,
-        command: Sequence[str],
-        arguments: Sequence[str],
-        environment: Mapping[str, str] | None = None,
-    ) -> subprocess.Popen:
-        """Start a process whose output goes into NAME.log."""
-        with (self._folder / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that its children are killed with it
-                env={**os.environ, **(environment or {})},
-            )
-        self._running.append(process)
-        return process
-
-    def __enter__(self) -> "_Processes":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._running:
-            kill_with_children(process)
-
-
-def kill_with_children(process: subprocess.Popen) -> None:
-    """Kill a process that `clusters` started, and all that it started; wait for its end."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        for _ in range(num_workers):
+            start_worker()
+        with distributed.Client(address, timeout=60) as client:
+            client.wait_for_workers(num_workers, timeout=60)
+        yield RunningCluster(
+            {"runner": "dask", "dask_scheduler": address}, "", workers, start_worker
+        )
 
 
 def _heap(java: Sequence[str], size: str) -> list[str]:
     """Return a command of Java with a largest heap."""
     return [java[0], f"-Xmx{size}", *java[1:]]
-
-
-def _read(url: str) -> str:
-    """Return the text at an address; empty if nothing answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.read().decode()
-    except OSError:
-        return ""
-
-
-def _listens(port: int) -> bool:
-    """Return whether something listens on a port of this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -57,6 +57,7 @@ def install(folder: Path) -> None:
 
     Raises:
         subprocess.CalledProcessError: PyPI or Maven does not give it.
+        OSError: Maven's repository is not reached, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for engine in _ENGINES:
@@ -104,7 +105,22 @@ def _install_job_server(folder: Path, engine: str) -> None:
             jar.rename(folder / jar.name)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Install into the folder; end with a line that says what is missing to do so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=engines_folder())
-    install(parser.parse_args().folder)
+    folder = parser.parse_args().folder
+    if not find_missing(folder):
+        return
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            sys.exit(f"tests.engines: there is no {program} on the PATH; install Java 17 and Maven")
+    print(f"installing Flink, Spark and Beam's job servers into {folder} (900 MB)", flush=True)
+    try:
+        install(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"tests.engines: {error}; this needs PyPI and Maven's repository, once")
+
+
+if __name__ == "__main__":
+    main()
