@@ -18,7 +18,7 @@ from tests.helpers.zygote import Fork, Zygote
 MARK = f"-Dtests.engines={os.getpid()}"
 """An option of Java by which the job servers of this process's steps are known."""
 
-_SPLIT_BYTES = 20_000
+_SPLIT_BYTES = 10_000
 _started: list[Fork] = []
 _STEP = """
 import functools, json, sys
