@@ -245,7 +245,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     def leaves_out(self, task: Task) -> bool:
         """Return whether a task's unusable training rows are left out and counted, not refused.
 
-        `bad_rows` decides; with `as_declared` the task's own `bad_rows` does.
+        `bad_rows` decides; with `as_declared` the task's own `bad_rows` does. `per_task` is not
+        read: to be called on what `for_task` returned.
         """
         policy = task.bad_rows if self.bad_rows == "as_declared" else self.bad_rows
         return policy == "leave_out"
@@ -262,7 +263,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be.
+            poolings: Those that `auto` may be; where the best one is not among them, it is
+                `pooler`.
 
         Raises:
             InputError: They are impossible together, or the task cannot have the pooling.
@@ -279,10 +281,17 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     def pooling_of(
         self, task: Task, *, poolings: Collection[HeadPooling] = tuple(POOLINGS)
     ) -> HeadPooling:
-        """Return what a task's head reads, with `auto` resolved; arguments as for `for_task`.
+        """Return the pooling of a task's head by these settings, with `auto` resolved.
+
+        `per_task` is not read, which may set another `pooling` or `recipe`: to be called on what
+        `for_task` returned.
+
+        Args:
+            task: The task.
+            poolings: Those that `auto` may be. A pooling that is set by its name may be another.
 
         Raises:
-            InputError: A task of this kind cannot have the pooling.
+            InputError: A task of this kind cannot have the pooling that is set.
         """
         is_original = self.recipe == "original"
         return choose_pooling(self.pooling, task, is_original=is_original, supported=poolings)
@@ -291,6 +300,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         """Return what the learning rate of a task's head is multiplied by.
 
         It is `head_rate_multiplier`, or where that is not set the one of the head's pooling.
+        `per_task` is not read: to be called on what `for_task` returned.
+
+        Raises:
+            InputError: A task of this kind cannot have the pooling that is set.
         """
         if self.head_rate_multiplier is not None:
             return self.head_rate_multiplier

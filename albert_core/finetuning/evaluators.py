@@ -159,9 +159,10 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def null_odds(self) -> np.ndarray:
-        """The logit of there being no answer for each question [M].
+        """The null odds of each question [M]: the higher, the likelier it has no answer.
 
-        Only where questions may have none (else KeyError).
+        A logit or a difference of scores, by the model's head (see `Answers.null_odds`). Only where
+        questions may have none (else KeyError).
         """
         return np.array([self.answers.null_odds[question.id] for question in self.data.examples])
 

@@ -299,7 +299,12 @@ def _packages(documents: Sequence[DocstringProse]) -> list[str]:
 def _package_rows(
     train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the training and the dev rows of the task of telling packages apart."""
+    """Return training and dev rows (passage, package) of the task of telling packages apart.
+
+    Of each package there are equally many, at most MAX_PACKAGE_TRAIN_ROWS and MAX_PACKAGE_DEV_ROWS
+    (see `package_rows`). No row is dropped for its package: one that has no training rows may have
+    dev rows.
+    """
     return (
         package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed),
         package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed),

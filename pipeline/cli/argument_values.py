@@ -1,12 +1,14 @@
 """What the arguments of a command line hold: mappings in YAML, files of sections, addresses."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from albert_core.errors import InputError
-from albert_core.storage import split_addresses
+from albert_core.storage import find_files, split_addresses
 from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import parse_section, read_section
 
@@ -54,21 +56,57 @@ def given_options(arguments: Sequence[str]) -> Iterator[str]:
 
 def is_mapping(value: str) -> bool:
     """Return whether a text is a mapping in YAML."""
-    try:
-        return isinstance(yaml.safe_load(value), Mapping)
-    # ValueError: of a date that is none.
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        return False
+    return isinstance(_yaml_value(value), Mapping)
 
 
 def addresses_in(value: str) -> list[str] | None:
-    """Return the addresses that an option lists; None if it is an option, or a list in YAML."""
-    if value.startswith("-"):
+    """Return the addresses that a value lists, separated by commas; None for a list in YAML.
+
+    Commas in names of what exists do not separate: where there are commas, local files, folders and
+    globs and the objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are
+    lists in YAML, unless something of just this name exists. A single word in brackets, as `[ab]`,
+    is a glob where it matches files (of one character) and there is no `ab`. `[ab].txt` and
+    `[a].txt,[b]` are never lists in YAML.
+
+    Args:
+        value: What stands behind an option. One that begins with a dash is the next option, and
+            None is returned for it, too.
+
+    Raises:
+        InputError: A folder that a glob looks into cannot be read.
+    """
+    if value.startswith("-") or _is_list_of_addresses(value):
         return None
-    addresses = split_addresses(value)
-    if addresses != [value] and value.startswith("[") and value.endswith("]"):
+    return split_addresses(value)
+
+
+def _is_list_of_addresses(value: str) -> bool:
+    """Return whether a text in brackets is a list of plain values in YAML, and no name or glob."""
+    items = _yaml_value(value) if value.startswith("[") and value.endswith("]") else None
+    if not isinstance(items, list) or any(isinstance(item, list | Mapping) for item in items):
+        return False
+    if os.path.lexists(value):
+        return False
+    # A list of one plain word is also a glob. Where the word exists, both say the same.
+    is_glob = items == [value[1:-1]] and not os.path.lexists(items[0])
+    return not (is_glob and _has_files(value))
+
+
+def _has_files(pattern: str) -> bool:
+    """Return whether a local file or glob has files."""
+    try:
+        return bool(find_files(pattern))
+    except InputError:
+        return False
+
+
+def _yaml_value(value: str) -> Any:
+    """Return what a text is in YAML; None if it is not YAML."""
+    try:
+        return yaml.safe_load(value)
+    # ValueError: of a date that is none.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return None
-    return addresses
 
 
 def section_as_yaml(option: str, value: str, cls: type) -> str:

@@ -123,7 +123,13 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of a request; what comes after the last answer is discarded."""
+        """Take bytes that have arrived, and pass them to uvicorn, which parses the request.
+
+        The first bytes of a request start the time limit of `header_timeout_s` seconds, which ends
+        with its headers. A part of a body makes the connection active for a second. Once the
+        connection is closing, bytes are only counted and discarded, and more than
+        `max_discarded_bytes` of them end it at once.
+        """
         if self.transport.is_closing():
             self._lingering.discard(len(data))
             return
