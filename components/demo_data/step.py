@@ -120,7 +120,8 @@ def write_data_set(
 ) -> dict[str, float | int]:
     """Write a corpus and three tasks from the documentation of any installed packages.
 
-    Examples of other formats, see `write_examples`, are made of them.
+    The corpus is the train documents; the dev documents are in the tasks' dev sets alone. Examples
+    of other formats, see `write_examples`, are made of both.
 
     Args:
         output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.

@@ -14,10 +14,16 @@ from pipeline.config import parse_section, read_section
 
 
 def refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
-    """Refuse some options where they are given twice; one that appends (`--tasks+`) may be.
+    """Refuse arguments in which one of some options is given twice.
+
+    Options that append to a list, such as `--tasks+`, may be.
+
+    Args:
+        arguments: The arguments.
+        options: The options, with their dashes.
 
     Raises:
-        InputError: One is.
+        InputError: One of them is given twice.
     """
     given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
     names = [name for name in given if name in options and not name.endswith("+")]
@@ -31,15 +37,22 @@ def refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
 def refuse_repeated_keys_in(value: str, *, source: str) -> None:
     """Refuse a mapping in braces, also within a list, with a key twice; any other text passes.
 
+    Args:
+        value: What stands behind an option.
+        source: The option, for the message.
+
     Raises:
-        InputError: The value is one.
+        InputError: A mapping in the value has a key twice.
     """
     if value.lstrip().startswith(("{", "[")):
         refuse_repeated_keys(value, source=source)
 
 
 def given_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the dotted names of the options among arguments; those of a section's file, too.
+    """Yield the dotted names of the options among arguments, without dashes before them.
+
+    Behind the name of a section with a mapping as its value, as the content of its file is, come
+    the names of the settings in it.
 
     Args:
         arguments: As `spell_out` returns them.

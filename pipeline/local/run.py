@@ -84,7 +84,9 @@ def run_locally(
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
     finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the steps and
-    then the whole process, within seconds and with status 130.
+    then the whole process, within seconds and with status 130. Meanwhile environment variables of
+    the process name the run for its steps, and `sys.stdout` and `sys.stderr` lead to a log; kfp's
+    local settings stay changed.
 
     Args:
         config: The run.

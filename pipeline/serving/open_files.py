@@ -39,7 +39,7 @@ def limit_by_open_files(wanted: int) -> int:
 
 
 def _count_open() -> int:
-    """Return the number of this process's open files; 64 where the system does not tell."""
+    """Return the number of this process's open files; 64 is assumed where it cannot be read."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:  # a container without /proc
