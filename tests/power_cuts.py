@@ -178,8 +178,13 @@ def read_result(case: Path) -> dict[str, str]:
         if not path.name.startswith((*_KEPT, "events.out.tfevents"))
     }
     if (case / "place/out/config.yaml").exists():
-        places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
-        hashes = {path.name: str(contents(path.resolve())) for path in places}
+        out, depths = case / "place/out", ("*", "*/*", "*/*/*")  # export/TASK/FORMAT is deepest
+        places = [path for depth in depths for path in out.glob(depth) if path.is_symlink()]
+        hashes = {
+            f"{path.relative_to(out)}/{name}": value
+            for path in places
+            for name, value in contents(path.resolve()).items()
+        }
         return {**hashes, **{n: "" for n in names if n.count("/") < 2 or ".partial" in n}}
     files = {n: value for n, value in contents(case / "place").items() if _RANDOM not in n}
     return {**names, **{f"place/{name}": value for name, value in files.items()}}

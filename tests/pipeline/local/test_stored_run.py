@@ -90,7 +90,11 @@ def test_work_in_progress_is_no_result(address, runs):
         ("summary.json", b"[]", "summary.json: got a list, expected an object"),
         ("scores.json", b"{}", "scores.json: got no 'tasks', only nothing"),
         ("scores.json", b'{"tasks": [null]}', r"scores.json, tasks\[0\]: got null"),
-        ("scores.json", b'{"tasks": [{"task": "cola"}]}', r"scores.json, tasks\[0\]: .*metric"),
+        (
+            "scores.json",
+            b'{"tasks": [{"task": "cola"}]}',
+            r"scores.json, tasks\[0\]: .* required: model",
+        ),
     ],
 )
 def test_a_damaged_file_of_a_run_in_a_bucket_is_named(address, runs, name, data, message):
