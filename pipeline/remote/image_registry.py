@@ -9,6 +9,7 @@ from albert_core.errors import InputError
 from albert_core.google_client import find_credentials
 from albert_core.google_sessions import login_request
 from albert_core.json_values import JsonObject, parse_json
+from components.image import IMAGE_PATH
 from components.service_calls import CallConfig, Service
 from pipeline.remote.docker_login import find_docker_login
 
@@ -48,7 +49,8 @@ def parse_image(image: str) -> ImageReference:
     """Split an image's name into host, path and tag or digest; the tag is `latest` if it has none.
 
     Raises:
-        InputError: It names no registry, like an image that is on this machine only.
+        InputError: It names no registry, like an image that is on this machine only, or cannot be
+            the name of an image.
     """
     registry, _, rest = image.partition("/")
     if not rest or not re.search(r"[.:]|^localhost$", registry):
@@ -56,9 +58,15 @@ def parse_image(image: str) -> ImageReference:
             f"image {image}: got no registry, expected one that the platform reaches; set "
             "ALBERT_REGISTRY=host/path and compile again"
         )
-    separator = "@" if "@" in rest else ":"
-    repository, _, reference = rest.rpartition(separator) if separator in rest else (rest, "", "")
-    return ImageReference(registry=registry, repository=repository, reference=reference or "latest")
+    path, _, digest = rest.partition("@")
+    repository, _, tag = path.partition(":")
+    if not IMAGE_PATH.fullmatch(f"{registry}/{repository}"):
+        raise InputError(
+            f"image {image}: not a name that an image can have, expected host/path:tag in "
+            "lower-case letters; set ALBERT_REGISTRY=host/path and compile again"
+        )
+    reference = digest or tag or "latest"  # of both the digest counts
+    return ImageReference(registry=registry, repository=repository, reference=reference)
 
 
 def check_image(image: str, calls: CallConfig) -> None:

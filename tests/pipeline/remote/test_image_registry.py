@@ -170,11 +170,18 @@ def test_an_image_for_other_processors_alone(is_index):
         ("localhost/data:1", ("localhost", "data", "1")),
         ("host:5000/a/b:1.0", ("host:5000", "a/b", "1.0")),
         ("eu.gcr.io/a@sha256:12ab", ("eu.gcr.io", "a", "sha256:12ab")),
+        ("eu.gcr.io/a:1@sha256:12ab", ("eu.gcr.io", "a", "sha256:12ab")),
     ],
 )
 def test_the_parts_of_a_name(image, parts):
     found = parse_image(image)
     assert (found.registry, found.repository, found.reference) == parts
+
+
+@pytest.mark.parametrize("image", ["https://gcr.io/a:1", "gcr.io/A:1", "gcr.io/a b", "gcr.io/a/"])
+def test_what_is_no_name_of_an_image(image):
+    with pytest.raises(InputError, match="expected host/path"):
+        parse_image(image)
 
 
 @pytest.mark.parametrize("image", ["local/albert-python-data:src-1", "python:3.11"])
