@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from albert_core.errors import InputError
 from albert_core.storage import GOOGLE_STORAGE, check_bucket, find_storage
+from components.google_names import check_google_labels, check_region
 from components.vertex import REQUEST_LABEL
-from pipeline.remote.cloud_names import check_google_labels, check_region
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
