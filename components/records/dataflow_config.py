@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 from albert_core.storage import GOOGLE_STORAGE, find_storage
-from components.google_names import check_google_labels, check_region
+from components.google_names import (
+    check_full_name,
+    check_google_account,
+    check_google_labels,
+    check_region,
+)
 
 if TYPE_CHECKING:
     from components.records.runners import BeamConfig
@@ -17,25 +22,23 @@ DATAFLOW_RUNNERS = ("dataflow", "dataflowrunner")
 """The values of `beam.runner` for Dataflow, in lower case."""
 
 _PROJECT = re.compile(r"[a-z][-a-z0-9:.]+[a-z0-9]")
-_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBNETWORK = re.compile(
     r"(https://www\.googleapis\.com/compute/v1/projects/[^/\s]+/)?"
     r"regions/(?P<region>[^/\s]+)/subnetworks/[^/\s]+"
 )
-_KEY = re.compile(
-    r"projects/[^/\s]+/locations/(?P<region>[^/\s]+)/keyRings/[^/\s]+/cryptoKeys/[^/\s]+"
-)
+_PLACES: Mapping[str, re.Pattern[str]] = {
+    "subnetwork": _SUBNETWORK,
+    "encryption_key": re.compile(r"projects/[^/]+/locations/(?P<region>[^/]+)/.*"),
+}
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "project": (_PROJECT, "the id of a project (not its number), such as mine-1"),
-    "service_account": (_ACCOUNT, "an address such as runner@mine-1.iam.gserviceaccount.com"),
     "network": (_NAME, "the name of a network of the project"),
     "subnetwork": (
         _SUBNETWORK,
         "regions/REGION/subnetworks/NAME, or with a network of another project "
         "https://www.googleapis.com/compute/v1/projects/HOST/regions/REGION/subnetworks/NAME",
     ),
-    "encryption_key": (_KEY, "projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY"),
     "machine_type": (_NAME, "a machine type such as n2-standard-4"),
     "disk_type": (_NAME, "a type of disk such as pd-ssd"),
 }
@@ -105,6 +108,10 @@ class DataflowConfig:
         check_at_least(self, "beam.dataflow", **sizes)
         if self.region:
             check_region("beam.dataflow.region", self.region)
+        if self.service_account:
+            check_google_account("beam.dataflow.service_account", self.service_account)
+        if self.encryption_key:
+            check_full_name("beam.dataflow.encryption_key", self.encryption_key)
         check_google_labels("beam.dataflow.labels", self.labels)
         for name, (pattern, expected) in _FORMS.items():
             value = getattr(self, name)
@@ -157,7 +164,7 @@ class DataflowConfig:
         Raises:
             InputError: One is.
         """
-        for name, pattern in (("subnetwork", _SUBNETWORK), ("encryption_key", _KEY)):
+        for name, pattern in _PLACES.items():
             place = pattern.fullmatch(getattr(self, name))
             if place and self.region and place["region"] != self.region:
                 raise InputError(

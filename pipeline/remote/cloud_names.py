@@ -1,4 +1,4 @@
-"""Names as Kubernetes and Vertex AI take them: labels, kinds of GPUs.
+"""Names as Kubernetes takes them, and kinds of GPUs that platforms have.
 
 A platform would refuse others when a run starts, or hours later when a step does.
 """
@@ -12,6 +12,7 @@ _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _KUBERNETES_KEY = re.compile(rf"({_DOMAIN}/)?{_NAME}")
 _KUBERNETES_VALUE = re.compile(rf"({_NAME})?")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Of NVIDIA's device plugin, since the image for GPUs has CUDA. `mig-1g.5gb` is a part of a GPU.
 _NVIDIA_RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.\S+)?)")
 
@@ -31,6 +32,18 @@ VERTEX_GPUS: Mapping[str, tuple[int, ...]] = {
     "NVIDIA_GB200": (4,),
     "NVIDIA_RTX_PRO_6000": (1, 2, 4, 8),
 }
+
+
+def check_kubernetes_name(setting: str, value: str) -> None:
+    """Refuse what is no name of a namespace or of a service account of Kubernetes.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not _NAMESPACE.fullmatch(value):
+        raise InputError(
+            f"{setting}: got {value!r}, expected up to 63 lower-case letters, digits and -"
+        )
 
 
 def check_kubernetes_labels(setting: str, labels: Mapping[str, str]) -> None:

@@ -206,7 +206,7 @@ def test_no_image_is_told_before_anything_is_sent():
             {"region": "europe-west1", "encryption_key": KEY},
             r"encryption_key: got one in us-central1, expected it in beam\.dataflow\.region",
         ),
-        ({"encryption_key": "key"}, r"encryption_key: got 'key', expected projects/PROJECT/loca"),
+        ({"encryption_key": "key"}, r"encryption_key: got 'key', expected its full name, such"),
         (
             {"public_addresses": False},
             r"public_addresses: got false without beam\.dataflow\.subnetwork, .*Private Google Acc",
