@@ -10,6 +10,7 @@ import pytest
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from components.records import dataflow_run
 from components.records.dataflow_config import DataflowConfig
+from components.records.dataflow_jobs import DataflowJobs
 from components.records.dataflow_remedies import find_remedy
 from components.records.dataflow_run import run_on_dataflow
 from components.records.runners import BeamConfig
@@ -254,6 +255,12 @@ def test_credentials_are_not_sent_in_the_clear():
     beam = BeamConfig(runner="dataflow", dataflow=config, shared_folder="gs://bucket/work")
     with pytest.raises(InputError, match=r"beam\.dataflow\.endpoint: got http://example\.org, exp"):
         run_on_dataflow(str, beam.options_for(num_bytes=1, num_splits=1), "mine", print)
+
+
+def test_missing_credentials_are_told_before_anything_is_sent(monkeypatch):
+    monkeypatch.setattr("components.google_clients.find_credentials", lambda _: None)
+    with pytest.raises(InputError, match=r"^Dataflow in us-central1: no Google credentials; run"):
+        DataflowJobs("proj-1", "us-central1", "https://dataflow.googleapis.com")
 
 
 def test_the_calls_are_those_of_the_project_and_the_region():
