@@ -12,8 +12,9 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
-from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.beam_pipeline import name_splits, run_beam
 from components.records.runners import BeamConfig
+from components.records.worker_context import WorkerContext
 from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.tiny_run import write_corpus
