@@ -158,10 +158,10 @@ def find_summary(run: str) -> Path:
 
 
 def name_runs(runs: Sequence[str]) -> list[str]:
-    """Return short names of runs: those of their folders, or of all the paths if two are the same.
+    """Return short names of runs: their folders' names, or where two of these are equal the paths.
 
-    A folder's name is that of the folder a link leads to; a path is as it was given. A path that is
-    given twice is followed by its place among the runs, from 1.
+    A folder's name is that of the folder a link leads to; the paths, then of all runs, are as they
+    were given. A path that is given twice is followed by its place among the runs, from 1.
     """
     names = [Path(run).resolve().name for run in runs]
     if len(set(names)) < len(names):

@@ -85,6 +85,7 @@ def describe_stored_run(address: str) -> RunDescription:
 
     Raises:
         InputError: A file of it cannot be read.
+        ValueError: Its scores or its summary are not JSON.
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
@@ -176,7 +177,12 @@ def _step_state(event: Mapping[str, Any], state: RunState) -> str:
 
 
 def _done_steps(outputs: RunOutputs, *, except_for: Sequence[str]) -> Iterator[StepRow]:
-    """Yield a row for each output that there is, without those of the steps that are done anew."""
+    """Yield a row for each output that there is.
+
+    Args:
+        outputs: The outputs of a run.
+        except_for: Names of the steps that were begun again and have not ended: they are left out.
+    """
     for name, output in _named_outputs(outputs):
         if output and name not in except_for:
             manifest = output.manifest
