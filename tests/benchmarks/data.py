@@ -27,6 +27,7 @@ ORIGINAL_MB_PER_S = {128: 0.30, 512: 0.27}
 READING_LIMIT = {128: 60_000, 512: 20_000}
 LITTLE_BYTES = 1_000_000  # timed to take the start-up off
 REPETITIONS = 5
+STEP_REPETITIONS = 3  # of a whole step that is compared with another
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def time_processes(text: Path, vocab: Path) -> None:
         mode = "multi_processing"
         return run_step(large, vocab, 128, "static", mode, num_workers).seconds
 
-    pairs = [(seconds(1), seconds(2)) for _ in range(3)]
+    pairs = [(seconds(1), seconds(2)) for _ in range(STEP_REPETITIONS)]
     one, two = map(statistics.median, zip(*pairs, strict=True))
     report("one process", one, "s")
     report("two processes", two, "s")
@@ -175,7 +176,7 @@ def time_near_duplicates(text: Path, vocab: Path) -> None:
     searching = ("--cleaning.near_duplicate_threshold", "0.8")
     output = text.with_name("near-duplicates")
     without, searched = [], []
-    for repetition in range(3):
+    for repetition in range(STEP_REPETITIONS):
         without.append(run_step(text, vocab, 128, "compact", "in_memory", 1))
         kept = output if repetition == 0 else None
         searched.append(
