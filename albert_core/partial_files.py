@@ -146,6 +146,7 @@ def remove_whole_folder(folder: Path, *, last: str = "") -> None:
 
     Raises:
         InputError: Something in a folder that cannot be renamed cannot be removed.
+        OSError: The folder is missing, or the system refuses to rename it for another reason.
     """
     remove_removed(folder)
     try:
