@@ -72,7 +72,7 @@ def _find_children(known: set[_Process]) -> set[_Process]:
 
 
 def _read_parents() -> dict[_Process, int]:
-    """Return the id of the parent of every process of this machine that has not ended.
+    """Return the id of the parent of every live process of this machine, by process.
 
     Zombies have ended. Empty where there is no /proc.
     """
