@@ -34,6 +34,7 @@ class Cluster:
         version: Its version, such as 1.19.3.
         num_slots: How many tasks may run at a time: the slots of Flink, the cores of Spark.
         slots_per_machine: The most of one TaskManager or Spark worker.
+        worker_mib: Memory of the largest Spark worker, in MiB; 0 where it is not known.
     """
 
     engine: Engine
@@ -42,6 +43,7 @@ class Cluster:
     version: str
     num_slots: int
     slots_per_machine: int
+    worker_mib: int = 0
 
     @property
     def minor_version(self) -> str:
@@ -113,7 +115,8 @@ def find_spark(master: str, page: str) -> Cluster:
     version = _SPARK_VERSION.search(html)
     if version is None or "workers" not in state:
         raise InputError(f"{setting}: what answers is no Spark master; {expected}")
-    cores = [int(worker["cores"]) for worker in state["workers"] if worker["state"] == "ALIVE"]
+    workers = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+    cores = [int(worker["cores"]) for worker in workers]
     cluster = Cluster(
         engine="spark",
         setting=setting,
@@ -121,6 +124,7 @@ def find_spark(master: str, page: str) -> Cluster:
         version=version[1],
         num_slots=sum(cores),
         slots_per_machine=max(cores, default=1),
+        worker_mib=max((int(worker.get("memory", 0)) for worker in workers), default=0),
     )
     _check_version(cluster, SPARK_VERSIONS)
     return cluster
