@@ -39,8 +39,11 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
     Args:
         entry: The folder, named after everything the features depend on. Its files are read once to
             compare their checksums.
-        make: Makes the features; not called if the folder has them.
+        make: Makes the features; not called if the folder has them. Its errors are raised here.
         key: Hash of everything they depend on.
+
+    Raises:
+        OSError: The features cannot be stored: the disk is full or not writable.
     """
     if entry.is_dir():
         try:
@@ -57,7 +60,7 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
 
 
 def _discard(entry: Path) -> None:
-    """Remove a folder of features at once, as far as others see; one that cannot be stays."""
+    """Remove a folder of features so that no process sees half of it; pass if that is refused."""
     with contextlib.suppress(OSError, InputError):
         remove_whole_folder(entry, last=_FACTS_NAME)
 

@@ -60,8 +60,16 @@ def find_reason(error: Exception) -> str:
     if isinstance(error, grpc.RpcError):
         details = getattr(error, "details", lambda: "")()
         return f"Beam's job server is gone ({details or type(error).__name__})"
-    text = str(error)
+    return shorten_reason(str(error)) or type(error).__name__
+
+
+def shorten_reason(text: str) -> str:
+    """Return in part of a line what a runner tells of a failure.
+
+    Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
+    500 characters.
+    """
     found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
     reason = found[-1]["error"] if found else text
     reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
-    return reason[:_LONGEST_REASON].rstrip() or type(error).__name__
+    return reason[:_LONGEST_REASON].rstrip()
