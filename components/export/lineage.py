@@ -123,7 +123,10 @@ def lineage_at(
 
 
 def _as_start(manifest: Manifest | None) -> dict[str, Manifest | None]:
-    """Return the attribute of a `Lineage` that a manifest of pretraining or of a checkpoint is."""
+    """Return the attribute of a `Lineage` that a manifest is: `checkpoint` or `pretrained`.
+
+    By the step that wrote it; None becomes a `pretrained` of None.
+    """
     is_checkpoint = manifest is not None and manifest.step == "checkpoint"
     return {"checkpoint" if is_checkpoint else "pretrained": manifest}
 

@@ -31,7 +31,9 @@ _OPTIONS = {
 
 
 def dataflow_options(config: "BeamConfig") -> list[str]:
-    """Return the options that the settings stand for, without those of `beam.options`.
+    """Return the options of Beam that the settings of Dataflow stand for.
+
+    Settings that are left to Dataflow give none; those of `beam.options` are not among them.
 
     Args:
         config: Where the work is done.
