@@ -76,7 +76,10 @@ class Lineage:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The ISO 639 codes of the text's languages, as far as the manifests name them."""
+        """The ISO 639 codes of the text's languages, as far as the manifests name them.
+
+        Each once; those of the records come before that of the vocabulary.
+        """
         of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
         codes = (manifest.config.get("language") for manifest in of_text)
         return tuple(dict.fromkeys(code for code in codes if code))
