@@ -32,6 +32,7 @@ from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
+from tests.helpers.eager import functions_run_eagerly
 from tests.helpers.tiny_pretraining import train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
@@ -42,6 +43,7 @@ PHASES = (
 TUNING = {
     "num_seeds": 2,
     "num_train_steps": 4,
+    "num_probe_examples": 0,
     "sequence_length": 16,
     "optimizer": "muon",
     "bias_correction": True,
@@ -72,16 +74,17 @@ def run(material, tmp_path_factory) -> Path:
     settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
     train(material, folder / "model", records=records, phases=PHASES, **settings)
     data = write_tiny_tasks(folder / "data") / "topic"
-    for name, initialization in (("tuned", "pretrained"), ("random", "random")):
-        finetune(
-            task=TASK,
-            data=data,
-            pretrained=folder / "model",
-            initialization=initialization,
-            config=tiny_finetuning(**TUNING),
-            output=folder / name,
-        )
-        evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
+    with functions_run_eagerly():
+        for name, initialization in (("tuned", "pretrained"), ("random", "random")):
+            finetune(
+                task=TASK,
+                data=data,
+                pretrained=folder / "model",
+                initialization=initialization,
+                config=tiny_finetuning(**TUNING),
+                output=folder / name,
+            )
+            evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
     return folder
 
 
