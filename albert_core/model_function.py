@@ -29,8 +29,7 @@ def eager_function(model: "keras.Model") -> ModelFunction:
     """Return a function that calls a Keras model without compiling it, and without dropout."""
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = outputs_by_name(model, inputs)
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        return _in_float32(outputs_by_name(model, inputs))
 
     return run
 
@@ -50,7 +49,7 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
             segment_ids=inputs["segment_ids"],
             training=False,
         )
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        return _in_float32(outputs)
 
     return run
 
@@ -63,9 +62,18 @@ def compiled_function(model: "keras.Model") -> ModelFunction:
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         outputs = model.predict_on_batch(inputs)
-        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
+        return _in_float32(outputs if isinstance(outputs, Mapping) else {"logits": outputs})
 
     return run
+
+
+def _in_float32(outputs: Mapping[str, Any]) -> ModelOutputs:
+    """Return tensors as arrays; those of a model that computes in bfloat16 become float32."""
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    return {
+        name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        for name, array in arrays.items()
+    }
 
 
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,7 @@ def _lower_step(request: StepRequest) -> Any:
     from jax.experimental import topologies
 
     from albert_core.pretraining.compilation import compiled_model
+    from albert_core.training.compute import precisions_by_speed
     from albert_core.training.devices import Devices, set_precision
 
     accelerator, config, phase = request.accelerator, request.config, request.phase
@@ -176,9 +177,10 @@ def _lower_step(request: StepRequest) -> Any:
         platform="tpu", topology_name=accelerator.topology, **options
     )
     mesh = topologies.make_mesh(topology, shape, ("data", "model"))
-    set_precision(config.precision, "TPU")
-    keras.utils.set_random_seed(config.seed)
     devices = Devices(strategy="data_parallel", num_devices=accelerator.num_chips, name="TPU")
+    faster, _ = precisions_by_speed(devices)
+    set_precision(faster if config.precision == "auto" else config.precision)
+    keras.utils.set_random_seed(config.seed)
     model = compiled_model(request.model, config, [phase], devices)
     model.num_micro_batches = phase.num_micro_batches(shape[0])
     model.optimizer.build(model.trainable_variables)

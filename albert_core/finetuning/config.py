@@ -111,7 +111,8 @@ class FinetuningConfig(OptimizerConfig):
         attention_dropout: Dropout of its attention; None: that of the pretrained model.
         frozen: What keeps its pretrained weights: `embeddings`, or the whole `encoder` below the
             pooler.
-        precision: `bfloat16` computes in it; `auto` does where it is faster.
+        precision: `bfloat16` computes in it; `auto` does where it is faster, and on no CPU with the
+            original's recipe.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
             deviation, and the best model is kept.

@@ -18,6 +18,7 @@ from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
+from albert_core.finetuning.compute import choose_compute
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
@@ -81,7 +82,7 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; training rows left out, by cause.
+        are from; the precision; training rows left out, by cause.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -99,7 +100,7 @@ def run_finetuning(
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
-    with use_devices("single") as devices, use_precision(config.precision, devices.name):
+    with use_devices("single") as devices:
         program = task_program(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
         progress(0, 0, f"{task.name}: {files}")
@@ -118,7 +119,9 @@ def run_finetuning(
             track=track,
             is_alone=len(configs) == 1,
         )
-        trials = [trainer.run(one) for one in configs]
+        compute = choose_compute(trainer, configs, devices)
+        with use_precision(compute.precision):
+            trials = [trainer.run(one, compute.recorded()) for one in configs]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
     _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
@@ -129,6 +132,7 @@ def run_finetuning(
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         "data_files": files,
+        "precision": compute.precision,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }

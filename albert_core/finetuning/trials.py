@@ -84,7 +84,12 @@ class TrialTrainer:
     track: TrackRow = untracked
     is_alone: bool = True
 
-    def run(self, config: FinetuningConfig) -> Trial:
+    def trainings(self, configs: Sequence[FinetuningConfig]) -> dict[Path, str]:
+        """Return the folder of each trial's checkpoints, with what is trained in it."""
+        names = map(trial_name, configs)
+        return {self.checkpoints / name: f"{self.work} {name}" for name in names}
+
+    def run(self, config: FinetuningConfig, compute: Mapping[str, Any]) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
 
         Of a trial that is complete only the history is read. Its folder is named after rate, batch
@@ -94,26 +99,28 @@ class TrialTrainer:
         Args:
             config: One rate, one batch size and one seed, as `FinetuningConfig.trials` returns
                 them.
+            compute: How the model computes, for its checkpoints; the precision is set already.
 
         Raises:
             InputError: The weights do not fit the architecture.
             StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
         """
         name = trial_name(config)
-        folder = self.checkpoints / name
+        ((folder, work),) = self.trainings([config]).items()
         folder.mkdir(exist_ok=True)
         plan = make_plan(config, self.program.task, self.train, self.dev)
-        model = self._new_model(config, plan)
+        model = self.new_model(config)
         state = train(
             model,
-            batches_from=lambda step: self._batches_from(step, config),
+            batches_from=lambda step: self.batches_from(step, config),
             evaluate=lambda _: self._dev_metrics(model),
             plan=plan,
             folder=folder,
-            work=f"{self.work} {name}",
+            work=work,
             progress=self.progress,
             safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
             track=self.track if self.is_alone else self._track_as(name),
+            compute=compute,
         )
         best = best_row(state.history, plan.monitor)
         return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
@@ -126,7 +133,7 @@ class TrialTrainer:
 
         return track
 
-    def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
+    def new_model(self, config: FinetuningConfig) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.
 
         Without weights the encoder is from the seed, too. What the settings freeze is not trained,
@@ -136,6 +143,7 @@ class TrialTrainer:
         Raises:
             InputError: The weights do not fit the architecture.
         """
+        plan = make_plan(config, self.program.task, self.train, self.dev)
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.clear_session()
         keras.utils.set_random_seed(config.seed)
@@ -155,7 +163,7 @@ class TrialTrainer:
         model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
         return model
 
-    def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
+    def batches_from(self, step: int, config: FinetuningConfig) -> Any:
         """Return endless batches of the training set, from that of a step on, counted from 0.
 
         Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.

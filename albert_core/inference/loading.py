@@ -24,6 +24,8 @@ from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import Task
+from albert_core.training.compute import ComputeSettings, possible_settings
+from albert_core.training.devices import Precision, use_devices, use_precision
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +41,7 @@ def load(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    precision: Precision = "auto",
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -63,6 +66,8 @@ def load(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
         strip_accents: Whether it drops accents, if not as its files say.
+        precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`, as is
+            faster on the device; nothing is timed. An export computes as it was written.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -84,7 +89,12 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
-        return _load_checkpoint(folder, read_source)
+        return _load_checkpoint(folder, read_source, precision)
+    if precision == "bfloat16":
+        raise InputError(
+            f"precision: got bfloat16 for the export {path}, which computes as it was written; "
+            "expected auto, or the checkpoint it was exported from"
+        )
     if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
@@ -159,7 +169,9 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     )
 
 
-def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> LoadedModel:
+def _load_checkpoint(
+    path: Path, read_source: Callable[[], Checkpoint], precision: Precision
+) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
     Without a task its heads say what it predicts. It may have no vocabulary.
@@ -167,6 +179,7 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
     Args:
         path: The checkpoint.
         read_source: Reads it.
+        precision: What it computes in.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
@@ -181,7 +194,9 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
         pooling=checkpoint.pooling,
         source=path,
     )
-    model = _keras_model(checkpoint, task, settings)
+    compute = _compute_settings(checkpoint.config, precision)
+    with use_precision(compute.precision):
+        model = _keras_model(checkpoint, task, settings)
     return LoadedModel(
         name=task.name if task else _model_name(path),
         format=detect(path),
@@ -206,7 +221,19 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
+        compute=compute,
     )
+
+
+def _compute_settings(config: AlbertConfig, precision: Precision) -> ComputeSettings:
+    """Return how a model computes on the first device; `auto` as is likely to be the fastest."""
+    from albert_core.backends import JITS_VARYING_LENGTHS
+
+    with use_devices("single") as devices:
+        likeliest, *_ = possible_settings(
+            devices, config.hidden_size, precision=precision, jit_compile=JITS_VARYING_LENGTHS
+        )
+    return likeliest
 
 
 def _keras_model(

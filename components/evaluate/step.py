@@ -102,7 +102,8 @@ def evaluate(
             progress=progress,
         ) as tracker:
             scores = evaluate_splits(
-                load(model, task=task, **side_files),
+                # So that scores do not depend on the machine's instructions.
+                load(model, task=task, precision="float32", **side_files),
                 data=data,
                 results=results,
                 # One set for each task is enough: the model from random weights is a baseline

@@ -127,4 +127,5 @@ def _score_dev_set(model: Path, dev: DevFiles, reading: Mapping[str, Any]) -> "D
     from albert_core.inference import load
     from albert_core.inference.evaluation import score_dev_set
 
-    return score_dev_set(load(model, **reading), data=dev.data, most=_MAX_DEV_EXAMPLES)
+    loaded = load(model, precision="float32", **reading)  # as exports compute
+    return score_dev_set(loaded, data=dev.data, most=_MAX_DEV_EXAMPLES)

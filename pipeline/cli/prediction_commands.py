@@ -3,7 +3,7 @@
 import os
 import sys
 
-from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.batch_size import BatchSize
 from albert_core.inference.file_formats import (
     STANDARD_OUTPUT,
     ResultFormat,
@@ -13,6 +13,7 @@ from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
 from albert_core.tasks import named_task
+from albert_core.training.devices import Precision
 
 
 def predict(
@@ -27,7 +28,8 @@ def predict(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    precision: Precision = "auto",
+    batch_size: BatchSize = "auto",
 ) -> None:
     """Predict for every row of a file: labels with probabilities, scores, choices or answers.
 
@@ -47,9 +49,12 @@ def predict(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        batch_size: Examples that are run together.
+        precision: What a checkpoint computes in; auto is as is faster on the device.
+        batch_size: Examples that are run together; auto is 64 on a CPU, and as many as the memory
+            of a GPU holds.
     """
     from albert_core.inference import load
+    from albert_core.inference.batch_size import resolve_batch_size
     from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
 
     refuse_unusable_files(file, output)
@@ -61,7 +66,10 @@ def predict(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        precision=precision,
     )
+    if loaded.compute:
+        progress(0, 0, f"computing in {loaded.compute}")
     try:
         num_rows, num_invalid = predict_file(
             loaded,
@@ -69,7 +77,7 @@ def predict(
             output,
             row_format=format,
             result_format=output_format,
-            batch_size=batch_size,
+            batch_size=resolve_batch_size(batch_size, loaded),
             progress=progress,
         )
     except BrokenPipeError:
@@ -91,7 +99,8 @@ def embed(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    precision: Precision = "auto",
+    batch_size: BatchSize = "auto",
 ) -> None:
     """Write a vector for every text of a file.
 
@@ -106,9 +115,12 @@ def embed(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        batch_size: Texts that are run together.
+        precision: What a checkpoint computes in; auto is as is faster on the device.
+        batch_size: Texts that are run together; auto is 64 on a CPU, and as many as the memory of
+            a GPU holds.
     """
     from albert_core.inference import load
+    from albert_core.inference.batch_size import resolve_batch_size
     from albert_core.inference.file_prediction import embed_file, refuse_unusable_files
 
     refuse_unusable_files(file, output)
@@ -120,14 +132,17 @@ def embed(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        precision=precision,
     )
+    if loaded.compute:
+        progress(0, 0, f"computing in {loaded.compute}")
     num_rows = embed_file(
         loaded,
         file,
         output,
         pooling=pooling,
         row_format=format,
-        batch_size=batch_size,
+        batch_size=resolve_batch_size(batch_size, loaded),
         progress=progress,
     )
     progress(0, 0, f"{num_rows:,} vectors of {loaded.config.hidden_size} numbers in {output}")

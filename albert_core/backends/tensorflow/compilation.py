@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from albert_core.cpu_instructions import bfloat16_instructions
+from albert_core.training.compute import Ranking, Way, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Nothing is compiled for a length, so that
@@ -20,6 +22,9 @@ JITS_VARYING_LENGTHS = False
 # this size the first outweighs the second.
 _SMALL_HIDDEN_SIZE = 512
 
+# Narrower models spend their time between operations: bfloat16 would only add casts.
+_TINY_HIDDEN_SIZE = 160
+
 
 def should_jit(devices: Devices, hidden_size: int) -> bool:
     """Tell whether XLA makes the train step of a model faster.
@@ -29,6 +34,32 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
     if devices.strategy != "single":
         return False  # XLA fails in MirroredStrategy: it cannot resolve the replicas' variables
     return devices.name != "CPU" or hidden_size < _SMALL_HIDDEN_SIZE
+
+
+def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
+    """Return precisions with and without XLA, the fastest first on a kind of device.
+
+    On a CPU, products in bfloat16 are fast by oneDNN alone, where the processor has instructions
+    for them; of a processor that does not tell them both precisions are undecided.
+    """
+    jits = should_jit(devices, hidden_size)
+    if devices.name != "CPU":
+        why = f"on {devices.name}"
+        fast, slow = precisions_by_speed(devices)
+        return Ranking.of((fast, jits), (slow, jits), why=why)
+    in_float32: tuple[Way, ...] = (("float32", jits), ("float32", not jits))
+    in_bfloat16: tuple[Way, ...] = (("bfloat16", False), ("bfloat16", True))
+    if hidden_size < _TINY_HIDDEN_SIZE:
+        why = f"a width of {hidden_size} gains nothing by bfloat16"
+        return Ranking.of(*in_float32, *in_bfloat16, why=why)
+    instructions = bfloat16_instructions()
+    if instructions is None:
+        num_undecided = 3 if devices.strategy == "single" else 1
+        return Ranking.of(*in_float32, *in_bfloat16, num_undecided=num_undecided)
+    if instructions:
+        return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
+    why = "this CPU has no bfloat16, or oneDNN may not use it"
+    return Ranking.of(*in_float32, *in_bfloat16, why=why)
 
 
 def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,6 +45,17 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         yield Devices(strategy=strategy, num_devices=num_devices, name=name, why=why)
 
 
+def accelerator_memory_bytes() -> int | None:
+    """Return the memory that this process may use of the first GPU; None without one."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    # TensorFlow's public functions tell what is used of it alone.
+    from tensorflow.python.client import device_lib
+
+    limits = [one.memory_limit for one in device_lib.list_local_devices() if "GPU" in one.name]
+    return limits[0] if limits else None
+
+
 def _choose_strategy(num_gpus: int) -> tuple[StrategyName, str]:
     """Return the strategy that uses every device, and why it is that one.
 
