@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from albert_core.backends import JITS_VARYING_LENGTHS
+from albert_core.finetuning.batches import count_padded_lengths
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.trials import TrialTrainer
 from albert_core.training.compute import (
@@ -54,8 +55,21 @@ def choose_compute(
         recorded=find_recorded(trainer.trainings(configs)),
         time_steps=time_steps,
     )
-    trainer.progress(0, 0, f"computing in {chosen}")
+    trainer.progress(0, 0, f"computing in {chosen}; {_describe_compilations(trainer, config)}")
     return chosen
+
+
+def _describe_compilations(trainer: TrialTrainer, config: FinetuningConfig) -> str:
+    """Return in words how often a trial's training step is compiled at most.
+
+    Where XLA compiles it, once for each length of batches, else once for all.
+    """
+    count = 1
+    if JITS_VARYING_LENGTHS:
+        count = count_padded_lengths(trainer.train.features, config.sequence_length)
+    return (
+        f"the step is compiled at most {count} times" if count > 1 else "the step is compiled once"
+    )
 
 
 def _training(compute: ComputeSettings, trainer: TrialTrainer, config: FinetuningConfig) -> Fit:
