@@ -29,7 +29,7 @@ def eager_function(model: "keras.Model") -> ModelFunction:
     """Return a function that calls a Keras model without compiling it, and without dropout."""
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        return _in_float32(outputs_by_name(model, inputs))
+        return _as_arrays(outputs_by_name(model, inputs))
 
     return run
 
@@ -49,7 +49,7 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
             segment_ids=inputs["segment_ids"],
             training=False,
         )
-        return _in_float32(outputs)
+        return _as_arrays(outputs)
 
     return run
 
@@ -59,21 +59,22 @@ def compiled_function(model: "keras.Model") -> ModelFunction:
 
     Keras compiles the model on the first call, and again for each new shape of the inputs.
     """
+    from albert_core.model.float32_outputs import Float32Outputs
+
+    predicting = model if model.compute_dtype == "float32" else Float32Outputs(model)
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = model.predict_on_batch(inputs)
-        return _in_float32(outputs if isinstance(outputs, Mapping) else {"logits": outputs})
+        outputs = predicting.predict_on_batch(inputs)
+        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
 
     return run
 
 
-def _in_float32(outputs: Mapping[str, Any]) -> ModelOutputs:
+def _as_arrays(outputs: Mapping[str, Any]) -> ModelOutputs:
     """Return tensors as arrays; those of a model that computes in bfloat16 become float32."""
-    arrays = {name: np.asarray(value) for name, value in outputs.items()}
-    return {
-        name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-        for name, array in arrays.items()
-    }
+    from albert_core.model.float32_outputs import in_float32
+
+    return {name: np.asarray(in_float32(value)) for name, value in outputs.items()}
 
 
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.model import load_weights
 from albert_core.model.classification import PooledOutputModel
 from albert_core.model.heads import AlbertWithHead
-from albert_core.model_function import compiled_function
+from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.pooling import POOLINGS
 from albert_core.progress import ReportProgress
@@ -110,10 +110,11 @@ class TrialTrainer:
         folder.mkdir(exist_ok=True)
         plan = make_plan(config, self.program.task, self.train, self.dev)
         model = self.new_model(config)
+        predict = compiled_function(model)
         state = train(
             model,
             batches_from=lambda step: self.batches_from(step, config),
-            evaluate=lambda _: self._dev_metrics(model),
+            evaluate=lambda _: self._dev_metrics(predict),
             plan=plan,
             folder=folder,
             work=work,
@@ -178,13 +179,13 @@ class TrialTrainer:
             features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step
         )
 
-    def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        """Run a compiled model over the dev set and return the task's metrics.
+    def _dev_metrics(self, predict: ModelFunction) -> Mapping[str, float]:
+        """Run a model over the dev set and return the task's metrics.
 
         Where there may be no answer, the null threshold is the one that is best on the dev set.
         """
         outputs = predict_outputs(
-            compiled_function(model),
+            predict,
             self.dev.features,
             self.program.inputs,
             max_length=self.program.config.sequence_length,

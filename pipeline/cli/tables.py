@@ -253,6 +253,7 @@ _TASK_BOOKKEEPING = (
     "majority_score",
     "num_dev",
     "num_train",
+    "precision",
     "probe_last_layer_score",
     "without_model_score",
 )
