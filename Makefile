@@ -13,7 +13,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 # For every Python and machine that pyproject.toml names; the others are for the images alone.
 COMPILE_UNIVERSAL := $(COMPILE) --universal
 # What the targets of users need; `setup-all` has all extras.
-RUN_EXTRAS := data docker export pipeline report s3 serve setup train
+RUN_EXTRAS := data docker export mlflow pipeline report s3 serve setup train wandb
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
 # Trackers that a training may be told to use.

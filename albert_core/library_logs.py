@@ -18,7 +18,10 @@ from albert_core.machine import nvidia_gpu_names
 # process. Whatever fails a step is an exception in Python, and shown as one, in any case.
 _LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS, _FATAL_ERRORS = "2", "3"
-_LOGGERS = ("absl", "tensorflow", "tf2onnx", "jax", "apache_beam")
+_WITH_WARNINGS = ("0", "1")
+# Theirs in Python. Not those of JAX and Beam, whose few warnings are of interest: that a GPU is
+# left unused, that an option for a cluster is dropped.
+_LOGGERS = ("absl", "tensorflow", "tf2onnx")
 # These write while they are loaded, before they look at the level.
 _NOISY_PACKAGES = {"ai_edge_litert", "jaxlib", "keras", "tensorflow", "tensorflow_text"}
 _SEVERITIES = "IWEF"
@@ -27,7 +30,7 @@ _PREAMBLE = "WARNING: All log messages before absl::InitializeLog() is called"
 
 
 def quiet_libraries() -> None:
-    """Let libraries that are loaded from now on log errors alone, in this process and its children.
+    """Let TensorFlow and XLA, once they are loaded, log errors alone, in this process and children.
 
     For the processes of this program's commands and steps. Without an NVIDIA GPU, TensorFlow's code
     in C++ is left to log what ends the process: its errors there are that it finds no driver. A
@@ -35,9 +38,10 @@ def quiet_libraries() -> None:
     second call does nothing.
     """
     level = _ERRORS if nvidia_gpu_names() else _FATAL_ERRORS
-    os.environ.setdefault(_LEVEL_VARIABLE, level)
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    level = os.environ.setdefault(_LEVEL_VARIABLE, level)
+    if level not in _WITH_WARNINGS:
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
     if not any(isinstance(finder, _NoisyPackageFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _NoisyPackageFinder())
 

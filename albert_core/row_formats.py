@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from albert_core.compression import without_compression
 from albert_core.errors import InputError
 from albert_core.json_values import JsonObject, parse_json
 
@@ -19,11 +20,16 @@ NumberedCells = Iterator[tuple[int, list[str]]]
 """The number of the line in which each row begins, from 1, and its cells."""
 NumberedObjects = Iterator[tuple[int, Mapping[str, Any]]]
 """The number of each line or row, from 1, and its values by name."""
+ConllLines = list[tuple[int, list[str]]]
+"""The number of each line of a sentence, from 1, and its cells."""
 
 _OTHER_DELIMITERS = ";\t|"
 _MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
 _DOCUMENT_START = "-DOCSTART-"  # of CoNLL 2003, between documents
 _SPACES = re.compile(" +")
+# https://universaldependencies.org/format.html; `# id ... domain=` is MultiCoNER's.
+_CONLL_U_COMMENT = re.compile(r"# ?(\S+ = |\S+ =$|(newdoc|newpar)( |$)|id \S+ domain=)")
+_CONLL_U_ID = re.compile(r"\d+([-.]\d+)?")
 _BATCH_ROWS = 1024  # of a Parquet file, in memory together
 _HUGGING_FACE = b"huggingface"  # key of the metadata that its `datasets` write into Parquet files
 
@@ -89,14 +95,16 @@ def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:
             yield number, JsonObject.of(values, place).values
 
 
-def read_conll_sentences(lines: Iterable[str]) -> Iterator[list[tuple[int, list[str]]]]:
+def read_conll_sentences(lines: Iterable[str]) -> Iterator[ConllLines]:
     """Yield the lines of each sentence in CoNLL's columns: their numbers, from 1, and their cells.
 
     Cells are between tabs in a line that has any, else between spaces. An empty line ends a
-    sentence, and so does one that begins with `-DOCSTART-`, which is left out. White space of other
-    kinds is part of words.
+    sentence, and so does one that begins with `-DOCSTART-`, which is left out. So are comments
+    before the first word of a sentence that have CoNLL-U's forms (`# text = ...`, `# newdoc`), and
+    of a sentence in CoNLL-U's ten columns all comments there, and the lines of several words
+    together (`1-2`) and of empty nodes (`8.1`). White space of other kinds is part of words.
     """
-    sentence: list[tuple[int, list[str]]] = []
+    sentence: ConllLines = []
     for number, line in enumerate(lines, start=1):
         content = line.strip(" \t\r\n")
         if "\t" in content:
@@ -105,11 +113,24 @@ def read_conll_sentences(lines: Iterable[str]) -> Iterator[list[tuple[int, list[
             cells = _SPACES.split(content)
         if content and cells[0] != _DOCUMENT_START:
             sentence.append((number, cells))
-        elif sentence:
-            yield sentence
-            sentence = []
-    if sentence:
-        yield sentence
+            continue
+        if words := _words_of(sentence):
+            yield words
+        sentence = []
+    if words := _words_of(sentence):
+        yield words
+
+
+def _words_of(sentence: ConllLines) -> ConllLines:
+    """Return the lines of a sentence that stand for its words."""
+    is_first = (not cells[0].startswith("#") for _, cells in sentence)
+    num_comments = next((index for index, is_word in enumerate(is_first) if is_word), len(sentence))
+    comments, lines = sentence[:num_comments], sentence[num_comments:]
+    if lines and all(len(cells) == 10 and _CONLL_U_ID.fullmatch(cells[0]) for _, cells in lines):
+        return [(number, cells) for number, cells in lines if cells[0].isdecimal()]
+    # In other columns `#` may be a word.
+    words = (line for line in comments if not _CONLL_U_COMMENT.match(" ".join(line[1])))
+    return [*words, *lines]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,14 +159,18 @@ class ParquetTable:
         """Yield the values of each row, of some columns or all; 1,024 rows are read at a time.
 
         Raises:
-            InputError: The file is damaged.
+            InputError: The file is damaged, or a value is none that Python has: text that is not
+                UTF-8, a date after the year 9999; names row and column.
         """
-        number = 0
+        num_read = 0
         with _parquet_errors(self.path):
             for batch in self.file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, values
+                try:
+                    rows = batch.to_pylist()
+                except (ValueError, OverflowError) as error:
+                    raise _unreadable_value(self.path, batch, num_read) from error
+                yield from enumerate(rows, start=num_read + 1)
+                num_read += len(rows)
 
 
 def open_parquet(path: str, file: BinaryIO) -> ParquetTable:
@@ -170,6 +195,31 @@ def open_parquet(path: str, file: BinaryIO) -> ParquetTable:
         names=tuple(schema.names),
         class_names=_class_names((schema.metadata or {}).get(_HUGGING_FACE, b"{}")),
     )
+
+
+def _unreadable_value(path: str, batch: Any, num_before: int) -> InputError:
+    """Return the error of the first value in a batch of a Parquet file that Python cannot have.
+
+    Args:
+        path: The file.
+        batch: Its rows, a `pyarrow.RecordBatch`, with such a value.
+        num_before: Number of rows before these.
+    """
+    for row in range(batch.num_rows):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                column[row].as_py()
+            except UnicodeDecodeError as error:
+                return InputError(
+                    f"{path}, row {num_before + row + 1}: {name} is not UTF-8 ({error.reason} at "
+                    f"byte {error.start}); write the file anew, its texts decoded"
+                )
+            except (ValueError, OverflowError) as error:
+                return InputError(
+                    f"{path}, row {num_before + row + 1}: {name} cannot be read ({error}); write "
+                    "the file anew without it"
+                )
+    return InputError(f"{path}: got rows after row {num_before:,} that cannot be read")
 
 
 def refuse_repeated_names(names: Sequence[str], place: str) -> None:
@@ -200,7 +250,8 @@ def _parquet_errors(path: str) -> Iterator[None]:
         yield
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a Parquet file ({reason}); copy it anew") from error
+        remedy = "copy it anew" if without_compression(path) == path else "unpack it"
+        raise InputError(f"{path}: not a Parquet file ({reason}); {remedy}") from error
 
 
 def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:

@@ -215,7 +215,8 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
         name: Path of these values in the whole, for messages; empty for the whole.
 
     Raises:
-        InputError: Such a value was found; names the first.
+        InputError: Such a value was found, or a name and a value without a space between them;
+            names the first.
     """
     if not isinstance(values, Mapping):
         got = repr(values) if isinstance(values, str) else describe_value(values)
@@ -223,6 +224,12 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
     hints = typing.get_type_hints(cls)
     settled = {}
     for field, value in values.items():
+        if value is None and field not in hints and ":" in str(field):  # YAML's {name:value}
+            spaced = ": ".join(str(field).split(":", 1))
+            raise InputError(
+                f"{source}: got {field!r} without a value, expected a space behind the colon: "
+                f"{spaced}"
+            )
         hint, path = hints.get(field, Any), f"{name}.{field}" if name else f"{field}"
         section = _find_section(hint)
         if value is None and section is not None and not _takes_null(hint):

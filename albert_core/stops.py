@@ -24,6 +24,7 @@ from albert_core.child_processes import end_children
 from albert_core.errors import ServiceError, StepFailedError
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Those that end a process; see `answered_signals`."""
 GRACE_S = 3.0
 """How long the main thread may take to end in order, from the first signal on."""
 SAVING_S = 25.0
@@ -93,6 +94,16 @@ def answered_stops(*, ends_process: bool) -> Iterator[Ending]:
     finally:
         watch.close()
         _watch = None
+
+
+def answered_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals of `STOP_SIGNALS` that may end this process.
+
+    Not SIGINT where it is ignored: shells start what a script runs in the background (`command &`)
+    so that Ctrl-C, which is for the script's own command, does not reach it.
+    """
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return tuple(one for one in STOP_SIGNALS if one != signal.SIGINT or not is_ignored)
 
 
 def is_stopping() -> bool:
@@ -210,7 +221,7 @@ def answered_by_system() -> Iterator[None]:
     teller = subprocess.Popen(
         ["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True
     )
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in answered_signals()}
     try:
         yield
     finally:
@@ -250,7 +261,7 @@ class _StopWatch:
         self._thread.start()
         # The handler in C writes the number of each signal there, whatever Python is doing.
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in STOP_SIGNALS:
+        for number in answered_signals():
             self._before[number] = signal.signal(number, self._interrupt)
 
     @property

@@ -44,8 +44,9 @@ def log_classification(artifact: Any, results: Mapping[str, Any] | None) -> None
 
     Args:
         artifact: A `dsl.ClassificationMetrics`; gets matrix and curve as metadata.
-        results: What `components.evaluate.step.read_classification` returns. None, of tasks that
-            are no classification, adds nothing and writes an empty JSON object to the file.
+        results: What `components.evaluate.classification.read_classification` returns. None, of
+            tasks that are no classification, adds nothing and writes an empty JSON object to the
+            file.
     """
     results = results or {}
     if matrix := results.get("confusion_matrix"):

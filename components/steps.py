@@ -33,8 +33,9 @@ class Step:
         shared_memory_gib: Size of /dev/shm in GiB, a part of the memory; 0: the node's default.
         retries: How often a failed try is repeated.
         timeout_s: Seconds after which a try is ended.
-        trains: Whether it trains or runs a model, and so may have GPUs.
-        uses_tpus: Whether it may have a slice of TPUs, as by default.
+        trains: Whether it trains or runs a model, and so may have GPUs or a slice of TPUs.
+        uses_tpus: Whether it has a slice of TPUs by default.
+        spans_machines: Whether its slice of TPUs may be of several machines.
         repeats_for: Pipeline parameter whose items it runs for, one by one; empty: it runs once.
         is_optional: Whether there are runs without it, beside those from a checkpoint.
         needs_text: Whether a run from a checkpoint is without it.
@@ -53,6 +54,7 @@ class Step:
     timeout_s: int = _DAY_S
     trains: bool = False
     uses_tpus: bool = False
+    spans_machines: bool = False
     repeats_for: Literal["", "records", "jobs"] = ""
     is_optional: bool = False
     needs_text: bool = False
@@ -106,6 +108,7 @@ _STEPS = (
         timeout_s=7 * _DAY_S,
         trains=True,
         uses_tpus=True,
+        spans_machines=True,
         needs_text=True,
         key_metrics=(
             "masked_lm_accuracy",
@@ -122,10 +125,18 @@ _STEPS = (
         image="trainer",
         cpus=8,
         memory_gib=32,
+        shared_memory_gib=8,  # several GPUs exchange gradients through it
         trains=True,
         repeats_for="jobs",
     ),
-    Step(name="evaluate", title="Evaluation", image="trainer", trains=True, repeats_for="jobs"),
+    Step(
+        name="evaluate",
+        title="Evaluation",
+        image="trainer",
+        shared_memory_gib=4,
+        trains=True,
+        repeats_for="jobs",
+    ),
     Step(name="export", title="Export", image="trainer", is_optional=True),
     Step(
         name="promote",

@@ -1,4 +1,4 @@
-# Pretraining on TPUs under JAX. No TensorFlow, no Beam.
+# Pretraining, fine-tuning and evaluation on TPUs under JAX. No TensorFlow, no Beam.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build

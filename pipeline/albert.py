@@ -8,9 +8,7 @@ from typing import Any
 from kfp import dsl
 
 from components.checkpoint.component import import_checkpoint
-from components.evaluate.component import evaluate
 from components.export.component import export_models
-from components.finetune.component import finetune
 from components.promote.component import promote
 from components.records.component import make_records
 from components.register.component import register
@@ -88,7 +86,7 @@ def build_pipeline(
     summary has no output.
 
     Args:
-        platform: Makes the task of pretraining, and configures the task of each step.
+        platform: Makes the tasks that train or run a model, and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
         vertex_models: Values of `components.register.config.VertexModelsConfig`, of a pipeline
             that registers, in which they are constants.
@@ -192,7 +190,8 @@ def _build_from_text(
                 configure(records_task, "records")
 
             # kfp changes a dsl.Collected that it is given: each use from here on has its own.
-            pretrain_task = platform.pretrain(
+            pretrain_task = platform.add_task(
+                "pretrain",
                 model=model,
                 config=pretraining,
                 vocab=vocab_task.outputs["vocab"],
@@ -372,16 +371,19 @@ def _score_tasks(
     """Add fine-tuning and evaluation for each job to the pipeline being built; return both tasks.
 
     Args:
-        platform: Configures the tasks.
+        platform: Makes and configures the tasks.
         jobs: The pipeline's parameter of that name.
         pretrained: The output that has the model to start from.
         work_root: The pipeline's parameter of that name.
     """
     with dsl.ParallelFor(items=jobs, parallelism=platform.parallel_tasks, name="tasks") as job:
-        finetune_task = finetune(job=job, pretrained=pretrained, work_root=work_root)
+        finetune_task = platform.add_task(
+            "finetune", job=job, pretrained=pretrained, work_root=work_root
+        )
         platform.configure(finetune_task, "finetune")
-        evaluate_task = evaluate(
-            job=job, finetuned=finetune_task.outputs["finetuned"], work_root=work_root
+        finetuned = finetune_task.outputs["finetuned"]
+        evaluate_task = platform.add_task(
+            "evaluate", job=job, finetuned=finetuned, work_root=work_root
         )
         platform.configure(evaluate_task, "evaluate")
     return finetune_task, evaluate_task

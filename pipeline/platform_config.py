@@ -1,13 +1,23 @@
 """What the pipeline's definition needs to know of the place where its tasks run."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kfp import dsl
 
+from components.evaluate.component import evaluate
+from components.finetune.component import finetune
 from components.pretrain.component import pretrain
 from components.steps import STEPS
 
 PARALLEL_JOBS = 2  # kfp's local runner never runs more tasks of a loop at a time
+
+MODEL_COMPONENTS: Mapping[str, Callable[..., dsl.PipelineTask]] = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "evaluate": evaluate,
+}
+"""The components of the steps that train or run a model, by the names of the steps."""
 
 
 class PlatformConfig:
@@ -33,13 +43,17 @@ class PlatformConfig:
             task.set_caching_options(False)
         return task
 
-    def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
-        """Add the task that pretrains to the pipeline being built; return it, not yet configured.
+    def add_task(self, step: str, **inputs: Any) -> dsl.PipelineTask:
+        """Add the task of a step that trains or runs a model to the pipeline being built.
 
         Args:
-            **inputs: Those of `components.pretrain.component.pretrain`.
+            step: Name of the step, one of `MODEL_COMPONENTS`.
+            **inputs: Those of the step's component.
+
+        Returns:
+            The task, not yet configured.
         """
-        return pretrain(**inputs)
+        return MODEL_COMPONENTS[step](**inputs)
 
     def notify(self, steps: Any) -> None:
         """Add a task that tells people how the run ended; here nothing, as they see it.

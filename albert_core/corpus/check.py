@@ -5,8 +5,9 @@ import dataclasses
 import sys
 from collections.abc import Callable
 
+from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig
-from albert_core.corpus.containers import damage_errors, open_streams
+from albert_core.corpus.containers import open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import FileRange, is_stored_as_text
 from albert_core.corpus.files import CorpusFiles, list_corpus

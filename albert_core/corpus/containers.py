@@ -1,19 +1,16 @@
 """Open what holds text: plain and compressed files, and the members of archives."""
 
-import bz2
 import contextlib
 import dataclasses
-import gzip
 import io
-import lzma
 import sys
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
+from albert_core.compression import decompressor
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import TAR_SUFFIXES, FileRange, is_hidden, is_stored_as_text
@@ -26,14 +23,6 @@ _BUFFER_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 # Files of these names in a ZIP archive say that it is a document of another program.
 _OFFICE_MEMBERS = {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"}
-_DAMAGES = (
-    EOFError,
-    OSError,
-    zlib.error,
-    lzma.LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,21 +76,6 @@ def open_streams(
             )
 
 
-@contextlib.contextmanager
-def damage_errors(path: str) -> Iterator[None]:
-    """Turn errors of decompression and archives raised inside into one that names the file.
-
-    Raises:
-        InputError: There was such an error.
-    """
-    try:
-        yield
-    except _DAMAGES as error:
-        raise InputError(
-            f"{path}: damaged or not compressed as its name says ({error}); copy it anew"
-        ) from error
-
-
 def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterator[TextStream]:
     """Yield all streams of an archive; at the end refuse one that had none.
 
@@ -136,7 +110,7 @@ def _unpacked(
         InputError: It is not text.
         TarError: It is named as a tar archive and is none.
     """
-    opener = _decompressor(path)
+    opener = decompressor(path)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opener(stored)) if opener else stored
         head = file.read(_HEAD_BYTES)
@@ -246,33 +220,3 @@ def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
         raise InputError(
             f"{path}: got {what}, expected text; {remedy or 'remove it, or save its text as UTF-8'}"
         )
-
-
-def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
-    """Return the function that opens a compressed file, by its ending; None for any other.
-
-    Also by those of compressed tar archives, whose compression alone it undoes; not for ZIP.
-    """
-    suffix = path.lower().rpartition(".")[2]
-    openers = {
-        "gz": gzip.open,
-        "tgz": gzip.open,
-        "bz2": bz2.open,
-        "tbz": bz2.open,
-        "tbz2": bz2.open,
-        "xz": lzma.open,
-        "txz": lzma.open,
-        "lzma": lzma.open,
-        "zst": _open_zstd,
-        "zstd": _open_zstd,
-        "tzst": _open_zstd,
-    }
-    return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
-
-
-def _open_zstd(stored: BinaryIO) -> BinaryIO:
-    """Return the decompressed content of a Zstandard file, buffered; read as it is asked for."""
-    import pyarrow
-
-    stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")
-    return io.BufferedReader(stream, _BUFFER_BYTES)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.compression import unpacked, without_compression
 from albert_core.errors import InputError
 from albert_core.row_formats import find_other_delimiter, open_parquet, read_csv_cells
 from albert_core.storage import find_files, open_file, read_bytes, write_file
@@ -158,8 +159,8 @@ def _read_texts(pattern: str) -> Iterator[str]:
         InputError: A file is not UTF-8, not what its ending says, or has no text.
     """
     for file in find_files(pattern):
-        data = read_bytes(file.path).removeprefix(b"\xef\xbb\xbf")
-        ending = file.path.rpartition(".")[2].lower()
+        data = unpacked(file.path, read_bytes(file.path)).removeprefix(b"\xef\xbb\xbf")
+        ending = without_compression(file.path).rpartition(".")[2].lower()
         try:
             if ending == "parquet":
                 rows = open_parquet(file.path, io.BytesIO(data)).rows()

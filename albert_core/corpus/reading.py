@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig
-from albert_core.corpus.containers import TextStream, damage_errors, open_streams
+from albert_core.corpus.containers import TextStream, open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import FileRange, is_stored_as_text
 from albert_core.corpus.files import CorpusSplit, find_corpus_files, resolve_format

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
+from albert_core.compression import without_compression
 from albert_core.errors import InputError
 
 RowFormat = Literal["lines", "tsv", "csv", "jsonl", "parquet", "conll"]
@@ -35,13 +36,14 @@ _Format = TypeVar("_Format", bound=str)
 def find_row_format(path: str, given: RowFormat | None) -> RowFormat:
     """Return the format of a file of rows: the given one, or else by its ending.
 
-    Standard input has lines, if nothing is given.
+    Endings of compressed files are looked through. Standard input has lines, if nothing is given.
 
     Raises:
         InputError: The ending is unknown, or Parquet is to be read from standard input.
     """
     if path != STANDARD_INPUT:
-        return given or _by_ending(path, _ROW_ENDINGS, remedy="; or give --format")
+        unpacked = without_compression(path)
+        return given or _by_ending(unpacked, _ROW_ENDINGS, remedy="; or give --format")
     if given == "parquet":
         raise InputError("-: got Parquet on standard input, expected the name of such a file")
     return given or "lines"

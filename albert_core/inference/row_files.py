@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
+from albert_core.compression import damage_errors, open_unpacked, without_compression
 from albert_core.errors import InputError
 from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
 from albert_core.row_formats import (
@@ -79,7 +80,9 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
         return
     with _open_bytes(path) as file:
         text = io.TextIOWrapper(
-            file, encoding="utf-8-sig", newline="" if row_format == "csv" else "\n"
+            open_unpacked(path, file),
+            encoding="utf-8-sig",
+            newline="" if row_format == "csv" else "\n",
         )
         read: dict[str, Callable[[str, io.TextIOWrapper], Iterator[Row]]] = {
             "lines": _read_lines,
@@ -133,16 +136,18 @@ def _open_parquet(path: str) -> Iterator[RowFile]:
 
 
 def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows; text that is not UTF-8 is refused.
+    """Yield rows; text that is not UTF-8 is refused, and so is a damaged file.
 
     Raises:
-        InputError: There is such text; names the line before it.
+        InputError: There is such text, of which the line before is named, or damage.
     """
     last = "the first line"
+    is_plain = without_compression(path) == path
     try:
-        for row in rows:
-            last = f"the line after {row.place}"
-            yield row
+        with contextlib.nullcontext() if is_plain else damage_errors(path):
+            for row in rows:
+                last = f"the line after {row.place}"
+                yield row
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not UTF-8 near {last} ({error.reason}); convert the file, for example with "

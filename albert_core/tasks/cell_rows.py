@@ -24,7 +24,7 @@ from albert_core.tasks.rows import (
 )
 from albert_core.tasks.table_columns import TableColumns, find_columns
 from albert_core.tasks.task import Source
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import open_unpacked_file, read_text
 
 CellFormat = Literal["tsv", "csv"]
 
@@ -34,13 +34,14 @@ def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str
     if not path.is_file():
         return []  # a pipe would be waited for
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_unpacked_file(str(path)) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             if file_format == "csv":
-                rows = read_csv_cells(str(path), file, delimiter=source.delimiter)
+                rows = read_csv_cells(str(path), text, delimiter=source.delimiter)
             else:
-                rows = read_tsv_cells(file)
+                rows = read_tsv_cells(text)
             return next(rows, (0, []))[1]
-    except (InputError, OSError, UnicodeDecodeError):
+    except (InputError, UnicodeDecodeError):
         return []
 
 
@@ -49,9 +50,9 @@ def is_tab_separated(path: Path) -> bool:
     if not path.is_file():
         return False  # a pipe would be waited for
     try:
-        with path.open("rb") as file:
+        with open_unpacked_file(str(path)) as file:
             return b"\t" in file.readline(1 << 20)
-    except OSError:
+    except InputError:
         return False
 
 

@@ -1,4 +1,4 @@
-"""Say in one line which files a task is read from, and in which formats."""
+"""Say in one line which files a task is read from, in which formats, and which labels it has."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from albert_core.tasks.reading import SPLITS, existing_files
 from albert_core.tasks.tables import find_format
 from albert_core.tasks.task import COMMA, Source, Split, Task
 
+_MAX_SHOWN_LABELS = 20
 _TITLES: Mapping[str, str] = {
     "tsv": "TSV",
     "csv": "CSV",
@@ -23,9 +24,14 @@ def describe_files(task: Task, folder: Path) -> str:
 
     As in `train: train-*-of-00002.parquet (Parquet, 2 files); dev: 10 % of these rows, split off by
     label with seed 12345; test: test.csv (CSV, without labels)`. Files that are not there are left
-    out.
+    out. Labels that are not declared come first: `labels: no, yes (from README.md); ...`.
     """
     parts = []
+    if task.labels_from:
+        num_others = len(task.labels) - _MAX_SHOWN_LABELS
+        others = f" and {num_others} others" if num_others > 0 else ""
+        shown = ", ".join(task.labels[:_MAX_SHOWN_LABELS])
+        parts.append(f"labels: {shown}{others} (from {task.labels_from})")
     for split in SPLITS:
         if split == "dev" and task.splits_off_dev:
             parts.append(f"dev: {describe_dev_split(task)}")

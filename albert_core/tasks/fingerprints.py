@@ -9,7 +9,7 @@ from albert_core.tasks.task import Source, Task
 # Fields that the first versions did not have: with their defaults they are no part of a hash, so
 # that work of these versions is found.
 _LATER_FIELDS: Mapping[type, tuple[str, ...]] = {
-    Task: ("dev_fraction", "dev_seed"),
+    Task: ("class_names", "dev_fraction", "dev_seed", "labels_from"),
     Source: ("delimiter",),
 }
 

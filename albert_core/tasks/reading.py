@@ -12,6 +12,7 @@ from albert_core.tasks.cell_rows import read_header
 from albert_core.tasks.dev_split import choose_dev_rows
 from albert_core.tasks.examples import Example, InvalidRows, Question, TaggedSentence
 from albert_core.tasks.fingerprints import fingerprinted_values
+from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.sentence_files import read_sentences_file
 from albert_core.tasks.squad_file import read_squad
@@ -128,8 +129,10 @@ def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> 
     training set the others.
 
     Raises:
-        InputError: As of `_read_files`; or too few rows are there to split any off.
+        InputError: As of `_read_files`; the task has no labels; or too few rows are there to split
+            any off.
     """
+    refuse_unknown_labels(task)
     if split == "test" or not task.splits_off_dev:
         yield from _read_files(task, folder, split, invalid_rows)
         return
@@ -196,7 +199,7 @@ def _read_file(
     if task.kind == "token_classification":
         return read_sentences_file(task, source, path, invalid_rows, numbers)
     file_format = find_format(task, source, path)
-    if file_format == "squad":
+    if file_format == "squad" or task.kind == "question_answering":
         return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)
     if file_format == "race":
         return read_race(source, path, invalid_rows=invalid_rows)

@@ -6,7 +6,11 @@ Source of recipes and scores in percent: the README of the original.
 from albert_core.tasks.recipe import Recipe
 from albert_core.tasks.task import Source, Task
 
-SQUAD_FOLDERS = ("squad", "SQuAD", ".")
+# The last but one is where a copy of Hugging Face's data set has its files.
+SQUAD_FOLDERS = {
+    "squad1": ("squad", "SQuAD", "squad/plain_text", "."),
+    "squad2": ("squad", "SQuAD", "squad_v2", "squad_v2/squad_v2", "."),
+}
 RACE_FOLDERS = ("race", "RACE", ".")
 
 _SQUAD_RECIPE = Recipe(

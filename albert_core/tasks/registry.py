@@ -11,6 +11,7 @@ from albert_core.settings import parse_settings, texts_as_written
 from albert_core.storage import find_files, join, local_folder, read_bytes
 from albert_core.suggestions import did_you_mean
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
+from albert_core.tasks.found_labels import refuse_unknown_labels, with_found_labels
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
 from albert_core.tasks.reading_comprehension import (
@@ -44,7 +45,7 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
         name: tuple(path for one in (folder, _hub_name(name)) for path in (one, f"glue/{one}"))
         for name, folder in GLUE_FOLDERS.items()
     },
-    **{task.name: SQUAD_FOLDERS for task in SQUAD_TASKS},
+    **SQUAD_FOLDERS,
     **{task.name: RACE_FOLDERS for task in RACE_TASKS},
     **{
         task.name: (folder := CLUE_FOLDERS.get(task.name, task.name), f"clue/{folder}")
@@ -168,13 +169,19 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
-    """Return a task in which a test file that was found has labels only if its first row has one.
+    """Return a task with labels that its files have where it declares none.
+
+    A test file that was found counts as labelled only if its first row has a label.
 
     Args:
         found: The task with the files that are there.
         declared: The task as it is declared.
         folder: Address of the folder of its files.
+
+    Raises:
+        InputError: As of `with_found_labels`.
     """
+    found = with_found_labels(found, folder)
     if found.test == declared.test or declared.test:
         return found
     (source,) = found.test
@@ -200,8 +207,14 @@ def candidate_folders(task: Task) -> tuple[str, ...]:
 
 
 def read_task_file(path: str | Path) -> Task:
-    """Return the task that a YAML file declares, in any storage, as `read_declaration` does."""
-    return read_declaration(path)[0]
+    """Return the task that a YAML file declares, in any storage, as `read_declaration` does.
+
+    Raises:
+        InputError: As of `read_declaration`, or it declares no labels, which are not looked for.
+    """
+    task = read_declaration(path)[0]
+    refuse_unknown_labels(task)
+    return task
 
 
 def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:

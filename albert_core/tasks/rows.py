@@ -105,12 +105,19 @@ class TaskRows(abc.ABC):
             source=self.source.name,
         )
 
+    def _with_class_name(self, label: str) -> str:
+        """Return the name that a label which is no label of the task's stands for as a number."""
+        names = self.task.class_names
+        is_number = label.isdecimal() and label not in self.task.labels
+        return names[int(label)] if is_number and int(label) < len(names) else label
+
     def _label_targets(self, labels: Sequence[str]) -> tuple[float, ...]:
         """Return 1 for each of the task's labels that is among some, and 0 for the others.
 
         Raises:
             UnusableRowError: One of the labels is none of the task's.
         """
+        labels = [self._with_class_name(label) for label in labels]
         if unknown := [label for label in labels if label not in self.task.labels]:
             raise UnusableRowError(
                 "unknown label",
@@ -138,7 +145,8 @@ class TaskRows(abc.ABC):
         num_choices = len(texts) - 1
         try:
             if task.kind == "classification":
-                known = [label for label in spellings if label in task.labels]
+                names = map(self._with_class_name, spellings)
+                known = [label for label in names if label in task.labels]
                 return float(task.labels.index((known or list(spellings))[0]))
             target = float(spellings[0])
             # NaN compares false. Python reads 1_0 as 10.

@@ -1,13 +1,19 @@
 """Read sentences whose words have tags: in CoNLL's columns, and as lists in JSON or Parquet."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from albert_core.errors import InputError
 from albert_core.files import refuse_special_file
 from albert_core.json_values import FieldError, as_texts, describe_value
-from albert_core.row_formats import open_parquet, read_conll_sentences, read_json_objects
+from albert_core.row_formats import (
+    ConllLines,
+    open_parquet,
+    read_conll_sentences,
+    read_json_objects,
+)
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
 from albert_core.tasks.task import Column, Source, Task
 from albert_core.tasks.text_files import read_text
@@ -15,11 +21,18 @@ from albert_core.tasks.text_files import read_text
 _LAST_COLUMN = -1
 _MAX_SHOWN_TAGS = 40
 
-_Lines = list[tuple[int, list[str]]]
-"""The number of the line of each word of a sentence, and its cells."""
-_ReadSentence = Callable[[], tuple[list[str], tuple[int, ...] | None]]
-"""Returns the words of a sentence, and the numbers of their tags or None; refuses wrong ones."""
-_Read = Callable[[Task, Source, Path], Iterator[_ReadSentence]]
+
+class _Sentence(Protocol):
+    """A sentence of a file, read when it is called."""
+
+    def __call__(self) -> tuple[list[str], list[str] | None]:
+        """Return its words and their tags, None of a file without tags; refuse wrong ones."""
+
+    def place(self, index: int) -> str:
+        """Return where a tag stands, for messages."""
+
+
+_Read = Callable[[Task, Source, Path], Iterator[_Sentence]]
 
 
 class _UnusableError(Exception):
@@ -40,10 +53,9 @@ def read_sentences_file(
     """Yield the sentences of a file, in its order.
 
     In the format `conll` a line has a word and its tag, and maybe other columns between them, with
-    tabs or spaces between these; an empty line ends a sentence, and so does one that begins with
-    `-DOCSTART-`, which is left out. In `jsonl` and `parquet` a row has a list of words and one of
-    tags, which may be numbers: of the classes that Hugging Face's metadata in the file name, else
-    of the task's labels.
+    tabs or spaces between these, as `read_conll_sentences` takes them apart. In `jsonl` and
+    `parquet` a row has a list of words and one of tags, which may be numbers: of the classes that
+    Hugging Face's metadata in the file name, else of the task's labels.
 
     Args:
         task: A task of kind `token_classification`.
@@ -56,6 +68,35 @@ def read_sentences_file(
         InputError: The file is missing, not UTF-8 or in no such format, or a sentence cannot be
             used and `invalid_rows` refuses such.
     """
+    sentences = _open_sentences(task, source, path)
+    for sentence, number in zip(sentences, numbers, strict=False):
+        try:
+            words, names = sentence()
+            tags = None if names is None else _tag_numbers(task, names, sentence)
+        except _UnusableError as error:
+            invalid_rows.add(error.cause, str(error))
+        else:
+            yield TaggedSentence(id=str(number), words=tuple(words), tags=tags, source=source.name)
+
+
+def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
+    """Yield the tags of each sentence of a file by name, but of those that cannot be used.
+
+    Raises:
+        InputError: The file is missing, not UTF-8 or in no such format.
+    """
+    for sentence in _open_sentences(task, source, path):
+        with contextlib.suppress(_UnusableError):
+            yield sentence()[1] or []
+
+
+def _open_sentences(task: Task, source: Source, path: Path) -> Iterator[_Sentence]:
+    """Return the sentences of a file, by its format.
+
+    Raises:
+        InputError: They have names for words and tags, and none is declared for the words; or,
+            later, the file cannot be read.
+    """
     readers: dict[str, _Read] = {"jsonl": _read_json, "parquet": _read_parquet}
     read = readers.get(task.source_format(source, path.name), _read_columns)
     if read is not _read_columns and not (source.texts or task.texts):
@@ -63,28 +104,27 @@ def read_sentences_file(
             f"{path}: got no texts for task {task.name}, expected the name of the list of words, "
             "as in texts: [tokens]"
         )
-    for sentence, number in zip(read(task, source, path), numbers, strict=False):
-        try:
-            words, tags = sentence()
-        except _UnusableError as error:
-            invalid_rows.add(error.cause, str(error))
-        else:
-            yield TaggedSentence(id=str(number), words=tuple(words), tags=tags, source=source.name)
+    return read(task, source, path)
 
 
 class _ColumnSentence:
-    """A sentence of a file of columns, read when it is called."""
+    """A sentence of a file of columns, a `_Sentence`."""
 
-    def __init__(self, task: Task, source: Source, path: Path, lines: _Lines, width: int) -> None:
+    def __init__(
+        self, task: Task, source: Source, path: Path, lines: ConllLines, width: int
+    ) -> None:
         self._task, self._source, self._path = task, source, path
         self._lines, self._width = lines, width
 
-    def __call__(self) -> tuple[list[str], tuple[int, ...] | None]:
-        """Return its words, and the numbers of their tags; None of a file without tags.
+    def place(self, index: int) -> str:
+        """Return file and line of a tag."""
+        return f"{self._path}, line {self._lines[index][0]}"
+
+    def __call__(self) -> tuple[list[str], list[str] | None]:
+        """Return its words and their tags; None of a file without tags.
 
         Raises:
-            _UnusableError: A line has more or fewer columns than the first of the file, or an
-                unknown tag.
+            _UnusableError: A line has more or fewer columns than the first of the file.
         """
         for number, cells in self._lines:
             if len(cells) != self._width:
@@ -93,7 +133,7 @@ class _ColumnSentence:
                     f"{self._path}, line {number}",
                     f"got {len(cells)} columns ({' '.join(cells)[:80]}), expected {self._width} as "
                     "in the first line: a word and its tag, with a tab or spaces between them, and "
-                    "an empty line after each sentence",
+                    f"an empty line after each sentence{_comment_remedy(cells, self._lines[0][1])}",
                 )
         word = _column_number(self._source.texts or self._task.texts, default=0)
         words = [cells[word] for _, cells in self._lines]
@@ -101,10 +141,7 @@ class _ColumnSentence:
             return words, None
         label = self._task.label if self._source.label is None else self._source.label
         column = _column_number((label,), default=_LAST_COLUMN)
-        return words, tuple(
-            _tag_number(self._task, cells[column], f"{self._path}, line {number}")
-            for number, cells in self._lines
-        )
+        return words, [cells[column] for _, cells in self._lines]
 
 
 def _read_columns(task: Task, source: Source, path: Path) -> Iterator[_ColumnSentence]:
@@ -141,8 +178,18 @@ def _refuse_missing_columns(
         raise InputError(
             f"{path}, line {number}: got {len(cells)} columns ({' '.join(cells)[:80]}), expected "
             f"{needed} or more: a word first and its tag last, with a tab or spaces between them; "
-            "or give their numbers, from 0, as texts and label"
+            f"or give their numbers, from 0, as texts and label{_comment_remedy(cells)}"
         )
+
+
+def _comment_remedy(*lines: Sequence[str]) -> str:
+    """Return what to do about lines of which one may be a comment, as the end of a message."""
+    if not any(cells[0].startswith("#") for cells in lines):
+        return ""
+    return (
+        "; if it is a comment, remove it: only those of CoNLL-U before a sentence (# text = ...) "
+        "are left out"
+    )
 
 
 def _column_number(columns: Sequence[Column], *, default: int) -> int:
@@ -153,26 +200,28 @@ def _column_number(columns: Sequence[Column], *, default: int) -> int:
     return columns[0] if columns and isinstance(columns[0], int) else default
 
 
-def _tag_number(task: Task, tag: str, place: str) -> int:
-    """Return the number of a tag among the task's labels.
+def _tag_numbers(task: Task, tags: Sequence[str], sentence: _Sentence) -> tuple[int, ...]:
+    """Return the numbers of a sentence's tags among the task's labels.
 
     Raises:
-        _UnusableError: It is none of them.
+        _UnusableError: One is none of them; names the first.
     """
-    if tag not in task.labels:
+    unknown = next((index for index, tag in enumerate(tags) if tag not in task.labels), None)
+    if unknown is not None:
         shown = ", ".join(task.labels[:_MAX_SHOWN_TAGS])
         more = len(task.labels) - _MAX_SHOWN_TAGS
         raise _UnusableError(
             "unknown tag",
-            place,
-            f"got tag {tag!r}, expected one of {shown}{f' and {more} others' if more > 0 else ''}; "
-            "correct it, or add it to the task's labels",
+            sentence.place(unknown),
+            f"got tag {tags[unknown]!r}, expected one of {shown}"
+            f"{f' and {more} others' if more > 0 else ''}; correct it, or add it to the task's "
+            "labels",
         )
-    return task.labels.index(tag)
+    return tuple(map(task.labels.index, tags))
 
 
 class _ObjectSentence:
-    """A sentence with words and tags by name, read when it is called."""
+    """A sentence with words and tags by name, a `_Sentence`."""
 
     def __init__(
         self,
@@ -185,15 +234,18 @@ class _ObjectSentence:
         self._task, self._source, self._place, self._values = task, source, place, values
         label = task.label if source.label is None else source.label
         self._label = str(label)
-        self._class_names = class_names.get(self._label, ()) or task.labels
+        self._class_names = class_names.get(self._label, ()) or task.class_names
 
-    def __call__(self) -> tuple[list[str], tuple[int, ...] | None]:
-        """Return its words, and the numbers of their tags; None of a file without tags.
+    def place(self, index: int) -> str:
+        """Return file and line or row."""
+        return self._place
+
+    def __call__(self) -> tuple[list[str], list[str] | None]:
+        """Return its words and their tags; None of a file without tags.
 
         Raises:
             _UnusableError: A key is missing, a value is of another type, there are no words, a word
-                is blank or holds half a character, there are more or fewer tags than words, or a
-                tag is unknown.
+                is blank or holds half a character, or there are more or fewer tags than words.
         """
         (column,) = self._source.texts or self._task.texts
         try:
@@ -212,13 +264,16 @@ class _ObjectSentence:
                 f"got {count} as {self._label!r}, expected a list of {len(words)}, one for each "
                 "word",
             )
-        return words, tuple(_tag_number(self._task, self._name(tag), self._place) for tag in tags)
+        return words, [self._name(tag) for tag in tags]
 
     def _name(self, tag: Any) -> str:
-        """Return the name of a tag, which may be a number of the file's classes or the labels."""
+        """Return the name of a tag, which may be a number: of the file's classes or the labels.
+
+        A number that is itself one of the labels is this label, wherever it stands among them.
+        """
+        names = self._class_names or (() if str(tag) in self._task.labels else self._task.labels)
         is_number = isinstance(tag, int) and not isinstance(tag, bool)
-        is_known = is_number and 0 <= tag < len(self._class_names)
-        return self._class_names[tag] if is_known else str(tag)
+        return names[tag] if is_number and 0 <= tag < len(names) else str(tag)
 
     def _value(self, column: str) -> Any:
         """Return the value of a key.

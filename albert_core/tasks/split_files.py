@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from albert_core.compression import COMPRESSION_ENDINGS, without_compression
 from albert_core.errors import InputError
 from albert_core.row_formats import (
     open_parquet,
@@ -16,9 +17,10 @@ from albert_core.row_formats import (
     read_json_objects,
     read_tsv_cells,
 )
-from albert_core.storage import open_file
 from albert_core.tasks.rows import has_label_columns
+from albert_core.tasks.squad_file import ANSWERS
 from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
+from albert_core.tasks.text_files import open_unpacked_file
 
 USUAL_FILES = ("train.tsv", "dev.tsv")
 SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
@@ -27,6 +29,7 @@ SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
 _DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
 _NO_LABEL = (None, "", -1, "-1", -1.0)
 # Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
+_VERSION = re.compile(r"-v\d\.\d$")  # of SQuAD's files
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]{16})?"
 
 
@@ -119,20 +122,25 @@ def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) 
 def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_SplitFiles]:
     """Yield the files that may be those of a split, in order of their patterns.
 
+    A compressed file beside the one of its name that is not does not count.
+
     Args:
         task: The task, whose kind decides the endings.
         stem: The usual name of the split's file, without ending.
         names: The files that there are.
     """
-    first, _, rest = stem.partition("_")
+    plain_stem = _VERSION.sub("", stem)
+    first, _, rest = plain_stem.partition("_")
     words = _DEV_NAMES if first == "dev" else (first,)
     stems = "|".join(re.escape(f"{word}_{rest}" if rest else word) for word in words)
-    endings = "|".join(map(re.escape, _endings(task)))
+    # A train.json may be of either version of SQuAD; Hugging Face's have folders of their own.
+    endings = "|".join(map(re.escape, _endings(task) if plain_stem == stem else [".parquet"]))
     name = re.compile(
         rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
     )
     counts: dict[tuple[str, int], int] = {}
-    for match in filter(None, map(name.fullmatch, names)):
+    packed_copies = {one for one in names if without_compression(one) in set(names) - {one}}
+    for match in filter(None, map(name.fullmatch, (n for n in names if n not in packed_copies))):
         pattern = match[0]
         if match["count"]:
             end = "*" if match["hash"] else ""
@@ -145,10 +153,12 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
 
 def _endings(task: Task) -> list[str]:
     """Return the endings of files that a task of this kind reads."""
-    if task.kind == "question_answering":
-        return [".json"]
     has_tags = task.kind == "token_classification"
-    return [end for end, name in FORMATS_BY_ENDING.items() if has_tags or name != "conll"]
+    endings = [end for end, name in FORMATS_BY_ENDING.items() if has_tags or name != "conll"]
+    if task.kind == "question_answering":
+        endings = [".json", ".parquet"]
+    packed = [end for end in endings if FORMATS_BY_ENDING[end] != "parquet"]
+    return endings + [end + packing for end in packed for packing in COMPRESSION_ENDINGS]
 
 
 def has_labels(task: Task, source: Source, path: str) -> bool:
@@ -174,6 +184,8 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
         return True
     if row is None:
         return True
+    if task.kind == "question_answering":
+        return ANSWERS in row
     by_label = has_label_columns(task, task.label, tuple(row))
     columns = task.labels if by_label else (task.label,)
     return any(row.get(name) not in _NO_LABEL for name in columns)
@@ -182,7 +194,7 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
 def _has_two_columns(path: str) -> bool:
     """Return whether the first word of a file of columns has more beside it; True if unreadable."""
     try:
-        with open_file(path) as file:
+        with open_unpacked_file(path) as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig")
             first = next(read_conll_sentences(text), None)
     except (InputError, UnicodeDecodeError):
@@ -198,7 +210,7 @@ def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | Non
         UnicodeDecodeError: It is not UTF-8.
     """
     file_format = task.source_format(source, path)
-    with open_file(path) as file:
+    with open_unpacked_file(path) as file:
         if file_format == "parquet":
             return next((row for _, row in open_parquet(path, file).rows()), None)
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")

@@ -1,15 +1,20 @@
-"""Read questions in the format of SQuAD, versions 1.1 and 2.0."""
+"""Read questions in the format of SQuAD, versions 1.1 and 2.0, and of Hugging Face's Parquet."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.json_values import FieldError, JsonObject, parse_json
+from albert_core.row_formats import open_parquet
+from albert_core.storage import open_file
 from albert_core.tasks.examples import Answer, InvalidRows, Question
 from albert_core.tasks.task import Source, Task
 from albert_core.tasks.text_files import read_text
 
+ANSWERS = "answers"  # the column of a Parquet file, whose `text` and `answer_start` are lists
+
 _FORMAT = "the SQuAD format: JSON with data, paragraphs, context, qas"
+_COLUMNS = ("id", "question", "context", ANSWERS)
 
 
 def read_squad(
@@ -32,7 +37,9 @@ def read_squad(
             `invalid_rows` refuses such.
     """
     seen: set[str] = set()
-    for context, fields in _questions(path):
+    is_parquet = task.source_format(source, path.name) == "parquet"
+    questions = _parquet_questions(task, source, path) if is_parquet else _questions(path)
+    for context, fields in questions:
         try:
             question = _question(context, fields, source)
         except FieldError as error:
@@ -80,6 +87,48 @@ def _questions(path: Path) -> Iterator[tuple[str, JsonObject]]:
                     yield context, _with_id_in_place(question, path)
     except FieldError as error:
         raise InputError(f"{error}; expected {_FORMAT}") from error
+
+
+def _parquet_questions(task: Task, source: Source, path: Path) -> Iterator[tuple[str, JsonObject]]:
+    """Yield the context of each row of a Parquet file, and the rest as an object of SQuAD's JSON.
+
+    A question without answers is one that has none, if the task has such questions.
+
+    Raises:
+        InputError: The file is missing or no Parquet, lacks a column, or a context or the answers
+            are of another type; names the row.
+    """
+    needed = [name for name in _COLUMNS if name != ANSWERS or source.is_labelled]
+    with open_file(str(path)) as file:
+        table = open_parquet(str(path), file)
+        if missing := [name for name in needed if name not in table.names]:
+            raise InputError(
+                f"{path}: got the columns {', '.join(table.names) or 'none'}, expected "
+                f"{', '.join(needed)}: no {missing[0]!r}"
+            )
+        for number, values in table.rows(needed):
+            row = JsonObject(values, f"{path}, row {number}")
+            fields = {"id": values["id"], "question": values["question"]}
+            if source.is_labelled:
+                fields[ANSWERS] = _answers_as_objects(row)
+                fields["is_impossible"] = task.has_unanswerable and not fields[ANSWERS]
+            yield row.text("context"), _with_id_in_place(JsonObject(fields, row.place), path)
+
+
+def _answers_as_objects(row: JsonObject) -> list[dict[str, object]]:
+    """Return the answers of a row, whose texts and offsets are two lists, one by one.
+
+    Raises:
+        FieldError: They are no such lists, or of different lengths.
+    """
+    answers = JsonObject.of(row.value(ANSWERS), f"{row.place}: {ANSWERS}")
+    texts, starts = answers.items("text"), answers.items("answer_start")
+    if len(texts) != len(starts):
+        raise FieldError(
+            f"{row.place}: got {len(texts)} texts and {len(starts)} answer_start in {ANSWERS}, "
+            "expected as many"
+        )
+    return [{"text": text, "answer_start": at} for text, at in zip(texts, starts, strict=True)]
 
 
 def _with_id_in_place(question: JsonObject, path: Path) -> JsonObject:

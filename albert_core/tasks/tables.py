@@ -24,7 +24,7 @@ def find_format(task: Task, source: Source, path: Path) -> Format:
     return file_format
 
 
-def _open_rows(task: Task, source: Source, path: Path, train_header: Sequence[str]) -> TaskRows:
+def open_rows(task: Task, source: Source, path: Path, train_header: Sequence[str]) -> TaskRows:
     """Return the rows of a table, by its format; arguments are those of `read_table`."""
     file_format = find_format(task, source, path)
     if file_format == "jsonl":
@@ -73,7 +73,7 @@ def read_table(
         InputError: The file is missing or unreadable, its header is not the one its columns are
             declared for, or a row cannot be used and `invalid_rows` refuses such.
     """
-    rows = _open_rows(task, source, path, train_header)
+    rows = open_rows(task, source, path, train_header)
     seen: set[str] = set()
     for (number, row), index in zip(rows, numbers, strict=False):
         place = f"{path}, {rows.unit} {number}"

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from albert_core.checks import check_distinct, refuse_nulls
+from albert_core.compression import without_compression
 from albert_core.errors import InputError
 from albert_core.tasks.entities import is_entity_tag
 from albert_core.tasks.recipe import Recipe
@@ -150,7 +151,11 @@ class Task:
             `token_classification` the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
         labels: Class names in order of their numbers; of classification, `multi_label` and
-            `token_classification` only, of which they are the tags as the files have them.
+            `token_classification` only, of which they are the tags as the files have them. A
+            declaration without any has those of the training files, which `find_task` fills in.
+        class_names: Labels that whole numbers in the files stand for, from 0; `find_task` takes
+            them from the card of a data set of Hugging Face.
+        labels_from: What `find_task` took the labels from; empty where they are declared.
         skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.
         combined: The metrics whose mean is the task's score; the first one where none is given.
@@ -174,6 +179,8 @@ class Task:
     texts: tuple[Column, ...] = ()
     label: Column = "label"
     labels: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    labels_from: str = ""
     skipped_labels: tuple[str, ...] = ()
     metrics: tuple[Metric, ...]
     combined: tuple[Metric, ...] = ()
@@ -249,15 +256,16 @@ class Task:
     def _check_texts(self, source: Source) -> None:
         """Refuse a file whose number of texts does not fit its format and the task's kind.
 
-        None for `squad` and `race`; two for multiple choice; one for words with tags, or none in
-        `conll`; one or two for other tables.
+        None for `squad`, `race` and Parquet of questions; two for multiple choice; one for words
+        with tags, or none in `conll`; one or two for other tables.
 
         Raises:
             InputError: It has another number, or is of a format that does not fit the kind.
         """
         self._check_sentence_format(source)
         num_texts, file_format = len(source.texts or self.texts), self.source_format(source)
-        if file_format in ("squad", "race"):
+        has_columns = file_format != "parquet" or self.kind != "question_answering"
+        if file_format in ("squad", "race") or not has_columns:
             if num_texts:
                 raise InputError(
                     f"task {self.name}: got texts for {source.file}, expected none: its format "
@@ -301,7 +309,7 @@ class Task:
         """Refuse labels that do not fit the kind of the task.
 
         Classification and `token_classification` need two or more, `multi_label` one or more, all
-        different; other kinds have none.
+        different, or none yet; other kinds have none.
 
         Raises:
             InputError: They do not; or `has_unanswerable` is set for anything but questions.
@@ -311,10 +319,10 @@ class Task:
             raise InputError(
                 f"task {self.name}: got labels of a {self.kind} task, expected none there"
             )
-        if least and len(set(self.labels)) != max(least, len(self.labels)):
+        if self.labels and len(set(self.labels)) != max(least, len(self.labels)):
             raise InputError(
-                f"task {self.name}: got labels {', '.join(self.labels) or 'none'}, expected "
-                f"{least} or more different ones (for scores: kind: regression)"
+                f"task {self.name}: got labels {', '.join(self.labels)}, expected {least} or more "
+                "different ones (for scores: kind: regression)"
             )
         if self.has_unanswerable and self.kind != "question_answering":
             raise InputError(
@@ -348,7 +356,8 @@ class Task:
                 f"task {self.name}: got mean_squared_error as the first metric, expected one whose "
                 "highest value is the best: pearson or spearman"
             )
-        if self.kind == "classification" and "f1" in self.metrics and len(self.labels) != 2:
+        is_two = len(self.labels) in (0, 2)  # or none yet
+        if self.kind == "classification" and "f1" in self.metrics and not is_two:
             raise InputError(
                 f"task {self.name}: f1 needs two labels, got {len(self.labels)}; expected macro_f1"
             )
@@ -374,6 +383,11 @@ class Task:
         return len(self.labels) or 1
 
     @property
+    def lacks_labels(self) -> bool:
+        """Whether it has no labels yet, and needs some."""
+        return not self.labels and self.kind in _LEAST_LABELS
+
+    @property
     def splits_off_dev(self) -> bool:
         """Whether the dev set is a part of the training rows."""
         return not self.dev
@@ -386,8 +400,8 @@ class Task:
     def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, else by the ending, else TSV. Words with tags are in
-        CoNLL's columns, whatever the ending, but for JSON lines and Parquet.
+        That is SQuAD's for question answering, but for Parquet, else by the ending, else TSV. Words
+        with tags are in CoNLL's columns, whatever the ending, but for JSON lines and Parquet.
 
         Args:
             source: Its declaration.
@@ -395,9 +409,9 @@ class Task:
         """
         if source.format != "auto":
             return source.format
-        if self.kind == "question_answering":
-            return "squad"
-        ending = PurePosixPath(name or source.file).suffix.lower()
+        ending = PurePosixPath(without_compression(name or source.file)).suffix.lower()
         found = FORMATS_BY_ENDING.get(ending, "tsv")
+        if self.kind == "question_answering":
+            return "parquet" if found == "parquet" else "squad"
         has_tags = self.kind == "token_classification"
         return "conll" if has_tags and found not in _SENTENCE_FORMATS else found

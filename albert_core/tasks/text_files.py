@@ -1,26 +1,43 @@
-"""The text of a task's file, in UTF-8 or refused with the way to convert it."""
+"""The text of a task's file, decompressed, in UTF-8 or refused with the way to convert it."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from albert_core.compression import damage_errors, open_unpacked, unpacked, without_compression
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, find_other
 from albert_core.errors import InputError
 from albert_core.files import read_regular_file
+from albert_core.storage import open_file
 
 
 def read_text(path: Path) -> str:
     """Read a file of UTF-8 as text, line ends as they are, without its byte order mark.
 
     Raises:
-        InputError: The file is missing, cannot be read, or is not UTF-8; says what it is where its
-            first bytes tell.
+        InputError: The file is missing, cannot be read, is damaged or not UTF-8; says what it is
+            where its first bytes tell.
     """
-    data = read_regular_file(path)
+    data = unpacked(str(path), read_regular_file(path))
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not UTF-8 at byte {error.start}{_remedy(data[:HEAD_BYTES])}"
         ) from error
+
+
+@contextlib.contextmanager
+def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
+    """Open a task's file, local, gs:// or s3://, for the body, which reads its bytes decompressed.
+
+    Raises:
+        InputError: The file is missing, cannot be read, or is damaged.
+    """
+    errors = contextlib.nullcontext() if without_compression(path) == path else damage_errors(path)
+    with open_file(path) as stored, errors:
+        yield open_unpacked(path, stored)
 
 
 def _remedy(head: bytes) -> str:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from albert_core.stops import STOP_SIGNALS, take_note
+from albert_core.stops import answered_signals, take_note
 
 _received: list[str] = []
 
@@ -19,8 +19,9 @@ class SignalError(Exception):
 def catch_signals() -> Iterator[Callable[[], str | None]]:
     """Catch the first SIGTERM or SIGINT; yield a function that returns its name, or None so far.
 
-    After it, and at the end, the handlers of before are restored: a second signal ends a process
-    that hangs. Outside the main thread, where Python allows no handlers, nothing is caught.
+    SIGINT stays ignored where it was (`answered_signals`). After the first signal, and at the end,
+    the handlers of before are restored: a second signal ends a process that hangs. Outside the main
+    thread, where Python allows no handlers, nothing is caught.
     """
 
     def notice(number: int, _: Any) -> None:
@@ -38,7 +39,7 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
         yield lambda: None
         return
     _received.clear()
-    before = {number: signal.signal(number, notice) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, notice) for number in answered_signals()}
     try:
         yield lambda: _received[0] if _received else None
     finally:

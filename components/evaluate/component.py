@@ -16,7 +16,8 @@ def evaluate(
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
     from components.artifacts import artifact_address, log_classification, log_metrics
-    from components.evaluate.step import evaluate, read_classification
+    from components.evaluate.classification import read_classification
+    from components.evaluate.step import evaluate
     from components.finetune.job import parse_job
     from components.runtime import step_process
 

@@ -14,9 +14,7 @@ from albert_core.files import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
-from albert_core.storage import exists, join, read_bytes
 from albert_core.tasks import Task, task_fingerprint
-from albert_core.tasks.metrics import CLASSIFICATION_NAME
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
 from albert_core.tracking.step import tracked_step
 from components.finetune.job import task_step_name
@@ -160,15 +158,3 @@ def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     if manifest is not None and manifest.step == "finetune" and has_own:
         return _Identity(manifest.content_hash, manifest.config["initialization"])
     return _Identity(read_checkpoint(model, **side_files).content_hash(), "pretrained")
-
-
-def read_classification(evaluation: str) -> dict[str, Any] | None:
-    """Return confusion matrix and ROC curve of an evaluation, local, gs:// or s3://.
-
-    None if there are none, as for a task that is no classification.
-
-    Returns:
-        What `describe_classification` returned.
-    """
-    path = join(evaluation, CLASSIFICATION_NAME)
-    return json.loads(read_bytes(path)) if exists(path) else None

@@ -12,32 +12,37 @@ def pretrain_in_custom_job(
     work_root: str,
     project: str,
     location: str,
-    job: dict,
+    tpu_job: dict,
     vocab: dsl.Input[dsl.Artifact],
     records: dsl.Input[list[dsl.Dataset]],
     pretrained: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Pretrain as a `components.pretrain.tpu_job.TpuJob` says, from gs:// to gs://."""
+    """Pretrain as a `components.tpu_job.TpuJob` says, from gs:// to gs://."""
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
     from components.artifacts import log_metrics
-    from components.pretrain.tpu_job import TpuJob, pretrain_on_tpus
+    from components.pretrain.command import pretrain_command
     from components.runtime import step_process
+    from components.tpu_job import TpuJob, run_on_tpus
 
     output = pretrained.uri
     with step_process("pretrain", output=output, work_root=work_root) as progress:
-        manifest = pretrain_on_tpus(
-            records=[artifact.uri for artifact in records],
-            vocab=vocab.uri,
-            model=parse_settings(ModelConfig, model, source="model"),
-            config=parse_settings(PretrainingConfig, config, source="pretraining"),
+        manifest = run_on_tpus(
+            command=pretrain_command(
+                records=[artifact.uri for artifact in records],
+                vocab=vocab.uri,
+                model=parse_settings(ModelConfig, model, source="model"),
+                config=parse_settings(PretrainingConfig, config, source="pretraining"),
+                output=output,
+                work_root=work_root,
+            ),
             output=output,
             work_root=work_root,
             project=project,
             location=location,
-            job=parse_settings(TpuJob, job, source="job"),
+            job=parse_settings(TpuJob, tpu_job, source="tpu_job"),
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

@@ -14,7 +14,8 @@ from albert_core.places.scores import unequal_settings
 from albert_core.tasks import Task
 from albert_core.training.history import read_history
 from albert_core.training.log import read_log
-from components.evaluate.step import read_baselines, read_classification
+from components.evaluate.classification import read_classification
+from components.evaluate.step import read_baselines
 from components.report.analysis import (
     calibration,
     class_qualities,

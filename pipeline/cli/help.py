@@ -4,6 +4,7 @@ A command's first layer has its own options in full, and a line for each section
 settings; `albert run --help pretraining` shows one section, `--help-all` all of them.
 """
 
+import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,7 +33,8 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     Args:
         parser: The command's parser.
         prog: Program and command, as they are typed.
-        topic: A section or a setting, with or without its sections; empty: the first layer.
+        topic: A section or a setting, with or without its sections; empty: the first layer. So is
+            what can only be one of the command's arguments, such as a folder.
 
     Raises:
         InputError: The command has no such section or setting.
@@ -44,6 +46,9 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     if name in sections:
         return to_text(_section(name, options, sections, prog))
     matching = [one for one in options if f".{one.dest}".endswith(f".{name}")]
+    takes_arguments = any(not one.is_named for one in options)
+    if not matching and takes_arguments and (os.sep in topic or os.path.exists(topic)):
+        return to_text(_first_layer(parser, prog))
     if not matching:
         known = [*sections, *(one.dest for one in options)]
         raise InputError(

@@ -202,8 +202,8 @@ def evaluate(
         strip_accents: Whether it is for text without accents, if not as the files say.
     """
     from albert_core.inference.task_settings import read_declared_task
+    from components.evaluate.classification import read_classification
     from components.evaluate.step import evaluate as step
-    from components.evaluate.step import read_classification
     from pipeline.cli.tables import print_classes, print_scores
 
     tracking.check_here(output=output)

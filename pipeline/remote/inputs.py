@@ -18,6 +18,7 @@ from albert_core.storage import (
 )
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.fingerprints import fingerprinted_values
+from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import (
     DECLARATION_NAME,
@@ -91,12 +92,14 @@ class RemoteInputs:
         fingerprint is `UNKNOWN`.
 
         Raises:
-            InputError: The task is unknown, or a file of it is missing.
+            InputError: The task is unknown, a file of it is missing, or it declares no labels and
+                there is no listing.
         """
         task, undeclared = _find_declaration(name, config.data_dir)
         if self.listing is None:
             folder = join(config.data_dir, candidate_folders(task)[0])
             task = with_found_files(task, USUAL_FILES, undeclared, folder=folder)
+            refuse_unknown_labels(task)
             return TaskFiles(task=task, folder=folder, fingerprint=UNKNOWN)
         task, folder, files = _find_files(task, undeclared, config.data_dir, self.listing)
         fingerprint = UNKNOWN

@@ -127,9 +127,9 @@ class _Plan:
             inputs=self._inputs(task),
         )
         yield planned
-        job = _constant(task, "job")
-        if isinstance(job, Mapping) and "machine_type" in job:
-            yield _planned_job(job, num_runs)
+        for job in _constants(task):
+            if isinstance(job, Mapping) and "machine_type" in job:
+                yield _planned_job(job, num_runs)
 
     def _inputs(self, task: Mapping[str, Any]) -> list[str]:
         """Return the names of artifacts that a task reads, then the addresses in its parameters."""
@@ -167,10 +167,11 @@ def _parameter_name(source: str) -> str:
     return source.removeprefix(_CHANNEL).removesuffix(_LOOP_ITEM)
 
 
-def _constant(task: Mapping[str, Any], name: str) -> Any:
-    """Return the constant that is given as an argument of a task; None if it is none."""
-    argument = task.get("inputs", {}).get("parameters", {}).get(name, {})
-    return argument.get("runtimeValue", {}).get("constant")
+def _constants(task: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the constants among the arguments of a task."""
+    for argument in task.get("inputs", {}).get("parameters", {}).values():
+        if "constant" in argument.get("runtimeValue", {}):
+            yield argument["runtimeValue"]["constant"]
 
 
 def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice | None:
@@ -186,7 +187,7 @@ def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice
 
 
 def _planned_job(job: Mapping[str, Any], num_runs: int) -> PlannedTask:
-    """Return the custom job of a `components.pretrain.tpu_job.TpuJob`, as plain values."""
+    """Return the custom job of a `components.tpu_job.TpuJob`, as plain values."""
     tpu = TpuSlice(machine=job["machine_type"], topology=job["tpu_topology"])
     return PlannedTask(
         name="  its job on TPUs",

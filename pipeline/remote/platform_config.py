@@ -22,16 +22,22 @@ class RemotePlatformConfig(PlatformConfig):
         self._resources = resources
         self._caching = caching
 
-    def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
-        """Add the task that pretrains to the pipeline being built; return it, not yet configured.
+    def add_task(self, step: str, **inputs: Any) -> dsl.PipelineTask:
+        """Add the task of a step that trains or runs a model to the pipeline being built.
 
-        On a platform that trains in a job, the task starts the job and waits for it.
+        With TPUs on a platform whose tasks have none, the task starts a job and waits for it.
 
         Args:
-            **inputs: Those of `components.pretrain.component.pretrain`.
+            step: Name of the step, one of `MODEL_COMPONENTS`.
+            **inputs: Those of the step's component.
+
+        Returns:
+            The task, not yet configured.
         """
         resources = self._resources
-        return resources.platform.pretrain(resources.pretrain, resources.custom_job, **inputs)
+        return resources.platform.add_task(
+            step, resources.steps[step], resources.custom_job, **inputs
+        )
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         """Give the task of a step what it gets on the platform, in place, and return it.
@@ -60,7 +66,7 @@ class RemotePlatformConfig(PlatformConfig):
             task.set_accelerator_limit(resources.accelerator.count)
             # The other trainer has no CUDA: it would train on the cores of a machine with GPUs.
             task.set_container_image(image_name(GPU_TRAINER))
-        if resources.tpu and not self._resources.platform.trains_in_custom_job:
+        if resources.tpu and not self._resources.platform.uses_tpus_in_custom_jobs:
             task.set_container_image(image_name("tpu"))
         self._resources.platform.configure(task, resources)
         return task

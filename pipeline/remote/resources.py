@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
-from components.steps import STEPS
+from components.steps import STEPS, Step
 from pipeline.config import plain_values, read_yaml
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
@@ -38,7 +38,7 @@ class Resources:
         platform: The platform.
         steps: What each step of the table of steps gets, by its name.
         parallel_tasks: How many tasks are fine-tuned and evaluated at a time.
-        custom_job: The job of pretraining on TPUs, on a platform that trains in one.
+        custom_job: The jobs of steps on TPUs, on a platform that uses these in jobs.
         notification_emails: Who is told by e-mail how a run ended, on a platform that does so.
     """
 
@@ -53,8 +53,8 @@ class Resources:
 
         Raises:
             InputError: A step's values are refused, `parallel_tasks` is below 1, or `custom_job`
-                has settings without a job of pretraining on TPUs; or there is e-mail that cannot
-                be sent.
+                has settings without a step on TPUs in a job; or there is e-mail that cannot be
+                sent.
         """
         for name, resources in self.steps.items():
             resources.check(STEPS[name])
@@ -63,7 +63,7 @@ class Resources:
             raise InputError(f"parallel_tasks: got {self.parallel_tasks}, expected 1 or more")
         if self.custom_job != CustomJobSettings() and not self.uses_custom_job:
             raise InputError(
-                "custom_job: got settings, expected none: it is of pretraining on TPUs on Vertex AI"
+                "custom_job: got settings, expected none: it is of steps on TPUs on Vertex AI"
             )
         self._check_emails()
 
@@ -101,8 +101,9 @@ class Resources:
 
     @property
     def uses_custom_job(self) -> bool:
-        """Whether pretraining is a job outside the pipeline."""
-        return self.platform.trains_in_custom_job and self.pretrain.tpu is not None
+        """Whether any step is a job outside the pipeline."""
+        has_tpus = any(step.tpu for step in self.steps.values())
+        return self.platform.uses_tpus_in_custom_jobs and has_tpus
 
 
 def default_resources(platform: PlatformRules) -> Resources:
@@ -122,9 +123,8 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
     Raises:
         InputError: The file is missing, or a step, a setting or a value in it is wrong.
     """
-    defaults = default_resources(platform)
     if not path:
-        return defaults
+        return default_resources(platform)
     changes = read_yaml(path, option="--resources")
     if "target" in changes:
         raise InputError(f"--resources {path}: got target, expected it as --target")
@@ -133,11 +133,12 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
         raise InputError(f"--resources {path}: got {for_all!r} as {_ALL_STEPS}, expected settings")
     values = {
         **{
-            name: _merge(dataclasses.asdict(step), for_all) for name, step in defaults.steps.items()
+            step.name: _merge(_step_defaults(platform, step, for_all, changes), for_all)
+            for step in STEPS.values()
         },
-        "parallel_tasks": defaults.parallel_tasks,
-        "custom_job": dataclasses.asdict(defaults.custom_job),
-        "notification_emails": defaults.notification_emails,
+        "parallel_tasks": _PARALLEL_TASKS,
+        "custom_job": dataclasses.asdict(CustomJobSettings()),
+        "notification_emails": (),
     }
     merged = plain_values(_merge(values, changes))
     parsed = parse_settings(_ResourcesFile, merged, source=f"--resources {path}")
@@ -153,6 +154,25 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
         # It names a step, in which the file may say nothing.
         note = f" ({_ALL_STEPS} is of each step)" if for_all else ""
         raise InputError(f"{error}{note}") from error
+
+
+def _step_defaults(
+    platform: PlatformRules, step: Step, for_all: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a file's changes to a step begin with: defaults with TPUs if it has some then.
+
+    A step on TPUs needs other cores, memory and time-outs than one on cores or GPUs.
+
+    Args:
+        platform: The platform.
+        step: The step.
+        for_all: The file's settings of all steps.
+        changes: The file's settings by step.
+    """
+    own = changes.get(step.name)
+    given = {**for_all, **own} if isinstance(own, Mapping) else for_all
+    has_tpus = given["tpu"] is not None if "tpu" in given else None
+    return dataclasses.asdict(platform.default_resources(step, has_tpus=has_tpus))
 
 
 def _merge(values: Any, changes: Any) -> Any:

@@ -43,12 +43,12 @@ class StepResources:
 
     Attributes:
         display_name: Its name on the platform's pages.
-        cpus: Cores. For pretraining on TPUs on Vertex AI those of the task that waits for the job.
+        cpus: Cores. On TPUs on Vertex AI those of the task that waits for the job.
         memory_gib: Memory, likewise.
         accelerator: GPUs.
-        tpu: A slice of TPUs, for pretraining.
+        tpu: A slice of TPUs.
         spot: Whether the machine may be taken away at any time, for a lower price. Each time counts
-            as a failed try: give `retries` that suffice. On Vertex AI for pretraining on TPUs only.
+            as a failed try: give `retries` that suffice. On Vertex AI for steps on TPUs only.
         node_selectors: Labels a node must have; Kubeflow only.
         tolerations: Taints of nodes that do not keep the step away; Kubeflow only.
         pod_labels: Labels of the step's pod; Kubeflow only.
@@ -61,8 +61,8 @@ class StepResources:
         backoff_s: Seconds before the first repetition.
         backoff_factor: What each further pause is multiplied by.
         max_backoff_s: Longest pause.
-        timeout_s: Seconds after which a try is ended; 0: never. On Vertex AI for pretraining on
-            TPUs only.
+        timeout_s: Seconds after which a try is ended; 0: never. On Vertex AI for steps on TPUs
+            only.
         caching: Whether the platform may skip it when it has seen its inputs.
         env: Environment variables; no secrets, for anyone who sees the pipeline can read them. On
             TPUs KERAS_BACKEND is jax if not set here.
@@ -91,13 +91,18 @@ class StepResources:
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def from_step(cls, step: Step) -> "StepResources":
-        """Return the defaults of a step; one that may have TPUs gets a small slice of them."""
+    def from_step(cls, step: Step, *, has_tpus: bool | None = None) -> "StepResources":
+        """Return the defaults of a step, with a small slice of TPUs or without.
+
+        Args:
+            step: The step.
+            has_tpus: Whether it has TPUs; None: as the table of steps says.
+        """
         return cls(
             display_name=step.title,
             cpus=step.cpus,
             memory_gib=step.memory_gib,
-            tpu=TpuSlice() if step.uses_tpus else None,
+            tpu=TpuSlice() if (step.uses_tpus if has_tpus is None else has_tpus) else None,
             shared_memory_gib=step.shared_memory_gib,
             retries=step.retries,
             timeout_s=step.timeout_s,
@@ -131,18 +136,22 @@ class StepResources:
             raise InputError(f"{step.name}.caching: got true, expected false: each run has its own")
 
     def _check_tpu(self, step: Step, tpu: TpuSlice) -> None:
-        """Refuse TPUs for a step that cannot use them or has GPUs, and slices that do not exist.
+        """Refuse TPUs for a step that cannot use them or has GPUs, and slices it cannot have.
 
         Raises:
             InputError: They are refused.
         """
-        if not step.uses_tpus or self.accelerator:
-            names = " and ".join(other.name for other in STEPS.values() if other.uses_tpus)
+        if not step.trains or self.accelerator:
             raise InputError(
-                f"{step.name}.tpu: got {tpu.machine}, expected it for {names} only, and without an "
-                "accelerator; remove one (`tpu: null`)"
+                f"{step.name}.tpu: got {tpu.machine}, expected it for {_names_of_training()} only, "
+                "and without an accelerator; remove one (`tpu: null`)"
             )
         tpu.check(f"{step.name}.tpu")
+        if tpu.num_hosts > 1 and not step.spans_machines:
+            raise InputError(
+                f"{step.name}.tpu.topology: got {tpu.topology}, {tpu.num_hosts} machines of "
+                f"{tpu.machine}; expected one, on which this step runs; take a larger machine"
+            )
 
     def _check_accelerator(self, step: Step, accelerator: Accelerator) -> None:
         """Refuse GPUs for a step that does not train, and fewer than one.
@@ -151,10 +160,9 @@ class StepResources:
             InputError: They are refused.
         """
         if not step.trains:
-            names = ", ".join(other.name for other in STEPS.values() if other.trains)
             raise InputError(
                 f"{step.name}.accelerator: got {accelerator.type}, expected none: this step does "
-                f"not train (those that do: {names})"
+                f"not train (those that do: {_names_of_training()})"
             )
         if accelerator.count < 1:
             raise InputError(
@@ -206,9 +214,14 @@ class StepResources:
                 )
 
 
+def _names_of_training() -> str:
+    """Return the names of the steps that train or run a model, as a list in words."""
+    return ", ".join(step.name for step in STEPS.values() if step.trains)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomJobSettings:
-    """Identity, network and labels of the custom job that pretrains on TPUs on Vertex AI.
+    """Identity, network and labels of the custom jobs in which steps use TPUs on Vertex AI.
 
     Attributes:
         service_account: What it runs as; the default of Vertex AI when empty.

@@ -14,7 +14,7 @@ import uvicorn
 
 from albert_core.errors import InputError
 from albert_core.inference import load
-from albert_core.stops import GRACE_S, STOP_SIGNALS, longer_grace
+from albert_core.stops import GRACE_S, answered_signals, longer_grace
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.connections import ConnectionTable
@@ -170,7 +170,7 @@ class _Server(uvicorn.Server):
 
         Uvicorn would raise the signals again and exit with a failure.
         """
-        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        before = {number: signal.signal(number, self.handle_exit) for number in answered_signals()}
         try:
             with longer_grace(lambda: _SHUTDOWN_TIMEOUT_S + GRACE_S):
                 yield

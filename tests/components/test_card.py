@@ -22,7 +22,8 @@ from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.checkpoint.config import CheckpointConfig
 from components.checkpoint.step import import_checkpoint
-from components.evaluate.step import evaluate, read_classification
+from components.evaluate.classification import read_classification
+from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
 from components.export.card.render import escape_markdown, make_card, render_card, write_card

@@ -11,8 +11,8 @@ import pytest
 from google.cloud.aiplatform_v1.types import Scheduling
 
 from albert_core.errors import ServiceError, StepFailedError, StoppedError
-from components.pretrain import custom_job
-from components.pretrain.custom_job import run_custom_job
+from components import custom_job
+from components.custom_job import run_custom_job
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.vertex import Vertex
 from tests.helpers.golden_files import check_golden

@@ -10,7 +10,7 @@ from albert_core.config import ModelConfig
 from albert_core.estimation import this_machine
 from albert_core.pretraining.config import PretrainingConfig
 from components.pretrain import step
-from components.pretrain.tpu_job import pretrain_command
+from components.pretrain.command import pretrain_command
 from pipeline.cli.main import main
 from pipeline.config import read_config
 from pipeline.local import run as local_run
@@ -76,7 +76,6 @@ def test_jobs_of_a_platform_are_confirmed():
         config=PretrainingConfig(),
         output="o",
         work_root="w",
-        env={},
     )
     assert command[-1] == "--yes"
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "albert_core/s3_storage.py": CLOUD,
     "components/service_calls.py": CLOUD,  # where services are called
     "components/vertex.py": CLOUD,
-    "components/pretrain/custom_job.py": CLOUD,
+    "components/custom_job.py": CLOUD,
     "components/register/vertex_models.py": CLOUD,
     "pipeline/remote/platforms/vertex/client.py": CLOUD,
     "pipeline/remote/image_registry.py": CLOUD,

@@ -1,4 +1,4 @@
-"""Libraries log errors alone, in the processes of the program."""
+"""TensorFlow and XLA log errors alone, in the processes of the program."""
 
 import logging
 import os
@@ -31,12 +31,15 @@ def test_errors_of_gpus_are_shown_where_there_are_some(levels, monkeypatch, gpus
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
     assert all(logger.isEnabledFor(logging.ERROR) for logger in levels)
     assert not any(logger.isEnabledFor(logging.WARNING) for logger in levels)
+    for name in ("jax", "apache_beam"):
+        assert logging.getLogger(name).isEnabledFor(logging.WARNING)
 
 
 def test_a_level_that_the_environment_sets_stays(levels, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     library_logs.quiet_libraries()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    assert all(logger.isEnabledFor(logging.WARNING) for logger in levels)
 
 
 NOISE = """\

@@ -183,6 +183,26 @@ def test_a_second_ctrl_c_ends_at_once():
     assert end(process, signal.SIGINT) == (130, LINES[signal.SIGINT])
 
 
+def test_ctrl_c_that_is_ignored_from_the_start_stays_so():
+    # As a shell starts `command &` in a script.
+    lines = "print('ready', flush=True)\n    sys.stdin.read()"
+    code = PROGRAM.replace("{body}", f"    {lines}")
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", code, "60"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    assert end(process) == (143, LINES[signal.SIGTERM])
+
+
 def test_children_end_too_and_theirs_and_those_that_refuse(tmp_path):
     numbers = tmp_path / "numbers"
     shell = f"trap '' TERM; sleep 60 & echo $$ $! >> {numbers}; wait"

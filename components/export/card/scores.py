@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
-from components.evaluate.step import read_classification
+from components.evaluate.classification import read_classification
 from components.export.card.sections import CardTable, Section
 from components.export.lineage import Lineage
 from components.number_formats import format_exact

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.steps import Step
+from pipeline.platform_config import MODEL_COMPONENTS
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
 
@@ -18,7 +19,7 @@ class PlatformRules(abc.ABC):
             the time, or the date, for which it starts the run.
         max_parameter_bytes: Largest size of a pipeline's parameters as JSON; None: no known limit.
         max_title_characters: Most characters of the title of a run.
-        trains_in_custom_job: Whether its pipelines have no TPUs, so that the task of pretraining
+        uses_tpus_in_custom_jobs: Whether its pipelines have no TPUs, so that the task of a step
             on TPUs starts a job elsewhere and waits for it.
         sends_email: Whether it has a task that tells people by e-mail how a run ended.
     """
@@ -28,12 +29,17 @@ class PlatformRules(abc.ABC):
     scheduled_date: ClassVar[str]
     max_parameter_bytes: ClassVar[int | None] = None
     max_title_characters: ClassVar[int]
-    trains_in_custom_job: ClassVar[bool] = False
+    uses_tpus_in_custom_jobs: ClassVar[bool] = False
     sends_email: ClassVar[bool] = False
 
-    def default_resources(self, step: Step) -> StepResources:
-        """Return what a step gets when no file says otherwise."""
-        return StepResources.from_step(step)
+    def default_resources(self, step: Step, *, has_tpus: bool | None = None) -> StepResources:
+        """Return what a step gets when no file says otherwise.
+
+        Args:
+            step: The step.
+            has_tpus: Whether it has a small slice of TPUs; None: as the table of steps says.
+        """
+        return StepResources.from_step(step, has_tpus=has_tpus)
 
     @abc.abstractmethod
     def check_resources(self, step: str, resources: StepResources) -> None:
@@ -43,19 +49,21 @@ class PlatformRules(abc.ABC):
             InputError: There is such a thing.
         """
 
-    def pretrain(
-        self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+    def add_task(
+        self, step: str, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
     ) -> Any:
-        """Add the kfp task that pretrains to the pipeline being built; return it, not configured.
+        """Add the kfp task of a step that trains or runs a model to the pipeline being built.
 
         Args:
-            resources: What pretraining gets; unused unless the platform trains in a job.
-            custom_job: Settings of the job, where the platform trains in one.
-            **inputs: Those of `components.pretrain.component.pretrain`.
-        """
-        from components.pretrain.component import pretrain
+            step: Name of the step, one of `MODEL_COMPONENTS`.
+            resources: What the step gets; unused unless the platform uses TPUs in jobs.
+            custom_job: Settings of the job, where the platform uses TPUs in one.
+            **inputs: Those of the step's component.
 
-        return pretrain(**inputs)
+        Returns:
+            The task, not yet configured.
+        """
+        return MODEL_COMPONENTS[step](**inputs)
 
     def configure(self, task: Any, resources: StepResources) -> None:
         """Give a kfp task, in place, its environment variables and what only this platform has.

@@ -72,6 +72,16 @@ def test_one_setting_can_be_asked_for_with_and_without_its_section(capsys):
     assert "num_hidden_layers INTEGER" in text
 
 
+def test_the_help_before_an_argument_is_that_of_the_command(capsys, tmp_path):
+    (tmp_path / "mine").mkdir()
+    text = output_of(capsys, "serve", "--help")
+    for argument in ("runs/one/models/cola", "mine"):
+        assert output_of(capsys, "serve", "--help", argument) == text
+    assert output_of(capsys, "serve", "--help", "model").startswith("  model TEXT")
+    assert main(["serve", "--help", "prot"]) == 2
+    assert "--help prot: albert serve has no such section or setting" in capsys.readouterr().err
+
+
 def test_everything_is_there_with_help_all(capsys):
     text = output_of(capsys, "run", "--help-all")
     for name in ("--output", "--pretraining.safeguards.action", "--storage.user_project"):

@@ -153,6 +153,14 @@ def test_a_section_on_the_command_line_is_read_as_its_file_is(run_parser, capsys
     assert "warmup_share" in capsys.readouterr().err
 
 
+def test_a_name_and_a_value_without_a_space_between_them_are_told(folder, capsys):
+    message = "got 'size:1' without a value, expected a space behind the colon: size: 1"
+    line = refusal(capsys, "vocab", "--corpus", "a", "--output", "out", "--vocab", "{size:1}")
+    assert f"--vocab: {message}" in line
+    (folder / "run.yaml").write_text("vocab: {size:1}\n")
+    assert message in refusal(capsys, "run", "--config", "run.yaml", "--output", "out")
+
+
 def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):
     (folder / "run.yaml").write_text("finetuning: {per_task: {cola: {num_epochs: 3}}}\n")
     parser = CommandParser(step_commands.finetune)

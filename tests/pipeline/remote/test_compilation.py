@@ -213,7 +213,7 @@ def test_on_kubeflow_pretraining_asks_for_a_node_with_tpus(documents):
 def test_for_vertex_it_is_one_document_whose_pretraining_starts_a_job_on_tpus(documents):
     (spec,) = documents["vertex"]
     inputs = tasks_of(spec)["pretrain-in-custom-job"]["inputs"]["parameters"]
-    job = inputs["job"]["runtimeValue"]["constant"]
+    job = inputs["tpu_job"]["runtimeValue"]["constant"]
     assert (job["image"], job["machine_type"], job["tpu_topology"]) == (
         TPU,
         "ct5lp-hightpu-4t",

@@ -112,7 +112,9 @@ def test_spot_machines_are_named_and_have_no_list_price():
     package = package_of("vertex")
     spec = copy.deepcopy(package.spec)
     tasks = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    job = tasks["pretrain-in-custom-job"]["inputs"]["parameters"]["job"]["runtimeValue"]["constant"]
+    job = tasks["pretrain-in-custom-job"]["inputs"]["parameters"]["tpu_job"]["runtimeValue"][
+        "constant"
+    ]
     job["is_spot"] = True
     tasks = planned_tasks(dataclasses.replace(package, spec=spec))
     assert [(task.name, task.price_per_hour(LIST_PRICES)) for task in tasks if task.is_spot] == [

@@ -58,6 +58,18 @@ def test_a_slice_of_several_machines_on_vertex(tmp_path):
     assert table.pretrain.tpu.num_hosts == 4
 
 
+def test_machine_and_time_out_go_by_whether_there_are_tpus(tmp_path):
+    changes = {"pretrain": {"tpu": None}, "finetune": {"tpu": {}}, "evaluate": {"tpu": {}}}
+    table = read(tmp_path, "vertex", changes)
+    on_cores = {name: (step.cpus, step.timeout_s) for name, step in table.steps.items()}
+    # Without TPUs the task itself trains; with TPUs it waits for a job, which must end some day.
+    assert on_cores["pretrain"] == (24, 0)
+    assert on_cores["finetune"] == on_cores["evaluate"] == (2, 86_400)
+    assert table.uses_custom_job
+    assert not read(tmp_path, "vertex", {"pretrain": {"tpu": None}}).uses_custom_job
+    assert read(tmp_path, "kubeflow", changes).steps["finetune"].cpus == 8
+
+
 SECRET = {"secret": "login", "key": "token"}
 VOLUME = {"claim": "data", "path": "/data"}
 EITHER = [
@@ -68,7 +80,8 @@ EITHER = [
     ({"vocab": {"backoff_factor": 0.5}}, "backoff_factor"),
     ({"parallel_tasks": 0}, "parallel_tasks: got 0"),
     ({"pretrain": {"tpu": {"topology": "2x4"}, "accelerator": {"type": "x"}}}, "pretrain.tpu"),
-    ({"finetune": {"tpu": {"topology": "2x2"}}}, "finetune.tpu: got ct5lp-hightpu-4t"),
+    ({"export": {"tpu": {"topology": "2x2"}}}, "export.tpu: got ct5lp-hightpu-4t"),
+    ({"evaluate": {"tpu": {"topology": "1x1"}}}, "evaluate.tpu.topology: got '1x1' with ct5lp"),
     ({"vocab": {"accelerator": {"type": "nvidia.com/gpu"}}}, "vocab.accelerator"),
     ({"finetune": {"accelerator": {"type": "x", "count": 0}}}, "accelerator.count: got 0"),
     ({"summary": {"caching": True}}, "summary.caching: got true"),
@@ -146,6 +159,11 @@ VERTEX = [
     ({"vocab": {"env_from_secrets": {"X": SECRET}}}, "vocab.env_from_secrets"),
     ({"vocab": {"volume_claims": [VOLUME]}}, "vocab.volume_claims"),
     ({"pretrain": {"timeout_s": 0}}, "pretrain.timeout_s: got 0"),
+    ({"finetune": {"tpu": {}, "timeout_s": 0}}, "finetune.timeout_s: got 0"),
+    (
+        {"evaluate": {"tpu": {"topology": "4x4"}}},
+        "evaluate.tpu.topology: got 4x4, 4 machines of ct5lp-hightpu-4t; expected one, on which",
+    ),
 ]
 
 
@@ -301,7 +319,8 @@ def test_the_job_on_tpus_is_a_spot_one_only_where_that_is_set(tmp_path, monkeypa
     jobs = []
     for spot in (True, False):
         resources = read(tmp_path, "vertex", {"pretrain": {"spot": spot}})
-        jobs.append(_tpu_job(resources.pretrain, resources.pretrain.tpu, resources.custom_job))
+        pretrain, custom_job = resources.pretrain, resources.custom_job
+        jobs.append(_tpu_job("pretrain", pretrain, pretrain.tpu, custom_job))
     spot_job, job = jobs
     assert spot_job == {**job, "is_spot": True}
     assert "is_spot" not in job

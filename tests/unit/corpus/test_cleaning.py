@@ -1,5 +1,6 @@
 """What is left out of a corpus: bounds on documents, and overlap with evaluation data."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def test_rows_of_parquet_are_evaluation_data(tmp_path):
     index = OverlapIndex.build({"dev": (str(tmp_path),)}, ngram=13)
     assert index.find(ARTICLE)
     assert index.counts["dev"]["num_texts"] == 2
+
+
+def test_compressed_tables_are_evaluation_data(tmp_path):
+    (tmp_path / "dev.csv.gz").write_bytes(gzip.compress(f"text,label\n{QUESTION},0\n".encode()))
+    index = OverlapIndex.build({"dev": (str(tmp_path),)}, ngram=13)
+    assert index.find(ARTICLE)
+    assert index.counts["dev"]["num_texts"] == 4
 
 
 def test_one_word_less_is_no_overlap(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import gzip
 import io
 import json
 import sys
@@ -118,6 +119,18 @@ def test_rows_of_every_format_are_predicted_in_their_order(tmp_path: Path, endin
     assert [row["probabilities"]["yes"] for row in rows] == [len(text) / 100 for text in TEXTS]
     ids = [row.get("id") for row in rows]
     assert ids == ([None] * 4 if ending == "txt" else ["0", "1", "2", "3"])
+
+
+@pytest.mark.parametrize("name", ["in.txt.gz", "in.csv.gz", "in.jsonl.gz"])
+def test_compressed_files_are_read_and_damaged_ones_refused(tmp_path: Path, name: str) -> None:
+    data = write_texts(tmp_path / name.removesuffix(".gz")).read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(data))
+    model = FakeModel()
+    assert len(predicted(model, tmp_path / name, tmp_path / "out.jsonl")) == len(TEXTS)
+    assert model.asked == [{"text": text} for text in TEXTS]
+    (tmp_path / name).write_bytes(gzip.compress(data)[:-9])
+    with pytest.raises(InputError, match=rf"{name}: damaged or not compressed as its name says"):
+        predicted(model, tmp_path / name, tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize(

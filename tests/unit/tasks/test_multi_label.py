@@ -221,7 +221,7 @@ def test_a_model_for_one_label_is_not_for_several() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"labels": ()}, "expected 1 or more different ones"),
+        ({"labels": ("a", "a")}, "expected 1 or more different ones"),
         ({"metrics": ("f1",)}, "got metrics f1, expected some of micro_f1, macro_f1, accuracy"),
     ],
 )

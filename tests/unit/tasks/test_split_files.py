@@ -55,7 +55,9 @@ def files_of(task: Task, *names: str, undeclared: Sequence = ("train", "dev", "t
                 ["data/test-*-of-00001.parquet"],
             ],
         ),
-        (("training.csv", "train.csv.gz", "dev_old.csv"), [["train.tsv"], [], []]),
+        (("training.csv", "train.csv.zip", "dev_old.csv"), [["train.tsv"], [], []]),
+        (("train.jsonl.zst", "dev.csv.gz"), [["train.jsonl.zst"], ["dev.csv.gz"], []]),
+        (("train.csv", "train.csv.gz", "dev.parquet.gz"), [["train.csv"], [], []]),
     ],
 )
 def test_splits_are_found_by_their_names(names: tuple[str, ...], expected: list) -> None:
@@ -133,6 +135,12 @@ def test_published_files_of_built_in_tasks_may_have_hugging_faces_names() -> Non
     assert with_found_files(TASKS["mnli"], own, SPLITS, folder="mnli") == TASKS["mnli"]
     squad = with_found_files(TASKS["squad1"], ["train.json"], ("train", "dev"), folder="squad")
     assert squad == TASKS["squad1"]
+    names = ["train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"]
+    squad = with_found_files(TASKS["squad2"], names, ("train", "dev"), folder="squad_v2")
+    assert [one.file for one in (*squad.train, *squad.dev)] == [
+        "train-*-of-00001.parquet",
+        "validation-*-of-00001.parquet",
+    ]
 
 
 @pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet"])

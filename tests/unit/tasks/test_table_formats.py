@@ -1,8 +1,11 @@
 """Tables in every format give the examples of the TSV, or are refused by file, row and remedy."""
 
+import bz2
 import csv
 import dataclasses
+import gzip
 import json
+import lzma
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +76,18 @@ def write_parquet(
     pyarrow.parquet.write_table(table, path)
 
 
+def pack(path: Path, packing: str) -> None:
+    """Compress a file into one with an ending more, and remove it."""
+    data = path.read_bytes()
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    stream = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(stream, "zstd") as file:
+        file.write(data)
+    packed = compress[packing](data) if packing in compress else stream.getvalue().to_pybytes()
+    path.with_name(f"{path.name}.{packing}").write_bytes(packed)
+    path.unlink()
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "train.csv": write_csv,
     "train.CSV": lambda path: write_csv(path, encoding="utf-8-sig", lineterminator="\n"),
@@ -99,6 +114,24 @@ def test_every_format_gives_the_examples_of_the_tsv(file: str, tmp_path: Path) -
         for id_, text, other, label in ROWS
     ]
     assert read_examples(with_train(file), tmp_path, "train") == expected
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz", "zst"])
+def test_compressed_tables_give_the_same(packing: str, tmp_path: Path) -> None:
+    write_tsv(tmp_path / "train.tsv")
+    expected = read_examples(TASK, tmp_path, "train")
+    for file in ("train.tsv", "train.csv", "tabs.csv", "train.jsonl"):
+        WRITERS.get(file, write_tsv)(tmp_path / file)
+        pack(tmp_path / file, packing)
+        packed = with_train(f"{file}.{packing}")
+        assert read_examples(packed, tmp_path, "train") == expected
+        path = tmp_path / f"{file}.{packing}"
+        path.write_bytes(path.read_bytes()[:-12])
+        with pytest.raises(InputError, match=rf"{file}\.{packing}: damaged or not compressed"):
+            read_examples(packed, tmp_path, "train")
+    (tmp_path / "train.parquet.gz").write_bytes(b"\x1f\x8b\x08" + bytes(20))
+    with pytest.raises(InputError, match=r"train\.parquet\.gz: not a Parquet file .*; unpack it"):
+        read_examples(with_train("train.parquet.gz"), tmp_path, "train")
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
@@ -205,6 +238,24 @@ def test_values_of_parquet_are_refused_by_row(
     write_parquet(tmp_path / "train.parquet", rows, **types)
     with pytest.raises(InputError, match=rf"train\.parquet, {message}"):
         read_examples(with_train("train.parquet"), tmp_path, "train")
+
+
+def test_values_of_parquet_that_python_cannot_have_are_refused_by_row(tmp_path: Path) -> None:
+    texts = [b"good"] * 1100 + [b"caf\xe9"]
+    columns = {
+        "id": pyarrow.array([str(number) for number in range(len(texts))]),
+        "text": pyarrow.array(texts, pyarrow.binary()).view(pyarrow.string()),
+        "text_b": pyarrow.array(["b"] * len(texts)),
+        "label": pyarrow.array(["wet"] * len(texts)),
+    }
+    path, task = tmp_path / "train.parquet", with_train("train.parquet")
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(InputError, match=r"train\.parquet, row 1101: text is not UTF-8 .* byte 3"):
+        read_examples(task, tmp_path, "train")
+    columns["text"] = pyarrow.array([2**62] * len(texts), pyarrow.timestamp("us"))
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(InputError, match=r"train\.parquet, row 1: text cannot be read \("):
+        read_examples(task, tmp_path, "train")
 
 
 def test_parquet_without_a_column_with_one_twice_or_damaged_is_refused(tmp_path: Path) -> None:

@@ -50,6 +50,52 @@ def test_columns_are_read_with_tabs_or_spaces(text: str, tmp_path: Path) -> None
     assert [one.id for one in sentences] == ["0", "1"]
 
 
+CONLL_U = """# newdoc id = weblog
+# sent_id = 1
+# text = Vámonos al mar
+# a comment of any kind
+1-2\tVámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tVamos\tir\tO\t_\t_\t0\troot\t_\t_
+2\tnos\tnosotros\tB-PER\t_\t_\t1\tobj\t_\t_
+2.1\tfuimos\tir\tO\t_\t_\t_\t_\t1:conj\t_
+
+# text =
+# newpar
+1\t#\t#\tO\t_\t_\t0\troot\t_\t_
+"""
+
+
+def test_conll_u_has_comments_words_together_and_empty_nodes(tmp_path: Path) -> None:
+    write(tmp_path, "train.conll", CONLL_U)
+    task = dataclasses.replace(NER, train=(Source(file="train.conll", texts=(1,), label=3),))
+    sentences = read_sentences(task, tmp_path, "train")
+    assert [one.words for one in sentences] == [("Vamos", "nos"), ("#",)]
+    assert [one.tags for one in sentences] == [(0, 1), (0,)]
+
+
+@pytest.mark.parametrize(
+    "comments",
+    [
+        "# sent_id = x1\n# text = Ann Lee left\n",
+        "# id f423a88e-02b7\tdomain=dev\n",
+        "# newpar id = 3\n#global = x y\n",
+    ],
+)
+def test_comments_in_the_forms_of_conll_u_are_left_out_of_other_columns(
+    comments: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "train.conll", comments + "# O\nLee I-PER\n\n#go O\n# O\n\n" + comments)
+    sentences = read_sentences(NER, tmp_path, "train")
+    assert [one.words for one in sentences] == [("#", "Lee"), ("#go", "#")]
+
+
+def test_numbers_that_are_labels_are_these_whatever_their_order(tmp_path: Path) -> None:
+    task = dataclasses.replace(NER, labels=("1", "2", "0"), metrics=("accuracy",))
+    write(tmp_path, "dev.jsonl", '{"tokens": ["a", "b", "c"], "ner_tags": [0, 1, 2]}')
+    (sentence,) = read_sentences(task, tmp_path, "dev")
+    assert sentence.tags == (2, 0, 1)
+
+
 def test_json_lines_have_tags_by_name_or_number(tmp_path: Path) -> None:
     rows = [
         {"tokens": WORDS[0], "ner_tags": [NER.labels[n] for n in TAGS[0]]},
@@ -103,6 +149,9 @@ def test_other_columns_and_words_without_tags(tmp_path: Path) -> None:
         ("Ann B-PER\nleft", r"train\.conll, line 2: got 1 columns \(left\), expected 2 as in the"),
         ("Ann\nleft", r"train\.conll, line 1: got 1 columns \(Ann\), expected 2 or more: a word"),
         ("Ann B-ORG", "line 1: got tag 'B-ORG', expected one of O, B-PER, I-PER, S-LOC; correct"),
+        ("# by hand\nAnn B-PER", r"line 2: got 2 .* if it is a comment, remove it: only those of"),
+        ("# Ann\n\nAnn\n", r"line 1: got tag 'Ann'"),
+        ("Ann B-PER\n# by hand\n", r"line 2: got 3 columns .* if it is a comment, remove it"),
         ("\n\n-DOCSTART- -X- O\n", r"train\.conll: no rows; expected the task's train set"),
     ],
 )
@@ -144,7 +193,7 @@ def test_sentences_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path) 
     [
         ({"labels": ("NN", "VB")}, r"got tag 'NN' with metrics f1, .* metrics: \[accuracy\]"),
         ({"labels": ("O", "L-PER")}, r"got tag 'L-PER' .* \(write L- as E- and U- as S-\)"),
-        ({"labels": ()}, "got labels none, expected 2 or more different ones"),
+        ({"labels": ("O",)}, "got labels O, expected 2 or more different ones"),
         ({"metrics": ("micro_f1",)}, "got metrics micro_f1, expected some of f1, precision"),
         ({"train": (Source(file="a", format="tsv"),)}, "got format tsv .* expected conll or jsonl"),
         (

@@ -1,4 +1,4 @@
-"""What Vertex AI Pipelines accepts, and how pretraining gets TPUs there."""
+"""What Vertex AI Pipelines accepts, and how steps get TPUs there."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,22 +18,23 @@ _LOCATION = "{{$.pipeline_google_cloud_location}}"
 
 
 class VertexRules(PlatformRules):
-    """Vertex AI Pipelines: its tasks have no TPUs, so pretraining on TPUs is a custom job."""
+    """Vertex AI Pipelines: its tasks have no TPUs, so a step on TPUs is a custom job."""
 
     name = "vertex"
     title = "Vertex AI"
     scheduled_date = "{{$.pipeline_job_schedule_time_utc}}"
-    trains_in_custom_job = True
+    uses_tpus_in_custom_jobs = True
     sends_email = True
     max_title_characters = 128  # of a display name
 
-    def default_resources(self, step: Step) -> StepResources:
+    def default_resources(self, step: Step, *, has_tpus: bool | None = None) -> StepResources:
         """Return what a step gets by default: never shared memory, nor a time-out without TPUs.
 
         A task that waits for a custom job on TPUs is small. Vertex AI does not know time-outs for
         the steps of a pipeline.
         """
-        resources = dataclasses.replace(super().default_resources(step), shared_memory_gib=0)
+        defaults = super().default_resources(step, has_tpus=has_tpus)
+        resources = dataclasses.replace(defaults, shared_memory_gib=0)
         if resources.tpu:
             return dataclasses.replace(resources, cpus=2, memory_gib=8)
         return dataclasses.replace(resources, timeout_s=0)
@@ -71,16 +72,27 @@ class VertexRules(PlatformRules):
                 f"{step}.timeout_s: got 0, expected the seconds after which the job on TPUs ends"
             )
 
-    def pretrain(
-        self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+    def add_task(
+        self, step: str, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
     ) -> Any:
-        """Add the task that pretrains, or with TPUs one that waits for a custom job; return it."""
+        """Add the task of a step, or with TPUs one that waits for a custom job; return it."""
         if resources.tpu is None:
-            return super().pretrain(resources, custom_job, **inputs)
+            return super().add_task(step, resources, custom_job, **inputs)
+        from components.evaluate.custom_job_component import evaluate_in_custom_job
+        from components.finetune.custom_job_component import finetune_in_custom_job
         from components.pretrain.custom_job_component import pretrain_in_custom_job
 
-        job = _tpu_job(resources, resources.tpu, custom_job)
-        return pretrain_in_custom_job(**inputs, project=_PROJECT, location=_LOCATION, job=job)
+        waiting_components = {
+            "pretrain": pretrain_in_custom_job,
+            "finetune": finetune_in_custom_job,
+            "evaluate": evaluate_in_custom_job,
+        }
+        return waiting_components[step](
+            **inputs,
+            project=_PROJECT,
+            location=_LOCATION,
+            tpu_job=_tpu_job(step, resources, resources.tpu, custom_job),
+        )
 
     def configure(self, task: Any, resources: StepResources) -> None:
         """Add the environment; a custom job has it in its settings, its task what buckets need."""
@@ -108,17 +120,17 @@ class VertexRules(PlatformRules):
 
 
 def _tpu_job(
-    resources: StepResources, tpu: TpuSlice, custom_job: CustomJobSettings
+    step: str, resources: StepResources, tpu: TpuSlice, custom_job: CustomJobSettings
 ) -> dict[str, Any]:
-    """Return the `components.pretrain.tpu_job.TpuJob` of pretraining, as plain values.
+    """Return the `components.tpu_job.TpuJob` of a step, as plain values.
 
     Needs ALBERT_REGISTRY for the name of its image.
     """
     from components.image import image_name
-    from components.pretrain.tpu_job import TpuJob
+    from components.tpu_job import TpuJob
 
     job = TpuJob(
-        display_name="albert-pretrain",
+        display_name=f"albert-{step}",
         image=image_name("tpu"),
         machine_type=tpu.machine,
         tpu_topology=tpu.topology,

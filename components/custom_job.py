@@ -1,4 +1,4 @@
-"""Pretrain on TPUs by a custom job of Vertex AI, from a component that only waits for it."""
+"""Run a command on TPUs by a custom job of Vertex AI, from a component that only waits for it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

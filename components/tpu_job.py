@@ -1,14 +1,11 @@
-"""Pretraining as a command for a slice of TPUs, given to a custom job of Vertex AI."""
+"""A step's command on a slice of TPUs, given to a custom job of Vertex AI."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.artifacts.outputs import output_at
-from albert_core.config import ModelConfig
 from albert_core.errors import StepFailedError
-from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join
 
@@ -44,12 +41,9 @@ class TpuJob:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def pretrain_on_tpus(
+def run_on_tpus(
     *,
-    records: Sequence[str],
-    vocab: str,
-    model: ModelConfig,
-    config: PretrainingConfig,
+    command: Sequence[str],
     output: str,
     work_root: str,
     project: str,
@@ -57,21 +51,18 @@ def pretrain_on_tpus(
     job: TpuJob,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Run `albert pretrain` on TPUs and wait for it; return the manifest of its output.
+    """Run a step's command on TPUs and wait for it; return the manifest of its output.
 
     All addresses are gs://, which is not checked here. A repeated call waits for the unfinished
     job of the same settings. SIGTERM and Ctrl-C cancel the job.
 
     Args:
-        records: Outputs of `albert records`.
-        vocab: Output of `albert vocab`.
-        model: The architecture.
-        config: How to train.
-        output: Folder to make.
+        command: The command, for an image with `albert`; it writes `output`.
+        output: Folder that the command makes.
         work_root: Folder of work in progress, by which a job goes on with a killed one's.
         project: Google Cloud project.
         location: Region that has the TPUs.
-        job: Where the command runs, and as whom.
+        job: Where the command runs, with which environment, and as whom.
         progress: Called with the job's states.
 
     Raises:
@@ -79,22 +70,14 @@ def pretrain_on_tpus(
         ServiceError: Vertex AI refused a call, or kept failing.
         InputError: There are no credentials.
     """
-    from components.pretrain.custom_job import run_custom_job
+    from components.custom_job import run_custom_job
 
     run_custom_job(
         project=project,
         location=location,
         display_name=job.display_name,
         image=job.image,
-        command=pretrain_command(
-            records=records,
-            vocab=vocab,
-            model=model,
-            config=config,
-            output=output,
-            work_root=work_root,
-            env=job.env,
-        ),
+        command=with_environment(command, job.env),
         machine_type=job.machine_type,
         tpu_topology=job.tpu_topology,
         staging_bucket=join(work_root, "custom_jobs"),
@@ -109,50 +92,11 @@ def pretrain_on_tpus(
     manifest = output_at(output).manifest()
     if manifest is None:
         raise StepFailedError(
-            f"{job.display_name}: succeeded, but left no finished model at {output}; see its log"
+            f"{job.display_name}: succeeded, but left no finished output at {output}; see its log"
         )
     return manifest
 
 
-def pretrain_command(
-    *,
-    records: Sequence[str],
-    vocab: str,
-    model: ModelConfig,
-    config: PretrainingConfig,
-    output: str,
-    work_root: str,
-    env: Mapping[str, str],
-) -> list[str]:
-    """Return the command line that pretrains with these settings, for an image with `albert`.
-
-    All settings of model and training are in it, defaults included, as JSON.
-
-    Args:
-        records: Outputs of `albert records`.
-        vocab: Output of `albert vocab`.
-        model: The architecture.
-        config: How to train.
-        output: Folder to make.
-        work_root: Folder of work in progress.
-        env: Environment variables, which the command `env` sets before it starts `albert`.
-    """
-    return [
-        "env",
-        *(f"{name}={value}" for name, value in sorted(env.items())),
-        "albert",
-        "pretrain",
-        "--model",
-        json.dumps(dataclasses.asdict(model)),
-        "--pretraining",
-        json.dumps(dataclasses.asdict(config)),
-        "--vocab_dir",
-        vocab,
-        "--records_dir",
-        ",".join(records),
-        "--output",
-        output,
-        "--work_root",
-        work_root,
-        "--yes",  # nobody is there to be asked
-    ]
+def with_environment(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Return a command that the command `env` starts with these environment variables."""
+    return ["env", *(f"{name}={value}" for name, value in sorted(env.items())), *command]

@@ -1,0 +1,137 @@
+"""The labels of a task that declares none: names of classes in its data, or those of its rows."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.json_values import FieldError
+from albert_core.row_formats import open_parquet
+from albert_core.storage import StoredFile, find_files, join, local_file, open_file
+from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
+from albert_core.tasks.rows import UnusableRowError
+from albert_core.tasks.sentence_files import read_tags
+from albert_core.tasks.tables import open_rows
+from albert_core.tasks.task import Source, Task
+
+_MAX_LABELS = 1000
+
+
+def with_found_labels(task: Task, folder: str) -> Task:
+    """Return a task with the labels that its data have, if it declares none and needs some.
+
+    They are the names of classes (`ClassLabel`) that Hugging Face's metadata in the first training
+    file have, or the card of the data set (README.md); else all labels of the training rows, sorted
+    as texts, or by size if they are whole numbers. The names of a card are also noted, so that
+    whole numbers in files of any format stand for them.
+
+    Args:
+        task: The task, whose training files are there.
+        folder: Address of the folder of its files; remote ones are only fetched where labels are
+            taken from their rows.
+
+    Raises:
+        InputError: There are no labels or too many, or they are scores; or a file cannot be read.
+    """
+    if not task.labels and not task.lacks_labels:
+        return task
+    file = _first_file(task, folder)
+    in_file = _names_in_parquet(task, file) if file else ()
+    if file and not in_file and (card := read_class_names(folder, str(_label(task)))):
+        task = dataclasses.replace(task, class_names=card)
+    if not task.lacks_labels:
+        return task
+    if file is None:
+        refuse_unknown_labels(task)
+    if names := in_file or task.class_names:
+        source = task.train[0].file if in_file else CARD_NAME
+        return dataclasses.replace(task, labels=names, labels_from=source)
+    return dataclasses.replace(
+        task, labels=_labels_of_rows(task, folder), labels_from="the training rows"
+    )
+
+
+def refuse_unknown_labels(task: Task) -> None:
+    """Refuse a task whose labels are neither declared nor found.
+
+    Raises:
+        InputError: It is one.
+    """
+    if task.lacks_labels:
+        raise InputError(
+            f"task {task.name}: got no labels, and no training files to take them from are read "
+            "here; declare them, as in labels: [no, yes]"
+        )
+
+
+def _first_file(task: Task, folder: str) -> StoredFile | None:
+    """Return the first training file; None if there is none."""
+    for source in task.train:
+        try:
+            return min(find_files(join(folder, source.file)))
+        except InputError:
+            continue
+    return None
+
+
+def _label(task: Task) -> int | str:
+    """Return the label's column in the first training file."""
+    return task.label if task.train[0].label is None else task.train[0].label
+
+
+def _names_in_parquet(task: Task, file: StoredFile) -> tuple[str, ...]:
+    """Return the names of classes that a Parquet file gives its labels; none of other files."""
+    if task.source_format(task.train[0], file.path) != "parquet":
+        return ()
+    with open_file(file.path) as stored:
+        return tuple(open_parquet(file.path, stored).class_names.get(str(_label(task)), ()))
+
+
+def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
+    """Return all labels of the training rows but those that are skipped or blank, sorted.
+
+    Raises:
+        InputError: There are none or over 1,000, or there are numbers with fractions, as of scores;
+            or a file cannot be read.
+    """
+    found: dict[str, None] = {}
+    for source in task.train:
+        for file in sorted(find_files(join(folder, source.file))):
+            for label in _labels_in_file(task, source, local_file(file.path)):
+                found[label] = None
+                if len(found) > _MAX_LABELS:
+                    raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
+    labels = [one for one in found if one.strip() and one not in task.skipped_labels]
+    if not labels:
+        raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
+    if scores := [one for one in labels if _is_fraction(one)]:
+        raise _no_labels(task, f"scores such as {scores[0]} in its rows")
+    are_numbers = all(one.removeprefix("-").isdecimal() for one in labels)
+    return tuple(sorted(labels, key=int if are_numbers else None))
+
+
+def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
+    """Yield the labels of a training file's rows, or the tags; rows that are unusable have none."""
+    if task.kind == "token_classification":
+        yield from itertools.chain.from_iterable(read_tags(task, source, path))
+        return
+    rows = open_rows(task, source, path, ())
+    for _, row in rows:
+        try:
+            labels = rows.cells(row).label or ()
+        except (FieldError, UnusableRowError):
+            continue  # refused, or left out and counted, when it is read
+        yield from labels if task.kind == "multi_label" else labels[:1]
+
+
+def _is_fraction(label: str) -> bool:
+    """Return whether a label is a number written with a decimal point."""
+    return "." in label and label.removeprefix("-").replace(".", "", 1).isdecimal()
+
+
+def _no_labels(task: Task, reason: str) -> InputError:
+    return InputError(
+        f"task {task.name}: no labels are declared, and there are {reason}; declare them, as in "
+        "labels: [no, yes], or name their column (label: COLUMN), or for scores kind: regression"
+    )

@@ -1,0 +1,40 @@
+"""Kubeflow component: fine-tune on TPUs by a custom job of Vertex AI, and wait for it."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("finetune", image="data")
+def finetune_in_custom_job(
+    job: dict,
+    work_root: str,
+    project: str,
+    location: str,
+    tpu_job: dict,
+    pretrained: dsl.Input[dsl.Model],
+    finetuned: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Fine-tune as `TaskJob` and `components.tpu_job.TpuJob` say, from gs:// to gs://."""
+    from albert_core.settings import parse_settings
+    from components.artifacts import log_metrics
+    from components.finetune.job import parse_job
+    from components.runtime import step_process
+    from components.task_command import task_command
+    from components.tpu_job import TpuJob, run_on_tpus
+
+    name, output = parse_job(job).step_name("finetune"), finetuned.uri
+    with step_process(name, output=output, work_root=work_root) as progress:
+        manifest = run_on_tpus(
+            command=task_command(
+                "finetune", job=job, model=pretrained.uri, output=output, work_root=work_root
+            ),
+            output=output,
+            work_root=work_root,
+            project=project,
+            location=location,
+            job=parse_settings(TpuJob, tpu_job, source="tpu_job"),
+            progress=progress,
+        )
+        log_metrics(metrics, manifest.metrics)

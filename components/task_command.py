@@ -1,0 +1,79 @@
+"""Fine-tuning and evaluation of a task as a command, for machines outside of the pipeline.
+
+`albert finetune` takes a task by its name and settings for all tasks; a run has resolved both
+already. This command takes what the run resolved, so that the work is that of the pipeline's own
+steps, to the fingerprint: `python -m components.task_command finetune JSON`.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from albert_core.artifacts.manifest import Manifest
+from albert_core.library_logs import quiet_libraries
+from albert_core.progress import to_stderr
+from albert_core.stops import answered_stops
+from albert_core.unused_imports import skip_unused_imports
+from components.finetune.job import parse_job
+
+TaskStep = Literal["finetune", "evaluate"]
+"""Name of a step that runs for each task."""
+
+
+def task_command(
+    step: TaskStep, *, job: Mapping[str, Any], model: str, output: str, work_root: str
+) -> list[str]:
+    """Return the command line that runs a step for a task, for an image with `albert`.
+
+    Args:
+        step: The step.
+        job: Values of `components.finetune.job.TaskJob.to_values`.
+        model: The model to start from, or to evaluate.
+        output: Folder to make.
+        work_root: Folder of work in progress.
+    """
+    settings = {"job": job, "model": model, "output": output, "work_root": work_root}
+    return ["python", "-m", "components.task_command", step, json.dumps(settings)]
+
+
+def run_task(
+    step: TaskStep, *, job: Mapping[str, Any], model: str, output: str, work_root: str
+) -> Manifest:
+    """Run a step for a task, as its component does; return the manifest of its output.
+
+    Arguments are those of `task_command`. Progress goes to standard error.
+    """
+    settings = parse_job(job)
+    places: dict[str, Any] = {
+        "data": settings.data,
+        "output": output,
+        "work_root": work_root,
+        "progress": to_stderr(settings.step_name(step), every_s=30.0),
+    }
+    if step == "evaluate":
+        from components.evaluate.step import evaluate
+
+        return evaluate(model=model, **places)
+    from components.finetune.step import finetune
+
+    return finetune(
+        task=settings.task,
+        pretrained=model,
+        initialization=settings.initialization,
+        config=settings.finetuning,
+        **places,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the step that the first argument names with the settings of the second, as JSON."""
+    skip_unused_imports()
+    quiet_libraries()
+    with answered_stops(ends_process=True):
+        step, settings = arguments
+        run_task(step, **json.loads(settings))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

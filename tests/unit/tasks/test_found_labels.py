@@ -1,0 +1,154 @@
+"""Tasks that declare no labels have those of their data, and say where these are from."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.tasks import Task, find_task, named_task, read_examples, read_sentences
+from albert_core.tasks.description import describe_files
+from tests.unit.tasks.test_table_formats import ROWS, write_csv, write_jsonl, write_parquet
+
+DECLARATION = "name: weather\ntexts: [text, text_b]\nmetrics: [macro_f1]\n"
+CLASSES = {"label": {"names": ["wet", "fine"], "_type": "ClassLabel"}}
+CARD = """---
+license: mit
+dataset_info:
+  features:
+  - name: text
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': wet
+          '1': fine
+---
+# Weather
+"""
+NUMBERED = [(*row[:3], int(row[3] == "fine")) for row in ROWS]
+
+
+def declare(folder: Path, text: str = DECLARATION) -> None:
+    (folder / "task.yaml").write_text(text)
+
+
+def found_in(folder: Path) -> Task:
+    return find_task(str(folder / "task.yaml"), folder)[0]
+
+
+def test_labels_are_those_of_the_rows_in_order(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", [*ROWS, ("10", "a", "b", "")])
+    task = found_in(tmp_path)
+    assert (task.labels, task.labels_from) == (("fine", "wet"), "the training rows")
+    assert describe_files(task, tmp_path).startswith(
+        "labels: fine, wet (from the training rows); train: train.csv (CSV); dev: 10 %"
+    )
+    with pytest.raises(InputError, match=r"train\.csv, line 5: got label '', expected one of fi"):
+        read_examples(task, tmp_path, "train")
+    write_csv(
+        tmp_path / "train.csv",
+        [(*row[:3], label) for row, label in zip(ROWS, (10, 9, 2), strict=True)],
+    )
+    assert found_in(tmp_path).labels == ("2", "9", "10")
+
+
+def test_class_numbers_have_the_names_of_the_parquet_file_or_of_the_card(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_parquet(tmp_path / "data/train-00000-of-00001.parquet", NUMBERED, features=CLASSES)
+    task = found_in(tmp_path)
+    assert (task.labels, task.class_names) == (("wet", "fine"), ())
+    assert task.labels_from == "data/train-*-of-00001.parquet"
+    (tmp_path / "data/train-00000-of-00001.parquet").unlink()
+    (tmp_path / "README.md").write_text(CARD)
+    targets = [float(row[3]) for row in NUMBERED]
+    writers = {"a.csv": write_csv, "a.jsonl": write_jsonl, "a.parquet": write_parquet}
+    for name, write in writers.items():
+        declare(tmp_path, f"{DECLARATION}train: {name}\ndev: {name}\n")
+        write(tmp_path / name, NUMBERED)
+        task = found_in(tmp_path)
+        assert (task.labels, task.labels_from) == (("wet", "fine"), "README.md")
+        assert [one.target for one in read_examples(task, tmp_path, "train")] == targets
+    # Labels that are declared stay, and the numbers stand for them.
+    declare(tmp_path, f"{DECLARATION}labels: [fine, wet]\ntrain: a.csv\ndev: a.csv\n")
+    task = found_in(tmp_path)
+    assert (task.labels, task.labels_from) == (("fine", "wet"), "")
+    assert [one.target for one in read_examples(task, tmp_path, "dev")] == [1 - t for t in targets]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "# Weather\n",
+        "---\n: [\n---\n",
+        "---\ndataset_info: {features: 3}\n---\n",
+        CARD.replace("name: label", "name: other"),
+        CARD.replace("class_label", "value"),
+    ],
+)
+def test_a_readme_of_another_kind_names_no_classes(card: str, tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "README.md").write_text(card)
+    write_csv(tmp_path / "train.csv", NUMBERED)
+    assert found_in(tmp_path).labels == ("0", "1")
+
+
+def test_tags_are_those_of_the_sentences_or_of_the_card(tmp_path: Path) -> None:
+    declare(tmp_path, "name: ner\nkind: token_classification\nmetrics: [f1]\n")
+    (tmp_path / "train.conll").write_text("Ann B-PER\nLee I-PER\nsaw O\n\nRome B-LOC\n")
+    task = found_in(tmp_path)
+    assert task.labels == ("B-LOC", "B-PER", "I-PER", "O")
+    assert read_sentences(dataclasses.replace(task, dev=task.train), tmp_path, "train")
+    (tmp_path / "train.conll").unlink()
+    declare(
+        tmp_path,
+        "name: ner\nkind: token_classification\ntexts: [tokens]\nlabel: ner_tags\n"
+        "metrics: [f1]\ntrain: train.jsonl\ndev: train.jsonl\n",
+    )
+    (tmp_path / "train.jsonl").write_text(json.dumps({"tokens": ["a", "b"], "ner_tags": [1, 0]}))
+    with pytest.raises(InputError, match=r"got tag '0' with metrics f1"):
+        found_in(tmp_path)
+    (tmp_path / "README.md").write_text(
+        "---\ndataset_info:\n- features:\n  - name: ner_tags\n    sequence:\n      class_label:\n"
+        "        names: {'0': O, '1': B-PER}\n---\n"
+    )
+    task = found_in(tmp_path)
+    assert task.labels == ("O", "B-PER")
+    assert read_sentences(task, tmp_path, "train")[0].tags == (1, 0)
+
+
+def test_labels_that_apply_together_are_found_one_by_one(tmp_path: Path) -> None:
+    declare(tmp_path, "name: w\nkind: multi_label\ntexts: [text]\nmetrics: [micro_f1]\n")
+    write_jsonl(tmp_path / "train.jsonl", [(*row[:3], ["b", row[3]]) for row in ROWS])
+    assert found_in(tmp_path).labels == ("b", "fine", "wet")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["0.5", "1.0", "2.5"], r"there are scores such as 0\.5 in its rows; .* kind: regression"),
+        (["", "", ""], r"there are none in the column 'label' of its rows; declare them, as in"),
+        (["wet", "wet", "wet"], "got labels wet, expected 2 or more different ones"),
+    ],
+)
+def test_what_are_no_labels_is_refused(labels: list[str], message: str, tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(
+        tmp_path / "train.csv", [(*row[:3], one) for row, one in zip(ROWS, labels, strict=True)]
+    )
+    with pytest.raises(InputError, match=f"task weather: .*{message}"):
+        found_in(tmp_path)
+    write_csv(tmp_path / "train.csv", [(str(n), "a", "b", f"x{n}") for n in range(1001)])
+    with pytest.raises(InputError, match="there are over 1,000 different labels in its rows"):
+        found_in(tmp_path)
+
+
+def test_a_declaration_alone_needs_labels(tmp_path: Path) -> None:
+    declare(tmp_path)
+    with pytest.raises(InputError, match="task weather: got no labels, and no training files"):
+        named_task(str(tmp_path / "task.yaml"))
+    with pytest.raises(InputError, match="task w: got no labels"):
+        read_examples(Task(name="w", texts=(0,), metrics=("accuracy",)), tmp_path, "train")
