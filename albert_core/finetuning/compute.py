@@ -84,6 +84,7 @@ def _training(compute: ComputeSettings, trainer: TrialTrainer, config: Finetunin
                 steps_per_epoch=num_steps,
                 epochs=1,
                 callbacks=[callback],
+                shuffle=False,
                 verbose=0,
             )
 

@@ -94,6 +94,13 @@ def _training(
     def fit(callback: keras.callbacks.Callback, num_steps: int) -> None:
         batches = data.train_batches(phase.batch_size)
         with use_precision(compute.precision):
-            model.fit(batches, steps_per_epoch=num_steps, epochs=1, callbacks=[callback], verbose=0)
+            model.fit(
+                batches,
+                steps_per_epoch=num_steps,
+                epochs=1,
+                callbacks=[callback],
+                shuffle=False,
+                verbose=0,
+            )
 
     return fit
