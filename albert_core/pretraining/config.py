@@ -61,8 +61,8 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             that of the masked tokens.
         precision: `bfloat16`, `float32`, or `auto`: as is faster on the device, which is bfloat16
             on accelerators and processors made for it.
-        jit_compile: Whether XLA compiles the step. None: as is faster on the device; on a CPU that
-            is for small models in float32 only. A training that goes on keeps what it began with.
+        jit_compile: Whether XLA compiles the step. None: as is faster on the device; on a CPU under
+            TensorFlow that is without. A training that goes on keeps what it began with.
         rematerialize: Whether to compute a layer's values again for the gradient instead of
             keeping them: a third more work, far less memory. Not with dropout, which the
             pretraining step checks.

@@ -269,7 +269,7 @@ def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, mo
         monkeypatch.setattr(machine, lambda *_, **__: possible)
 
     def interrupt(done: int, total: int, text: str) -> None:
-        if done == 2:
+        if done > 2:  # where the first checkpoint is
             raise InterruptedHereError
 
     on("bfloat16")
@@ -284,10 +284,8 @@ def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, mo
 
 def test_an_error_leaves_the_process_in_full_precision(tune):
     def fail(done: int, total: int, text: str) -> None:
-        if not done:  # nothing is trained yet
-            return
-        assert keras.config.dtype_policy().name == "mixed_bfloat16"
-        raise InterruptedHereError
+        if keras.config.dtype_policy().name == "mixed_bfloat16":
+            raise InterruptedHereError
 
     with pytest.raises(InterruptedHereError):
         tune("topic", progress=fail, precision="bfloat16")

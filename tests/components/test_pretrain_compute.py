@@ -12,6 +12,7 @@ from tests.helpers.tiny_pretraining import train
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("eager"),  # what is compiled is not the subject
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX times nothing"),
 ]
 
