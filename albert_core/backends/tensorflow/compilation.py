@@ -24,7 +24,7 @@ JITS_VARYING_LENGTHS = False
 _FORMERLY_SMALL_HIDDEN_SIZE = 512
 
 # Narrower models spend their time between operations: bfloat16 would only add casts.
-_TINY_HIDDEN_SIZE = 96
+_TINY_HIDDEN_SIZE = 128
 
 
 def should_jit(devices: Devices, hidden_size: int) -> bool:
