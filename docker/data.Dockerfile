@@ -1,10 +1,16 @@
-# Vocabulary and records: Beam's driver and its workers, on Dataflow and Dask, too. No TensorFlow.
+# Vocabulary and records: Beam's driver and its workers, on Dataflow, Dask, Flink and Spark, too. No TensorFlow.
 ARG BASE=python:3.11-slim
 ARG BEAM_SDK=apache/beam_python3.11_sdk:2.77.0
+ARG JAVA=eclipse-temurin:17-jre
 
 FROM ${BEAM_SDK} AS beam
 USER root
 RUN mkdir -p /opt/apache/beam
+
+# For Beam's job servers, which submit to Flink and Spark.
+FROM ${JAVA} AS java
+USER root
+RUN mkdir -p /opt/java/openjdk
 
 FROM ${BASE} AS build
 ARG SOURCE_DATE_EPOCH=0
@@ -27,9 +33,10 @@ FROM ${BASE}
 # Where Kubeflow's launcher leaves artifacts, whatever user a cluster makes it run as.
 RUN mkdir -m 1777 /gcs /minio /s3 && touch -d @0 /gcs /minio /s3
 COPY --from=beam /opt/apache/beam /opt/apache/beam
+COPY --from=java /opt/java/openjdk /opt/java/openjdk
 COPY --from=build /opt/albert /opt/albert
 COPY --from=build /app /app
-ENV PATH=/app/bin:/opt/albert/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+ENV PATH=/app/bin:/opt/albert/bin:$PATH:/opt/java/openjdk/bin PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp USER=albert RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 WORKDIR /tmp
 USER 1000:0

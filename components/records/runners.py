@@ -1,4 +1,4 @@
-"""Where the Beam pipeline runs: on this machine, on a Dask cluster, or by Beam's own options."""
+"""Where the Beam pipeline runs: this machine, a Dask, Flink or Spark cluster, or Beam's options."""
 
 import dataclasses
 import importlib.util
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 from albert_core.machine import num_usable_cores
+from components.records.cluster_options import ENGINES, check_cluster_settings
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -33,7 +34,9 @@ RUNNERS = (
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IMAGE_OPTION = "--sdk_container_image"
 _BYTES_PER_PROCESS = 32 << 20  # less text than this does not pay for starting another process
-_SECRET_OPTION = re.compile(r"--\w*(secret|password|token|connection_string)\w*", re.IGNORECASE)
+_SECRET_OPTION = re.compile(
+    r"--?[\w.]*(secret|password|token|connection_string)[\w.]*", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,12 +44,28 @@ class BeamConfig:
     """Where and how widely the records are made; the bytes are the same everywhere.
 
     Attributes:
-        runner: `local`; `dask`; or any runner Beam knows, such as `DataflowRunner`, `FlinkRunner`
-            or `SparkRunner`, with its own settings in `options`.
+        runner: `local`; `dask`, `flink` or `spark` for a cluster; or any runner Beam knows, such as
+            `DataflowRunner` or `FlinkRunner`, with its own settings in `options` and no checks.
         mode: How local workers run: `in_memory` (one), `multi_threading` or `multi_processing`;
             `auto` takes processes where there is text enough for more than one.
         num_workers: Local workers; 0 for as many as there are cores and the text is worth.
         dask_scheduler: Address of the Dask scheduler, such as `tcp://host:8786`.
+        flink_master: Address of Flink's REST API, the JobManager's `host:8081`.
+        spark_master: Address of the master of a Spark standalone cluster, `spark://host:7077`.
+        spark_page: Address of that master's page, which tells its version; port 8080 of its host
+            when not given.
+        parallelism: Tasks at a time on Flink or Spark; 0 for all slots or cores that there are.
+        environment_type: Where Flink and Spark run the Python code: in containers of an image
+            (`DOCKER`), in Beam's worker pools that run beside their workers (`EXTERNAL`), or in
+            processes that they start by a program (`PROCESS`).
+        environment_config: The image (on a platform the data image when not given), the worker
+            pools' `host:port` as Flink's and Spark's workers see it, or the path of the program.
+        job_server_jar: Beam's job server for Flink or Spark: the jar, or a folder with it, local,
+            gs:// or s3://; Beam's cache, `~/.apache_beam/cache/jars`, when not given.
+        java_options: Options of Java for the job server, such as `-Xmx1g`; for Spark its
+            properties, too, such as `-Dspark.executor.memory=4g`.
+        job_endpoint: `host:port` of a job server that runs already; none is started then, and
+            neither Java nor its jar are needed here.
         shared_folder: Folder that all workers reach, local, gs:// or s3://, for work in progress;
             the step's own work folder when not given, which suits workers on this machine.
         options: Further options of Beam, such as `--project=mine`.
@@ -56,6 +75,15 @@ class BeamConfig:
     mode: Literal["auto", "in_memory", "multi_threading", "multi_processing"] = "auto"
     num_workers: int = 0
     dask_scheduler: str = ""
+    flink_master: str = ""
+    spark_master: str = ""
+    spark_page: str = ""
+    parallelism: int = 0
+    environment_type: Literal["DOCKER", "EXTERNAL", "PROCESS"] = "DOCKER"
+    environment_config: str = ""
+    job_server_jar: str = ""
+    java_options: tuple[str, ...] = ()
+    job_endpoint: str = ""
     shared_folder: str = ""
     options: tuple[str, ...] = ()
 
@@ -63,13 +91,14 @@ class BeamConfig:
         """Refuse settings that the runner does not have, or lacks.
 
         Refused are a negative number of workers; a runner that Beam does not know; local settings
-        with another runner; a Dask address without Dask and the reverse; options that look like
-        secrets by their name; and a runner of Beam's without a shared folder.
+        with another runner; a Dask address without Dask and the reverse; settings of Flink and
+        Spark alike; options that look like secrets by their name; and a runner other than the local
+        one and Dask without a shared folder.
 
         Raises:
             InputError: One of these.
         """
-        check_at_least(self, "beam", num_workers=0)
+        check_at_least(self, "beam", num_workers=0, parallelism=0)
         self._check_runner()
         if self.runner != "local" and (self.mode != "auto" or self.num_workers):
             raise InputError(
@@ -81,11 +110,14 @@ class BeamConfig:
                 f"beam.dask_scheduler: got {self.dask_scheduler!r} with beam.runner={self.runner}; "
                 "expected an address such as tcp://host:8786 with beam.runner=dask, else nothing"
             )
-        if secrets := list(filter(_SECRET_OPTION.match, self.options)):
-            raise InputError(
-                f"beam.options: got {secrets[0].partition('=')[0]}, expected no secrets, since "
-                "settings are kept with every run; give workers theirs by environment or account"
-            )
+        check_cluster_settings(self)
+        for name in ("options", "java_options"):
+            if secrets := list(filter(_SECRET_OPTION.match, getattr(self, name))):
+                raise InputError(
+                    f"beam.{name}: got {secrets[0].partition('=')[0]}, expected no secrets, since "
+                    "settings are kept with every run; give workers theirs by environment or "
+                    "account"
+                )
         if self.runner not in ("local", "dask") and not self.shared_folder:
             raise InputError(
                 f"beam.shared_folder: got nothing with beam.runner={self.runner}; expected a "
@@ -99,20 +131,22 @@ class BeamConfig:
             InputError: It is none of these.
         """
         name = self.runner.lower()
-        is_known = self.runner in ("local", "dask") or not {name, f"{name}runner"}.isdisjoint(
-            RUNNERS
-        )
+        is_ours = self.runner in ("local", "dask", *ENGINES)
+        is_known = is_ours or not {name, f"{name}runner"}.isdisjoint(RUNNERS)
         if not is_known and not _CLASS.fullmatch(self.runner):
             raise InputError(
-                f"beam.runner: got {self.runner!r}, expected local, dask, DataflowRunner, "
-                "FlinkRunner, SparkRunner, another of Beam's, or the full name of a class"
+                f"beam.runner: got {self.runner!r}, expected local, dask, flink, spark, "
+                "DataflowRunner, another of Beam's, or the full name of a class"
             )
 
     def with_worker_image(self, image: str) -> "BeamConfig":
-        """Return a copy with `image` for Dataflow's workers.
+        """Return a copy with `image` for the workers of Dataflow, and for those of Flink and Spark.
 
-        Of other runners, or where the options name an image, this configuration is returned.
+        This configuration is returned where it names an image, for workers that need none, and for
+        other runners.
         """
+        if self.runner in ENGINES and self.environment_type == "DOCKER":
+            return dataclasses.replace(self, environment_config=self.environment_config or image)
         is_named = any(option.startswith(_IMAGE_OPTION) for option in self.options)
         if "dataflow" not in self.runner.lower() or is_named:
             return self

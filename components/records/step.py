@@ -1,16 +1,23 @@
 """Turn a corpus into TFRecord shards of segment pairs."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.connection_failures import explain_failure
-from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits, list_corpus
+from albert_core.corpus import (
+    CorpusConfig,
+    CorpusSplit,
+    corpus_fingerprint,
+    corpus_splits,
+    list_corpus,
+)
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import write_json
+from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
@@ -18,6 +25,9 @@ from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.cluster_options import cluster_options, find_cluster
+from components.records.cluster_run import run_on_cluster
+from components.records.clusters import Cluster
 from components.records.dask_cluster import check_scheduler
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
@@ -82,12 +92,13 @@ def make_records(
         in `beam.shared_folder`.
 
         Raises:
-            InputError: There is no such runner or scheduler, the disk is too small, or there are no
+            InputError: There is no such runner or cluster, the disk is too small, or there are no
                 training or held-out records.
             StepFailedError: The workers failed, or a shard that they made is not what it says.
         """
         if beam.runner == "dask":
             check_scheduler(beam.dask_scheduler, progress)
+        cluster = find_cluster(beam, progress)
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
@@ -103,19 +114,14 @@ def make_records(
         estimate = estimate_records(context, list(splits.values()))
         progress(0, 0, estimate.text)
         refuse_full_disk(estimate, work)
-        options = beam.options_for(num_bytes=estimate.num_text_bytes, num_splits=len(splits))
-        try:
-            # Beam waits for its workers before it passes an interruption on. Runners of clusters
-            # set handlers of signals, which only the main thread can.
-            if beam.runner == "local":
-                call_stoppably(lambda: run_beam(context, splits, options))
-            else:
-                run_beam(context, splits, options)
-        except Exception as error:
-            # Of a cluster's; workers on this machine connect to nothing.
-            if failure := explain_failure(error):
-                raise StepFailedError(f"beam.runner {beam.runner}: {failure.reason}") from error
-            raise
+        _run_pipeline(
+            context,
+            splits,
+            beam=beam,
+            cluster=cluster,
+            num_bytes=estimate.num_text_bytes,
+            progress=progress,
+        )
         try:
             metrics = describe_shards(context, splits)
         except (InputError, StepFailedError):
@@ -139,6 +145,50 @@ def make_records(
         work_root=work_root,
         body=body,
     )
+
+
+def _run_pipeline(
+    context: WorkerContext,
+    splits: Mapping[str, CorpusSplit],
+    *,
+    beam: BeamConfig,
+    cluster: Cluster | None,
+    num_bytes: int,
+    progress: ReportProgress,
+) -> None:
+    """Write the shards of all splits with Beam.
+
+    Args:
+        context: What every worker needs.
+        splits: The corpus, by the names of its splits.
+        beam: Where the work is done.
+        cluster: The Flink or Spark cluster that does it, if one does.
+        num_bytes: Size of the text.
+        progress: Called with messages about the work.
+
+    Raises:
+        InputError: There is no such runner, or what it needs is missing.
+        StepFailedError: A cluster's job failed, or it was not reached.
+    """
+    if cluster:
+        # Of this work in this folder, so that the same command finds its job again, and no other.
+        job_name = f"albert-records-{hash_json([context.work, context.folder])[:12]}"
+        options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
+        run_on_cluster(cluster, job_name, lambda: run_beam(context, splits, options), progress)
+        return
+    options = beam.options_for(num_bytes=num_bytes, num_splits=len(splits))
+    try:
+        # Beam waits for its workers before it passes an interruption on. Runners of clusters set
+        # handlers of signals, which only the main thread can.
+        if beam.runner == "local":
+            call_stoppably(lambda: run_beam(context, splits, options))
+        else:
+            run_beam(context, splits, options)
+    except Exception as error:
+        # Of a cluster's; workers on this machine connect to nothing.
+        if failure := explain_failure(error):
+            raise StepFailedError(f"beam.runner {beam.runner}: {failure.reason}") from error
+        raise
 
 
 def _work_folder(beam: BeamConfig, work: Path) -> str:

@@ -260,7 +260,7 @@ def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
         ({"runner": "FlinkRunner", "mode": "in_memory"}, r"beam\.mode"),
         ({"num_workers": -1}, r"beam\.num_workers: got -1"),
         ({"dask_scheduler": "tcp://x:1"}, r"beam\.dask_scheduler"),
-        ({"runner": "DaskRunner"}, r"beam\.runner: got 'DaskRunner', expected local, dask, Data"),
+        ({"runner": "DaskRunner"}, r"beam\.runner: got 'DaskRunner', expected local, dask, fli"),
         ({"runner": "Flnk", "shared_folder": "gs://b/w"}, r"beam\.runner: got 'Flnk', expected"),
         ({"runner": ""}, r"beam\.runner: got ''"),
     ],
@@ -274,7 +274,7 @@ def test_the_runners_of_beam_are_known_by_all_their_names():
     from apache_beam.runners.runner import _RUNNER_MAP
 
     assert set(RUNNERS) == set(_RUNNER_MAP)
-    for name in ("FlinkRunner", "flink", "my.package.Runner"):
+    for name in ("FlinkRunner", "portable", "my.package.Runner"):
         assert BeamConfig(runner=name, shared_folder="gs://b/w").runner == name
 
 

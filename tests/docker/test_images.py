@@ -89,3 +89,9 @@ def test_beam_finds_in_the_data_image_what_its_boot_asks_for(engine):
     assert "Version: 2.77.0" in run(engine, "data", "python", "-m", "pip", "show", "apache-beam")
     script = "test -d /opt/apache/beam && echo $RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"
     assert run(engine, "data", "sh", "-c", script) == "1"
+
+
+def test_the_data_image_has_java_for_beams_job_servers(engine):
+    if not run(engine, "data", "ls", "/opt/java/openjdk"):
+        pytest.skip("built without Java (docker/README.md)")
+    assert "java" in run(engine, "data", "sh", "-c", "java -version 2>&1")

@@ -23,6 +23,8 @@ EVERYWHERE = [
     "records --corpus text.txt --vocab_dir X --output out",
     "records --corpus text.txt --vocab_dir vocab.txt --output X",
     "records --corpus text.txt --vocab_dir vocab.txt --output out --beam.shared_folder X",
+    "records --corpus text.txt --vocab_dir vocab.txt --output out --beam.shared_folder work "
+    "--beam.runner flink --beam.flink_master host:8081 --beam.job_server_jar X",
     "records --corpus text.txt --vocab_dir vocab.txt --output out "
     '--cleaning.evaluation_sets {"a":["X"]}',
     "finetune --task X.yaml --data_dir data --pretrained_dir model --output out",

@@ -1,0 +1,171 @@
+"""Beam's options for a Flink or Spark cluster, from the settings that people set."""
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from albert_core.errors import InputError
+from albert_core.progress import ReportProgress
+from albert_core.storage import is_remote
+from components.records.clusters import Cluster, Engine, find_flink, find_spark
+from components.records.job_servers import check_java, find_job_server
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.records.runners import BeamConfig
+
+ENGINES: tuple[Engine, ...] = ("flink", "spark")
+"""The values of `beam.runner` for which these settings are."""
+
+_HOST_PORT = r"(\[[\da-fA-F:]+\]|[^\s/:\[\]]+):\d{1,5}"
+_ADDRESSES = {
+    "flink_master": (re.compile(rf"(https?://)?{_HOST_PORT}/?"), "host:8081"),
+    "spark_master": (re.compile(rf"spark://{_HOST_PORT}(,{_HOST_PORT})*"), "spark://host:7077"),
+    "spark_page": (re.compile(rf"(https?://)?{_HOST_PORT}/?"), "host:8080"),
+    "job_endpoint": (re.compile(_HOST_PORT), "host:8099"),
+}
+_SHARED_SETTINGS = (
+    "parallelism",
+    "environment_config",
+    "job_server_jar",
+    "java_options",
+    "job_endpoint",
+)
+_ENVIRONMENTS = {
+    "DOCKER": "an image with this package, such as the data image (docker/README.md)",
+    "EXTERNAL": "the host:port of Beam's worker pools, such as localhost:50000",
+    "PROCESS": "the path of the program that starts a worker, such as /opt/apache/beam/boot",
+}
+# Each try continues with the files of the last one. Flink's own default is none.
+_NUM_RETRIES = 3
+
+
+def check_cluster_settings(config: "BeamConfig") -> None:
+    """Refuse settings of Flink and Spark with another runner, or without an address.
+
+    Raises:
+        InputError: One is refused, or an address is not in its form, or of another kind of storage.
+    """
+    for engine in ENGINES:
+        name = f"{engine}_master"
+        if bool(getattr(config, name)) != (config.runner == engine):
+            raise InputError(
+                f"beam.{name}: got {getattr(config, name)!r} with beam.runner="
+                f"{config.runner}; expected an address such as {_ADDRESSES[name][1]} with "
+                f"beam.runner={engine}, else nothing"
+            )
+    others = [name for name in _SHARED_SETTINGS if getattr(config, name)]
+    if config.environment_type != "DOCKER":
+        others.append("environment_type")
+    if others and config.runner not in ENGINES:
+        raise InputError(
+            f"beam.{others[0]}: got {getattr(config, others[0])!r} with beam.runner="
+            f"{config.runner}, which does not have it; remove it, or set beam.runner to flink or "
+            "spark"
+        )
+    if config.spark_page and config.runner != "spark":
+        raise InputError(f"beam.spark_page: got it with beam.runner={config.runner}; remove it")
+    is_remote(config.job_server_jar)
+    for name, (pattern, example) in _ADDRESSES.items():
+        value = getattr(config, name)
+        if value and not pattern.fullmatch(value):
+            raise InputError(f"beam.{name}: got {value!r}, expected one such as {example}")
+
+
+def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | None:
+    """Ask the cluster that the settings name for its version; None where they name none.
+
+    Args:
+        config: Where the work is done.
+        progress: Told of the cluster.
+
+    Raises:
+        InputError: It does not answer, is of a version without a job server, or has no room for a
+            task and no `parallelism` is set.
+    """
+    if config.runner not in ENGINES:
+        return None
+    if not config.environment_config:
+        raise InputError(
+            f"beam.environment_config: got nothing with beam.environment_type="
+            f"{config.environment_type}; expected {_ENVIRONMENTS[config.environment_type]}"
+        )
+    if config.runner == "flink":
+        cluster = find_flink(config.flink_master)
+    else:
+        cluster = find_spark(config.spark_master, config.spark_page)
+    places = "task slots" if cluster.engine == "flink" else "cores of live workers"
+    if not cluster.num_slots and not config.parallelism:
+        raise InputError(
+            f"{cluster.setting}: {cluster.engine.capitalize()} {cluster.version} has no {places}; "
+            "start its workers, or set beam.parallelism where it starts them on demand"
+        )
+    progress(
+        0,
+        0,
+        f"{cluster.engine.capitalize()} {cluster.version} on {cluster.page}: {cluster.num_slots} "
+        f"{places}",
+    )
+    return cluster
+
+
+def cluster_options(
+    config: "BeamConfig", cluster: Cluster, *, job_name: str, progress: ReportProgress
+) -> "PipelineOptions":
+    """Return Beam's options for a cluster; those in `beam.options` come last and win.
+
+    Args:
+        config: Where the work is done.
+        cluster: The cluster, as it answered.
+        job_name: The name that the cluster's page shows.
+        progress: Told if the job server is of another version of Beam.
+
+    Raises:
+        InputError: The job server, or Java to start it, is missing.
+    """
+    from apache_beam.options.pipeline_options import JobServerOptions, PipelineOptions
+
+    options = [
+        f"--job_name={job_name}",
+        f"--environment_type={config.environment_type}",
+        f"--environment_config={_environment(config)}",
+        # A process of Python for each task at a time, since threads of one share its lock.
+        f"--sdk_worker_parallelism={cluster.slots_per_machine}",
+        # Beam's list of the packages here would have to be in a folder that all workers reach.
+        "--experiments=disable_logging_submission_environment",
+    ]
+    tasks = config.parallelism or cluster.num_slots
+    java_options = list(config.java_options)
+    if cluster.engine == "flink":
+        options += [
+            "--runner=FlinkRunner",
+            f"--flink_master={config.flink_master}",
+            f"--flink_version={cluster.minor_version}",
+            f"--parallelism={tasks}",
+            f"--number_of_execution_retries={_NUM_RETRIES}",
+        ]
+    else:
+        options += ["--runner=SparkRunner", f"--spark_master_url={config.spark_master}"]
+        java_options = [
+            f"-Dspark.default.parallelism={tasks}",
+            f"-Dspark.cores.max={tasks}",
+            *java_options,
+        ]
+    if config.job_endpoint:
+        options.append(f"--job_endpoint={config.job_endpoint}")
+    else:
+        given = PipelineOptions(list(config.options)).view_as(JobServerOptions)
+        check_java(given.job_server_java_launcher)
+        jar = find_job_server(cluster, config.job_server_jar, progress)
+        options.append(f"--{cluster.engine}_job_server_jar={jar}")
+        options += [f"--job_server_jvm_properties={option}" for option in java_options]
+    return PipelineOptions([*options, *config.options])
+
+
+def _environment(config: "BeamConfig") -> str:
+    """Return the setting `environment_config` as Beam takes it: of PROCESS a JSON object."""
+    value = config.environment_config
+    if config.environment_type == "PROCESS" and not value.startswith("{"):
+        return json.dumps({"command": value})
+    return value

@@ -1,0 +1,65 @@
+"""A job on a Flink or Spark cluster: one at a time for the same work, and why it failed."""
+
+import contextlib
+import re
+from collections.abc import Callable
+
+from albert_core.errors import InputError, StepFailedError
+from albert_core.progress import ReportProgress
+from components.records.clusters import Cluster, cancel_jobs
+
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)")
+_CAUSE = re.compile(r"Caused by: (?P<error>.*)")
+_TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?'\]")
+_LONGEST_REASON = 500
+
+
+def run_on_cluster(
+    cluster: Cluster, job_name: str, run: Callable[[], None], progress: ReportProgress
+) -> None:
+    """Run a job on a cluster, after one of its name that a killed command left is cancelled.
+
+    If `run` fails or is interrupted, the job is cancelled, so that none goes on writing.
+
+    Args:
+        cluster: Where it runs.
+        job_name: Its name there, by which it is found.
+        run: Submits the job and waits for its end.
+        progress: Told of a job that was left.
+
+    Raises:
+        StepFailedError: The job failed; the message says why, in a line.
+        InputError: A job that was left does not end.
+    """
+    if num_left := cancel_jobs(cluster, job_name):
+        progress(0, 0, f"cancelled {num_left} job that a command which was killed had left")
+    try:
+        run()
+    except BaseException as error:
+        # The first error tells more than that the cluster is gone, too.
+        with contextlib.suppress(InputError):
+            cancel_jobs(cluster, job_name, waits=isinstance(error, Exception))
+        if not isinstance(error, Exception):
+            raise
+        raise StepFailedError(
+            f"beam.runner {cluster.engine}: {find_reason(error)}; see {cluster.page}; the same "
+            "command goes on from what is done"
+        ) from error
+
+
+def find_reason(error: Exception) -> str:
+    """Return in part of a line why a job failed.
+
+    Of an error of the Python code on a worker it is the last line of the traceback, of other errors
+    of Java's the innermost cause.
+    """
+    import grpc
+
+    if isinstance(error, grpc.RpcError):
+        details = getattr(error, "details", lambda: "")()
+        return f"Beam's job server is gone ({details or type(error).__name__})"
+    text = str(error)
+    found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
+    reason = found[-1]["error"] if found else text
+    reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
+    return reason[:_LONGEST_REASON].rstrip() or type(error).__name__

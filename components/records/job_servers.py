@@ -1,0 +1,98 @@
+"""Beam's job server, a Java program between this one and a Flink or Spark cluster: where it is."""
+
+import re
+import shutil
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.progress import ReportProgress
+from albert_core.storage import exists, join, local_file
+from components.records.clusters import Cluster
+
+_JAR = re.compile(
+    r"beam-runners-(?P<engine>flink-(?P<minor>[\d.]+)|spark-\d+)-job-server-(?P<beam>[\w.]+)\.jar"
+)
+_REPOSITORY = "https://repo.maven.apache.org/maven2/org/apache/beam"
+
+
+def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) -> Path:
+    """Return the local path of the job server for a cluster.
+
+    One in a bucket is downloaded. None is fetched from Maven: a step on a platform may have no way
+    there, and what it runs must not depend on what a repository holds that day.
+
+    Args:
+        cluster: The cluster; its version decides the name of the jar.
+        address: The setting `beam.job_server_jar`: a jar, or a folder of jars; Beam's cache on this
+            machine when empty.
+        progress: Told if the job server is of another version of Beam than this program's.
+
+    Raises:
+        InputError: There is no such jar, or it is one for another cluster.
+    """
+    import apache_beam
+    from apache_beam.utils.subprocess_server import JavaJarServer
+
+    name = job_server_name(cluster)
+    jar = address if address.endswith(".jar") else join(address or JavaJarServer.JAR_CACHE, name)
+    if not exists(jar):
+        folder = name.removesuffix(f"-{apache_beam.__version__}.jar")
+        url = f"{_REPOSITORY}/{folder}/{apache_beam.__version__}/{name}"
+        raise InputError(
+            f"beam.job_server_jar: got nothing at {jar}, expected Beam's job server for "
+            f"{cluster.engine.capitalize()} {cluster.minor_version}; download {url} and name it, "
+            "or a folder with it, in beam.job_server_jar"
+        )
+    _check_jar(jar, cluster, progress)
+    return local_file(jar)
+
+
+def job_server_name(cluster: Cluster) -> str:
+    """Return the file name of the job server that Beam publishes for a cluster's version."""
+    import apache_beam
+
+    engine = f"flink-{cluster.minor_version}" if cluster.engine == "flink" else "spark-3"
+    return f"beam-runners-{engine}-job-server-{apache_beam.__version__}.jar"
+
+
+def check_java(launcher: str) -> None:
+    """Refuse to go on where there is no Java to start a job server with.
+
+    Args:
+        launcher: The program, by name or path.
+
+    Raises:
+        InputError: There is no such program.
+    """
+    if shutil.which(launcher) is None:
+        raise InputError(
+            f"beam.runner: Beam's job server needs Java 11 or later, and there is no {launcher!r} "
+            "on the PATH; install one, or name a job server that runs elsewhere in "
+            "beam.job_endpoint"
+        )
+
+
+def _check_jar(jar: str, cluster: Cluster, progress: ReportProgress) -> None:
+    """Refuse a job server that is, by its name, for another cluster; tell of another Beam.
+
+    A jar of another name is taken as it is.
+
+    Raises:
+        InputError: It is for another engine or version.
+    """
+    import apache_beam
+
+    name = _JAR.fullmatch(Path(jar).name)
+    if name is None:
+        return
+    expected = job_server_name(cluster)
+    wanted = _JAR.fullmatch(expected)
+    if wanted is None or name["engine"] != wanted["engine"]:
+        raise InputError(
+            f"beam.job_server_jar: got {jar} for {cluster.engine.capitalize()} {cluster.version}, "
+            f"expected {expected}"
+        )
+    if name["beam"] != apache_beam.__version__:
+        progress(
+            0, 0, f"the job server {jar} is of Beam {name['beam']}, not {apache_beam.__version__}"
+        )
