@@ -13,7 +13,13 @@ from typing import Any
 
 from albert_core.google_client import storage_client
 from albert_core.google_errors import input_errors
-from albert_core.object_storage import Generation, ObjectFacts, ObjectStorage, Version
+from albert_core.object_storage import (
+    Generation,
+    ListedObject,
+    ObjectFacts,
+    ObjectStorage,
+    Version,
+)
 from albert_core.storage_errors import no_object_error
 from albert_core.storage_settings import user_project
 
@@ -38,12 +44,12 @@ class GoogleStorage(ObjectStorage):
 
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
-    ) -> Iterator[tuple[str, int]]:
-        """Yield name and size in bytes of the objects of a bucket; see the base class."""
+    ) -> Iterator[ListedObject]:
+        """Yield the objects of a bucket; see the base class."""
         bucket, _ = self.bucket_and_name(path)
         with input_errors(path):
             for blob in _bucket_of(bucket).list_blobs(prefix=prefix, max_results=limit):
-                yield blob.name, blob.size
+                yield ListedObject(blob.name, blob.size, blob.generation)
 
     def open(self, path: str) -> io.RawIOBase:
         """Open an object for reading at any place; see the base class."""
@@ -101,14 +107,10 @@ class GoogleStorage(ObjectStorage):
                 if token is None:
                     return
 
-    def remove(self, path: str) -> None:
-        """Remove an object.
-
-        Raises:
-            InputError: There is none.
-        """
+    def remove(self, path: str, *, generation: Generation | None = None) -> None:
+        """Remove an object, if it is still of a generation; see the base class."""
         with input_errors(path):
-            self._blob_at(path).delete()
+            self._blob_at(path).delete(if_generation_match=generation)
 
     def _blob_at(self, path: str) -> Any:
         """Return the client's blob of an address, without a request: there may be no object."""

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from albert_core.errors import InputError
 from albert_core.storage_errors import no_object_error
@@ -54,6 +54,20 @@ class Version:
     data: bytes
     generation: Generation
     age_s: float
+
+
+class ListedObject(NamedTuple):
+    """An object as a listing shows it.
+
+    Attributes:
+        name: Its name in the bucket.
+        num_bytes: Its size.
+        generation: Of its content when it was listed.
+    """
+
+    name: str
+    num_bytes: int
+    generation: Generation
 
 
 class ObjectStorage(abc.ABC):
@@ -118,8 +132,8 @@ class ObjectStorage(abc.ABC):
     @abc.abstractmethod
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
-    ) -> Iterator[tuple[str, int]]:
-        """Yield name and size in bytes of the objects of a bucket, page by page.
+    ) -> Iterator[ListedObject]:
+        """Yield the objects of a bucket, page by page.
 
         Args:
             path: An address in the bucket, for messages.
@@ -186,9 +200,14 @@ class ObjectStorage(abc.ABC):
         """
 
     @abc.abstractmethod
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, generation: Generation | None = None) -> None:
         """Remove an object.
 
+        Args:
+            path: Its address.
+            generation: The generation that must be there; None if there may be any.
+
         Raises:
-            InputError: There is none; not every storage tells.
+            MissingObjectError: There is none; without a generation not every storage tells.
+            WriteConflictError: It is of another generation.
         """

@@ -133,14 +133,28 @@ def remove_staged(path: Path) -> None:
             pass
 
 
-def remove_whole_folder(folder: Path) -> None:
+def remove_whole_folder(folder: Path, *, last: str = "") -> None:
     """Remove a folder so that nobody ever sees a part of it.
 
     It is renamed to a hidden name beside it first. A process killed meanwhile leaves that, for
-    `remove_removed` or `remove_leftovers`.
+    `remove_removed` or `remove_leftovers`. A folder of a lower layer of a container's image, which
+    no rename moves, is emptied where it is.
+
+    Args:
+        folder: The folder.
+        last: Name of the file in it that goes last then, by which what is left is recognised.
+
+    Raises:
+        InputError: Something in a folder that cannot be renamed cannot be removed.
     """
     remove_removed(folder)
-    os.rename(folder, _removed_path(folder))
+    try:
+        os.rename(folder, _removed_path(folder))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        empty_folder(folder, except_for=last)
+        shutil.rmtree(folder)
     remove_removed(folder)
 
 

@@ -17,7 +17,13 @@ import google_crc32c
 
 from albert_core.checksums import describe_file
 from albert_core.errors import InputError, ServiceError
-from albert_core.object_storage import Generation, ObjectFacts, ObjectStorage, Version
+from albert_core.object_storage import (
+    Generation,
+    ListedObject,
+    ObjectFacts,
+    ObjectStorage,
+    Version,
+)
 from albert_core.s3_client import endpoint_in_use, is_amazon, s3_client
 from albert_core.s3_errors import code_of, s3_errors
 from albert_core.s3_parts import do_in_parallel, part_ranges, send_parts
@@ -48,15 +54,15 @@ class S3Storage(ObjectStorage):
 
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
-    ) -> Iterator[tuple[str, int]]:
-        """Yield name and size in bytes of the objects of a bucket; see the base class."""
+    ) -> Iterator[ListedObject]:
+        """Yield the objects of a bucket; see the base class."""
         bucket, _ = self.bucket_and_name(path)
         limits = {"MaxItems": limit, "PageSize": limit} if limit else {}
         with s3_errors(path):
             pages = s3_client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=limits):
                 for entry in page.get("Contents", ()):
-                    yield entry["Key"], entry["Size"]
+                    yield ListedObject(entry["Key"], entry["Size"], entry["ETag"])
 
     def open(self, path: str) -> io.RawIOBase:
         """Open an object for reading at any place; see the base class."""
@@ -183,10 +189,14 @@ class S3Storage(ObjectStorage):
         with s3_errors(path):
             send_parts(self._target(target), len(ranges), send, **metadata)
 
-    def remove(self, path: str) -> None:
-        """Remove an object; S3 does not tell whether there was one."""
+    def remove(self, path: str, *, generation: Generation | None = None) -> None:
+        """Remove an object, if it still has an ETag; see the base class.
+
+        Some servers other than Amazon's do not look at the ETag.
+        """
+        conditions = {"IfMatch": generation} if generation else {}
         with s3_errors(path):
-            s3_client().delete_object(**self._target(path))
+            s3_client().delete_object(**self._target(path), **conditions)
 
     def _target(self, path: str) -> dict[str, Any]:
         """Return bucket and name of an address as the client's calls take them."""

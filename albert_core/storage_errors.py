@@ -12,6 +12,10 @@ class WriteConflictError(InputError):
     """Object changed since it was read (a conditional write was refused)."""
 
 
+class MissingObjectError(InputError):
+    """Bucket or object that was asked for is not there."""
+
+
 def conflict_error(path: str) -> WriteConflictError:
     """Return the error of a write that came after another process's."""
     return WriteConflictError(
@@ -19,14 +23,14 @@ def conflict_error(path: str) -> WriteConflictError:
     )
 
 
-def missing_error(path: str | Path) -> InputError:
+def missing_error(path: str | Path) -> MissingObjectError:
     """Return the error of a request for a bucket or an object that is not there."""
-    return InputError(f"{path}: no such bucket or object; check the address")
+    return MissingObjectError(f"{path}: no such bucket or object; check the address")
 
 
-def no_object_error(path: str) -> InputError:
+def no_object_error(path: str) -> MissingObjectError:
     """Return the error of an address at which there is no object."""
-    return InputError(f"{path}: no such object; expected one that exists")
+    return MissingObjectError(f"{path}: no such object; expected one that exists")
 
 
 def failing_service_error(

@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -37,40 +37,56 @@ PRELOADED = (
 # Folders of the user's own among the temporary files, which are kept for later commands.
 _KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-", "albert-temporary-")
 
+# TensorFlow gives each a random number; card and proof tell the size of its files, which varies.
+_RANDOM = "out/saved_model/"
+
 _FEW_STEPS = {"num_train_steps": 6, "num_warmup_steps": 2, "evaluation_interval_steps": 3}
+_NEED_OUTPUTS = {"evaluate", "report"}
+_OUTPUTS = {"pretrain": "pretrained", "finetune": "finetuned", "evaluate": "evaluated"}
 
 
-def make_commands(inputs: Path) -> Mapping[str, Sequence[str]]:
-    """Return the commands by name, with `out` for their output.
+def make_commands(inputs: Path, output: str = "out") -> Mapping[str, Sequence[str]]:
+    """Return the commands by name.
 
     Args:
         inputs: Folder as `prepare` makes it.
+        output: What they make, less the ending of files.
     """
     model, corpus = str(inputs / "tiny/model"), str(inputs / "text/text.txt")
     data = ("--vocab_dir", str(inputs / "tiny/vocab"), "--records_dir", str(inputs / "records"))
     settings = ("--config", str(inputs / "tiny.yaml"))
     few_steps = (f"--pretraining.{name}={value}" for name, value in _FEW_STEPS.items())
+    tasks, of_cola = ("--data_dir", str(inputs / "tasks-of-run")), ("--task", "cola")
+    pretrained, finetuned, evaluated = (str(inputs / name) for name in _OUTPUTS.values())
+    folders = (*data, "--pretrained_dir", pretrained, "--finetuned_dirs", finetuned)
+    to = ("--output", output)
     return {
-        "vocab": ("vocab", *settings, "--corpus.files", corpus, "--output", "out"),
-        "records": ("records", *settings, "--corpus.files", corpus, *data[:2], "--output", "out"),
-        "card": ("card", model, "--output", "out"),
-        "convert": ("convert", model, "out", "--to", "huggingface"),
-        "predict": ("predict", model, str(inputs / "texts.txt"), "--output", "out.jsonl"),
-        "embed": ("embed", model, str(inputs / "texts.txt"), "--output", "out.npy"),
-        "export": ("export", model, "--to", "huggingface,tf1", "--output", "out"),
-        "pretrain": ("pretrain", *settings, *few_steps, *data, "--output", "out"),
-        "run": ("run", *settings, "--corpus.files", corpus, "--output", "out"),
+        "vocab": ("vocab", *settings, "--corpus.files", corpus, *to),
+        "records": ("records", *settings, "--corpus.files", corpus, *data[:2], *to),
+        "card": ("card", model, *to),
+        "convert": ("convert", model, output, "--to", "huggingface"),
+        "predict": ("predict", model, str(inputs / "texts.txt"), "--output", f"{output}.jsonl"),
+        "embed": ("embed", model, str(inputs / "texts.txt"), "--output", f"{output}.npy"),
+        "export": ("export", model, "--to", "huggingface,tf1", *to),
+        "pretrain": ("pretrain", *settings, *few_steps, *data, *to),
+        "finetune": ("finetune", *settings, *tasks, *of_cola, "--pretrained_dir", model, *to),
+        "evaluate": ("evaluate", *tasks, "--finetuned_dirs", finetuned, *to),
+        "report": ("report", *folders, "--evaluation_dirs", evaluated, *to),
+        "run": ("run", *settings, "--corpus.files", corpus, *to),
     }
 
 
-def prepare(folder: Path) -> None:
-    """Make what the commands read."""
+def prepare(folder: Path, names: Collection[str]) -> None:
+    """Make what the commands of these names read."""
     make_inputs(folder)
     write_tasks(folder / "tasks-of-run")
     config = {**TINY_CONFIG, "tasks": ["cola"], "data_dir": str(folder / "tasks-of-run")}
     config["pretraining"] = {**TINY_CONFIG["pretraining"], "num_train_steps": 100}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     (folder / "texts.txt").write_text("The ship [MASK] slowly.\n" * 5)
+    if _NEED_OUTPUTS & set(names):
+        for name, output in _OUTPUTS.items():
+            assert albert(make_commands(folder, str(folder / output))[name]) == 0
 
 
 def main() -> int:
@@ -83,11 +99,20 @@ def main() -> int:
         __import__(module)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # In a fork: TensorFlow must not have worked in the process that is forked.
-        assert call_in_fork(lambda: prepare(folder / "inputs"), log=folder / "log") == 0
         commands = make_commands(folder / "inputs")
         names = options.commands or [name for name in commands if name != "run"]
+        prepare_in_fork(folder, names)
         return int(sum(cut(n, commands[n], folder / n, options.every) for n in names) > 0)
+
+
+def prepare_in_fork(folder: Path, names: Collection[str]) -> None:
+    """Make what the commands read in `inputs` of a folder, in a fork.
+
+    TensorFlow must not have worked in the process that is forked again.
+    """
+    log = folder / "log"
+    status = call_in_fork(lambda: prepare(folder / "inputs", names), log=log)
+    assert status == 0, log.read_text()
 
 
 def cut(name: str, command: Sequence[str], folder: Path, every: int) -> int:
@@ -156,7 +181,8 @@ def read_result(case: Path) -> dict[str, str]:
         places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
         hashes = {path.name: str(contents(path.resolve())) for path in places}
         return {**hashes, **{n: "" for n in names if n.count("/") < 2 or ".partial" in n}}
-    return {**names, **{f"place/{name}": value for name, value in contents(case / "place").items()}}
+    files = {n: value for n, value in contents(case / "place").items() if _RANDOM not in n}
+    return {**names, **{f"place/{name}": value for name, value in files.items()}}
 
 
 def describe_difference(expected: Mapping[str, str], result: Mapping[str, str]) -> str:

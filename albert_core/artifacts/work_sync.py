@@ -40,6 +40,7 @@ from albert_core.storage import (
     join,
     read_version,
     remove_file,
+    remove_version,
     write_file,
     write_version,
 )
@@ -269,7 +270,8 @@ class _ProgressSync:
             self._holder_name = ""
             self._write_index()
             if not self._object_names:
-                remove_file(self._index_path)
+                # Since it was given back, another process may have taken the lease.
+                remove_version(self._index_path, self._generation)
         except WriteConflictError as error:
             raise self._lost_lease_error() from error
         except Exception as error:

@@ -19,6 +19,7 @@ from albert_core.checksums import (
     report_damage,
     write_sealed,
 )
+from albert_core.errors import InputError
 from albert_core.finetuning.features import Features
 from albert_core.partial_files import partial_path, remove_whole_folder, staging_folder
 
@@ -56,9 +57,9 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
 
 
 def _discard(entry: Path) -> None:
-    """Remove a folder of features at once, as far as others see; it may be gone already."""
-    with contextlib.suppress(OSError):
-        remove_whole_folder(entry)
+    """Remove a folder of features at once, as far as others see; one that cannot be stays."""
+    with contextlib.suppress(OSError, InputError):
+        remove_whole_folder(entry, last=_FACTS_NAME)
 
 
 def _load(entry: Path, key: str) -> Features:

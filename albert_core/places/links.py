@@ -139,7 +139,8 @@ def _remove(path: Path) -> None:
     if path.is_symlink():
         path.unlink()
     elif path.is_dir():
-        remove_whole_folder(path)  # half a copy has no note, and would be taken for somebody's
+        # Half a copy has no note, and would be taken for somebody's.
+        remove_whole_folder(path, last=_COPY_NOTE)
     else:
         return
     if path.parent.name in PLACES:

@@ -1,5 +1,6 @@
 """Read, write, copy and remove single files by their address."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -17,7 +18,7 @@ from albert_core.files import (
 )
 from albert_core.object_storage import Generation, Version
 from albert_core.storage.addresses import is_remote, storage_of
-from albert_core.storage_errors import conflict_error
+from albert_core.storage_errors import MissingObjectError, WriteConflictError, conflict_error
 
 _READ_AHEAD_BYTES = 1 << 20
 
@@ -195,7 +196,7 @@ def remove_file(path: str) -> None:
     """Remove a file; does nothing where there is no local one.
 
     Raises:
-        InputError: There is no such object in the cloud; S3 does not tell.
+        MissingObjectError: There is no such object in the cloud; S3 does not tell.
     """
     if is_remote(path):
         storage_of(path).remove(path)
@@ -203,15 +204,25 @@ def remove_file(path: str) -> None:
         Path(path).unlink(missing_ok=True)
 
 
+def remove_version(path: str, generation: Generation) -> None:
+    """Remove an object of the cloud if it is still of a generation; else it stays, silently.
+
+    With S3 an object that was written anew with the same bytes goes, too.
+    """
+    with contextlib.suppress(MissingObjectError, WriteConflictError):
+        storage_of(path).remove(path, generation=generation)
+
+
 def remove_folder(path: str) -> None:
     """Remove a local or remote folder with everything in it; does nothing where there is none.
 
-    What cannot be removed locally stays, without an error.
+    What cannot be removed locally stays, without an error; so does what somebody writes to the
+    cloud meanwhile.
     """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return
     storage = storage_of(path)
     bucket, name = storage.bucket_and_name(path)
-    for each, _ in list(storage.list_objects(path, f"{name.rstrip('/')}/")):
-        storage.remove(f"{storage.scheme}{bucket}/{each}")
+    for each in list(storage.list_objects(path, f"{name.rstrip('/')}/")):
+        remove_version(f"{storage.scheme}{bucket}/{each.name}", each.generation)

@@ -138,7 +138,7 @@ def _object_sizes(path: str, prefix: str) -> dict[str, int]:
     """
     objects = storage_of(path).list_objects(path, prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
-    return {name: num_bytes for name, num_bytes in objects if not name.endswith("/")}
+    return {each.name: each.num_bytes for each in objects if not each.name.endswith("/")}
 
 
 def has_files(folder: str) -> bool:

@@ -1,15 +1,17 @@
 """The labels of a task that declares none: names of classes in its data, or those of its rows."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.json_values import FieldError
 from albert_core.row_formats import open_parquet
-from albert_core.storage import StoredFile, find_files, join, local_file, open_file
+from albert_core.storage import find_below, find_files, is_remote, join, local_file, open_file
 from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
+from albert_core.tasks.layouts import find_layout
 from albert_core.tasks.rows import UnusableRowError
 from albert_core.tasks.sentence_files import read_tags
 from albert_core.tasks.tables import open_rows
@@ -34,22 +36,36 @@ def with_found_labels(task: Task, folder: str) -> Task:
     Raises:
         InputError: There are no labels or too many, or they are scores; or a file cannot be read.
     """
-    if not task.labels and not task.lacks_labels:
-        return task
-    file = _first_file(task, folder)
-    in_file = _names_in_parquet(task, file) if file else ()
-    if file and not in_file and (card := read_class_names(folder, str(_label(task)))):
-        task = dataclasses.replace(task, class_names=card)
+    if task.labels:
+        with contextlib.suppress(NoAccessError):  # what may not be read from here says nothing
+            return dataclasses.replace(task, class_names=_names_on_card(task, folder))
     if not task.lacks_labels:
         return task
+    file = _first_file(task, folder)
     if file is None:
         refuse_unknown_labels(task)
-    if names := in_file or task.class_names:
-        source = task.train[0].file if in_file else CARD_NAME
-        return dataclasses.replace(task, labels=names, labels_from=source)
+    elif names := _names_in_parquet(task, file):
+        return dataclasses.replace(task, labels=names, labels_from=task.train[0].file)
+    if names := _names_on_card(task, folder):
+        return dataclasses.replace(task, labels=names, class_names=names, labels_from=CARD_NAME)
     return dataclasses.replace(
         task, labels=_labels_of_rows(task, folder), labels_from="the training rows"
     )
+
+
+def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
+    """Return the names of classes that the data set's card gives whole numbers as labels.
+
+    None of tasks of GLUE, whose layouts say what numbers stand for, and none where the first
+    training file has names itself.
+
+    Raises:
+        NoAccessError: Card or file cannot be read from here.
+    """
+    if find_layout(task) or not (names := read_class_names(folder, str(_label(task)))):
+        return ()
+    file = _first_file(task, folder)
+    return () if file is None or _names_in_parquet(task, file) else names
 
 
 def refuse_unknown_labels(task: Task) -> None:
@@ -65,14 +81,26 @@ def refuse_unknown_labels(task: Task) -> None:
         )
 
 
-def _first_file(task: Task, folder: str) -> StoredFile | None:
-    """Return the first training file; None if there is none."""
-    for source in task.train:
-        try:
-            return min(find_files(join(folder, source.file)))
-        except InputError:
-            continue
-    return None
+def find_source_files(source: Source, folder: str) -> list[str]:
+    """Return the addresses of the files of a source below a folder, sorted; maybe none.
+
+    Raises:
+        NoAccessError: The bucket cannot be read from here.
+    """
+    if not is_remote(folder):  # whose name may have brackets, which are no glob's
+        return list(map(str, find_below(Path(folder), source.file)))
+    try:
+        return [file.path for file in find_files(join(folder, source.file))]
+    except NoAccessError:
+        raise
+    except InputError:
+        return []
+
+
+def _first_file(task: Task, folder: str) -> str | None:
+    """Return the address of the first training file; None if there is none."""
+    files = (file for source in task.train for file in find_source_files(source, folder))
+    return next(files, None)
 
 
 def _label(task: Task) -> int | str:
@@ -80,12 +108,12 @@ def _label(task: Task) -> int | str:
     return task.label if task.train[0].label is None else task.train[0].label
 
 
-def _names_in_parquet(task: Task, file: StoredFile) -> tuple[str, ...]:
+def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
     """Return the names of classes that a Parquet file gives its labels; none of other files."""
-    if task.source_format(task.train[0], file.path) != "parquet":
+    if task.source_format(task.train[0], file) != "parquet":
         return ()
-    with open_file(file.path) as stored:
-        return tuple(open_parquet(file.path, stored).class_names.get(str(_label(task)), ()))
+    with open_file(file) as stored:
+        return tuple(open_parquet(file, stored).class_names.get(str(_label(task)), ()))
 
 
 def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
@@ -97,8 +125,8 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for source in task.train:
-        for file in sorted(find_files(join(folder, source.file))):
-            for label in _labels_in_file(task, source, local_file(file.path)):
+        for file in find_source_files(source, folder):
+            for label in _labels_in_file(task, source, local_file(file)):
                 found[label] = None
                 if len(found) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")

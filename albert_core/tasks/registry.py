@@ -8,10 +8,14 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
-from albert_core.storage import find_files, join, local_folder, read_bytes
+from albert_core.storage import local_folder, read_bytes
 from albert_core.suggestions import did_you_mean
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
-from albert_core.tasks.found_labels import refuse_unknown_labels, with_found_labels
+from albert_core.tasks.found_labels import (
+    find_source_files,
+    refuse_unknown_labels,
+    with_found_labels,
+)
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
 from albert_core.tasks.reading_comprehension import (
@@ -185,8 +189,7 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
     if found.test == declared.test or declared.test:
         return found
     (source,) = found.test
-    file = min(find_files(join(folder, source.file)))
-    is_labelled = has_labels(found, source, file.path)
+    is_labelled = has_labels(found, source, find_source_files(source, folder)[0])
     return dataclasses.replace(found, test=(dataclasses.replace(source, is_labelled=is_labelled),))
 
 

@@ -46,12 +46,13 @@ def import_checkpoint(
             vocabulary, or `output` holds something else.
     """
     progress(0, 0, "reading")
-    checkpoint = read_configured(config)
+    path = fetch_checkpoint(config.path)
+    checkpoint = read_configured(config, path)
 
     def body(results: Path, _: Path) -> Metrics:
         """Write the model folder and checkpoint.json; return the latter's facts as metrics."""
         notes = (*checkpoint.notes, *save_folder(checkpoint, results))
-        facts = _describe(checkpoint, config)
+        facts = _describe(checkpoint, config.path, path)
         write_json(results / CHECKPOINT_NAME, {**facts, "notes": list(notes)})
         return {name: value for name, value in facts.items() if name != "source"}
 
@@ -65,15 +66,19 @@ def import_checkpoint(
     )
 
 
-def read_configured(config: CheckpointConfig) -> Checkpoint:
-    """Read the checkpoint that settings name; local, gs:// or s3://.
+def read_configured(config: CheckpointConfig, path: Path) -> Checkpoint:
+    """Read the checkpoint that settings name.
+
+    Args:
+        config: The settings.
+        path: Its local path, as `fetch_checkpoint` returns it.
 
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, or it has no
             vocabulary.
     """
     checkpoint = read_checkpoint(
-        fetch_checkpoint(config.path),
+        path,
         config=config.albert_config or None,
         vocab=config.vocab or None,
         lower_case=config.lower_case,
@@ -88,9 +93,10 @@ def read_configured(config: CheckpointConfig) -> Checkpoint:
 
 
 def fetch_checkpoint(address: str) -> Path:
-    """Return the local path of a checkpoint, fetched if it is in the cloud.
+    """Return the local path of a checkpoint, fetched if it is in the cloud, and check its files.
 
-    Of the prefix of a TensorFlow 1 checkpoint in the cloud, its whole folder is fetched.
+    The output of a step is read whole for that: call it once. Of the prefix of a TensorFlow 1
+    checkpoint in the cloud, its whole folder is fetched.
 
     Raises:
         InputError: There is nothing in the cloud, or a fetched output of a step is damaged.
@@ -102,17 +108,21 @@ def fetch_checkpoint(address: str) -> Path:
     return input_folder(address)
 
 
-def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
+def _describe(checkpoint: Checkpoint, source: str, path: Path) -> Metrics:
     """Return source, kind, size, numbers of parameters and tokens, casing and heads, by name.
 
-    Also the longest length trained on, where it is known. The checkpoint must have a vocabulary.
+    Also the longest length trained on, where it is known.
+
+    Args:
+        checkpoint: The checkpoint; it must have a vocabulary.
+        source: Its address, as it was given.
+        path: Its local path.
     """
     tokenizer = checkpoint.tokenizer
     assert tokenizer is not None
-    path = fetch_checkpoint(config.path)
     trained_length = find_trained_length(path)
     return {
-        "source": config.path,
+        "source": source,
         "kind": detect(path),
         "size": size_name(checkpoint.config),
         "num_parameters": sum(array.size for array in checkpoint.weights.values()),

@@ -36,9 +36,9 @@ def predict(
     Args:
         model: An export, a checkpoint of any kind, a run's folder or a place in it.
         file: Examples, a row each: .tsv or .csv with a line of names, .jsonl, .parquet, plain
-            lines of text (.txt), or words in columns (.conll); - for standard input. Columns are
-            named text, text_b, question, context and choices, as the model's kind has them, or as
-            in the task's own files.
+            lines of text (.txt), or words in columns (.conll), all but Parquet also compressed
+            (.gz, .bz2, .xz, .zst); - for standard input. Columns are named text, text_b, question,
+            context and choices, as the model's kind has them, or as in the task's own files.
         output: File of predictions (.jsonl, .tsv, .csv, .parquet), which appears when all is done;
             standard output without it.
         format: Format of the file, if not by its ending; plain lines from standard input.

@@ -19,6 +19,8 @@ from components.report.summary import published_evaluation
 from components.steps import STEPS
 
 _PLAIN_WIDTH = 120
+# Beginnings of verdicts that need their question.
+_REPLIES = ("Yes:", "No:", "Not known:", "Not shown:")
 
 
 def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: str) -> None:
@@ -41,7 +43,9 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: st
         console.print()
         console.print(_exports_table(rows))
     if verdict := summary.get("verdict"):
-        console.print(f"\n{verdict['answer']}", markup=False, soft_wrap=True)
+        answer = verdict["answer"]
+        text = f"{verdict['question']} {answer}" if answer.startswith(_REPLIES) else answer
+        console.print(f"\n{text}", markup=False, soft_wrap=True)
     for line in _outcomes(summary):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
@@ -266,7 +270,8 @@ def _key_metrics(step: Mapping[str, Any]) -> str:
     fine-tuning and evaluation are, all but bookkeeping.
     """
     metrics = step["metrics"]
-    known = STEPS.get(step["name"])
+    kind, *_ = step["name"].split()  # of a step for each length or task: `records 64`
+    known = STEPS.get(kind)  # a run of an earlier version may have others
     names = (known and known.key_metrics) or [n for n in metrics if n not in _TASK_BOOKKEEPING]
     return _metrics_text({name: metrics[name] for name in names if name in metrics})
 

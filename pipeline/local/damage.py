@@ -1,6 +1,7 @@
 """Damage in the folder of a run: found before its steps start, so that they make it again."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,14 @@ def remove_damaged(folder: Path) -> None:
         folder: The run's folder, in which no step is at work.
     """
     remove_leftovers(folder / "artifacts")
+    _remove_empty_folders(folder / "artifacts")
     for path in (folder / "cache").glob(".kfp_cache_*.tmp"):
         path.unlink()
     for path in sorted((folder / "artifacts").rglob(MANIFEST_NAME)):
         if damage := _find_artifact_damage(path.parent):
             report_damage(path.parent, damage, "made again")
-            remove_whole_folder(path.parent)  # kfp takes a part of it for an artifact
+            # kfp takes a part of it for an artifact.
+            remove_whole_folder(path.parent, last=MANIFEST_NAME)
     checksums = _read_checksums(folder / "cache")
     for entry in sorted((folder / "cache").glob("*.json")):
         facts = checksums.get(entry.name)
@@ -50,6 +53,13 @@ def remove_damaged(folder: Path) -> None:
         if damage := damage or _find_entry_damage(entry, folder):
             report_damage(entry, damage, "its step starts again")
             entry.unlink()
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    """Remove empty folders below a folder, left by killed removals; kfp takes them for results."""
+    for root, _, _ in os.walk(folder, topdown=False):
+        if Path(root) != folder and not os.listdir(root):
+            os.rmdir(root)
 
 
 def record_cache(folder: Path) -> None:

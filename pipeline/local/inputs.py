@@ -116,7 +116,8 @@ class LocalInputs:
             )
         path = find_model(config.checkpoint.path, prefer="pretrained")
         start = dataclasses.replace(config.checkpoint, path=path)
-        checkpoint = read_configured(start)
+        local_path = fetch_checkpoint(path)
+        checkpoint = read_configured(start, local_path)
         return CheckpointStart(
             config=dataclasses.replace(
                 start,
@@ -126,7 +127,7 @@ class LocalInputs:
             ),
             fingerprint=checkpoint.content_hash(),
             max_length=checkpoint.config.max_position_embeddings,
-            trained_length=find_trained_length(fetch_checkpoint(path)),
+            trained_length=find_trained_length(local_path),
             tokenizer=checkpoint.tokenizer,
         )
 

@@ -8,14 +8,14 @@ from albert_core.files import hash_json
 from albert_core.places.copies import publish_places
 from albert_core.places.outputs import RUN_CONFIG_NAME, find_outputs
 from albert_core.storage import (
-    exists,
     has_files,
     join,
-    read_bytes,
-    remove_file,
-    write_bytes,
+    read_version,
+    remove_version,
     write_file,
+    write_version,
 )
+from albert_core.storage_errors import WriteConflictError
 from albert_core.user_folder import user_folder
 from components.report.step import PAGE_NAME
 from components.resolve.dates import NO_DATE
@@ -88,20 +88,22 @@ def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> It
         InputError: The folder is that of another configuration or of no run.
     """
     path = join(address, RUN_CONFIG_NAME)
-    saved, has_begun = read_bytes(path) if exists(path) else None, False
+    saved, has_begun = read_version(path), False
     if saved is not None:
-        refuse_changes(address, saved, config, reconfigure=reconfigure)
-        has_begun = has_same_pretraining(saved, path, config)
+        refuse_changes(address, saved.data, config, reconfigure=reconfigure)
+        has_begun = has_same_pretraining(saved.data, path, config)
     elif has_files(address):
         raise InputError(
             f"output {address}: exists and is not a run's folder; choose a new or empty one"
         )
-    write_bytes(path, format_configuration(config))
+    written = write_version(path, format_configuration(config), generation=None)
     try:
         yield has_begun
     except InputError:
+        # What another run has written there since stays.
         if saved is not None:
-            write_bytes(path, saved)
+            with contextlib.suppress(WriteConflictError):
+                write_version(path, saved.data, generation=written)
         elif not has_files(join(address, _WORK_NAME)):
-            remove_file(path)
+            remove_version(path, written)
         raise

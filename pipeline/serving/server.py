@@ -7,6 +7,7 @@ import gc
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,16 +57,20 @@ def run_server(
     with _listen(config.host, config.port) as listener:
         metrics = ServerMetrics()
         protocol = functools.partial(LimitedProtocol, limit_clients(config, metrics))
+        begin_s = time.perf_counter()
         loaded = load(model, **(reading or {}))
+        load_s = time.perf_counter() - begin_s
         computing = (f"computing in {loaded.compute}",) if loaded.compute else ()
         for note in (*loaded.notes, *computing):
             print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:
             loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
+        begin_s = time.perf_counter()
         app = make_app(loaded, config, metrics)
+        times = f"loaded in {load_s:.1f} s, warmed up in {time.perf_counter() - begin_s:.1f} s"
         gc.collect()
         gc.freeze()  # a full collection over the loaded modules and model would pause for a second
-        what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format})"
+        what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format}; {times})"
         line = f"Serving {what} on {_address(listener)}"
         _Server(make_settings(app, protocol), line).run(sockets=[listener])
     print("Stopped", flush=True)

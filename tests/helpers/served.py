@@ -103,7 +103,8 @@ def serving(model: Path, *options: str, open_files: int | None = None) -> Iterat
     try:
         assert process.stdout
         line = process.stdout.readline()
-        found = re.search(r"on http://127\.0\.0\.1:(\d+) ", line)
+        times = r"loaded in \d+\.\d s, warmed up in \d+\.\d s"
+        found = re.search(rf"; {times}\) on http://127\.0\.0\.1:(\d+) ", line)
         assert found, line
         yield Server(int(found.group(1)), process)
     finally:

@@ -12,6 +12,7 @@ from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS, expand_groups
+from components.checkpoint import step
 from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import parse_job
 from pipeline.cli import run_commands
@@ -62,6 +63,23 @@ def test_the_checkpoint_and_its_files_have_short_options():
         lower_case=False,
         strip_accents=True,
     )
+
+
+def test_the_files_of_a_checkpoint_are_compared_with_their_manifest_once(
+    checkpoint, tmp_path, monkeypatch
+):
+    compared, compare = [], step.input_folder
+
+    def count(address: str) -> Path:
+        compared.append(address)
+        return compare(address)
+
+    monkeypatch.setattr(step, "input_folder", count)
+    config = CheckpointConfig(path=str(checkpoint))
+    LocalInputs().find_checkpoint(RunConfig(checkpoint=config))
+    assert compared == [str(checkpoint)]
+    step.import_checkpoint(config=config, output=tmp_path / "out")
+    assert compared == [str(checkpoint)] * 2
 
 
 def test_vocab_still_takes_the_settings_of_the_section(tmp_path):

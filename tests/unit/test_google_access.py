@@ -83,6 +83,24 @@ def test_an_object_of_a_public_bucket_that_does_not_list_is_read(served):
     assert "not public" in refusal(f"gs://{BUCKET}/a/c.json")
 
 
+@pytest.mark.parametrize("is_rewritten", [False, True])
+def test_what_is_written_while_a_folder_is_removed_stays(served, is_rewritten):
+    bucket = Bucket(is_rewritten=is_rewritten)
+    server = served(bucket)
+    storage.remove_folder(f"gs://{BUCKET}/a")
+    assert bucket.has_object == is_rewritten
+    (call,) = server.sent("DELETE")
+    assert call.query["ifGenerationMatch"] == "1"
+
+
+def test_a_folder_that_somebody_else_removes_too(served):
+    bucket = Bucket()
+    server = served(bucket)
+    server.fail("DELETE", "/o/", 404)
+    storage.remove_folder(f"gs://{BUCKET}/a")
+    assert len(server.sent("DELETE")) == 1
+
+
 def test_a_private_bucket_without_a_login(served):
     served(Bucket(is_public=False))
     assert refusal() == (

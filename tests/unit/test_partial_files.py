@@ -108,6 +108,26 @@ def test_folders_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["deep", "deep/.c.replaced"]
 
 
+def test_a_folder_of_a_lower_layer_is_removed_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    folder = tmp_path / "out"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.txt", "deep/b.txt", "manifest.json"):
+        (folder / name).touch()
+    removed, remove = [], shutil.rmtree
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda path, **kw: (removed.append(names_in(folder)), remove(path, **kw))
+    )
+    remove_whole_folder(folder, last="manifest.json")
+    assert ["manifest.json"] in removed
+    assert names_in(tmp_path) == []
+
+
 def test_a_folder_that_cannot_be_replaced_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,23 @@ def test_empty_files_come_back(bucket, tmp_path):
     assert (tmp_path / "back").read_bytes() == storage.read_bytes(f"{bucket}/empty") == b""
 
 
+def test_what_is_written_while_a_folder_is_removed_stays(bucket, monkeypatch):
+    for name in "abc":
+        storage.write_bytes(f"{bucket}/gone/{name}", b"old")
+    remove = s3_storage.S3Storage.remove
+
+    def remove_late(self, path, *, generation=None):
+        if path.endswith("/a"):
+            storage.write_bytes(f"{bucket}/gone/b", b"new")
+            remove(self, f"{bucket}/gone/c")  # by somebody who removes the folder, too
+        remove(self, path, generation=generation)
+
+    monkeypatch.setattr(s3_storage.S3Storage, "remove", remove_late)
+    storage.remove_folder(f"{bucket}/gone")
+    (left,) = storage.find_files(f"{bucket}/gone")
+    assert (left.path, storage.read_bytes(left.path)) == (f"{bucket}/gone/b", b"new")
+
+
 def test_a_listing_has_all_pages(bucket):
     for number in range(5):
         storage.write_bytes(f"{bucket}/pages/{number}", b"1")

@@ -47,7 +47,8 @@ class S3Bucket:
         if not self.is_listed:
             return _error(403, "AccessDenied")
         is_named = "a/b.txt".startswith(call.query.get("prefix", ""))
-        entry = f"<Contents><Key>a/b.txt</Key><Size>{len(CONTENT)}</Size></Contents>"
+        facts = f"<Key>a/b.txt</Key><Size>{len(CONTENT)}</Size><ETag>{_HEADERS['ETag']}</ETag>"
+        entry = f"<Contents>{facts}</Contents>"
         body = f"<ListBucketResult>{entry if is_named else ''}</ListBucketResult>"
         return Answer(body.encode(), 200, {"Content-Type": "application/xml"})
 

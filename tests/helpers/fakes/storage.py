@@ -11,12 +11,13 @@ _SIZE = 15  # of the content as JSON
 
 
 class Bucket:
-    """The parts of the JSON API that reading takes, for one bucket with one object, `a/b.json`.
+    """The parts of the JSON API that reading and removing take, for a bucket with `a/b.json`.
 
     Args:
         is_public: Whether it answers without a token.
         is_listed: Whether it lists its objects, and tells that others are not there.
         readers_pay: Whether a request must name the project that pays.
+        is_rewritten: Whether somebody writes the object anew as soon as it has been listed.
         refusal: Status and message for every request; None: none.
     """
 
@@ -26,10 +27,12 @@ class Bucket:
         is_public: bool = True,
         is_listed: bool = True,
         readers_pay: bool = False,
+        is_rewritten: bool = False,
         refusal: tuple[int, str] | None = None,
     ) -> None:
         self.is_public, self.is_listed, self.readers_pay = is_public, is_listed, readers_pay
-        self.is_downloaded = True
+        self.is_downloaded = self.has_object = True
+        self.is_rewritten, self.generation = is_rewritten, 1
         self.refusal = refusal
 
     def __call__(self, call: Call) -> Answer:
@@ -46,13 +49,23 @@ class Bucket:
         if not name:
             if not self.is_listed:
                 return _error(403, "does not have storage.objects.list access")
-            prefix = call.query.get("prefix", "")
-            return Answer({"items": [_object()] if "a/b.json".startswith(prefix) else []})
+            is_named = "a/b.json".startswith(call.query.get("prefix", ""))
+            answer = Answer({"items": [_object(self.generation)] if is_named else []})
+            self.generation += self.is_rewritten
+            return answer
+        if name == "a/b.json" and call.method == "DELETE":
+            return self._remove(call)
         if name == "a/b.json":
-            return Answer(_object())
+            return Answer(_object(self.generation))
         if not self.is_listed:
             return _error(403, "does not have storage.objects.list access")
         return _error(404, "No such object")
+
+    def _remove(self, call: Call) -> Answer:
+        if call.query.get("ifGenerationMatch") not in (None, str(self.generation)):
+            return _error(412, "At least one of the pre-conditions you specified did not hold.")
+        self.has_object = False
+        return Answer(b"", 204)
 
     def _download(self, call: Call) -> Answer:
         if not self.is_downloaded:
@@ -62,12 +75,12 @@ class Bucket:
         return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
 
 
-def _object() -> dict[str, str]:
+def _object(generation: int) -> dict[str, str]:
     return {
         "name": "a/b.json",
         "bucket": BUCKET,
         "size": str(_SIZE),
-        "generation": "1",
+        "generation": str(generation),
         "crc32c": _crc32c(),
         "updated": "2026-01-01T00:00:00Z",
     }

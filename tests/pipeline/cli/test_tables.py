@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.cli.tables import print_classes, print_result, print_scores
+from pipeline.cli.tables import make_console, print_classes, print_result, print_scores, steps_table
 
 
 def make_summary(**changes: object) -> dict:
@@ -93,6 +93,12 @@ def test_the_verdict_and_the_score_without_a_model_are_shown(capsys):
     rows = printed_rows(capsys, summary)
     assert rows["cola"][-4:] == ["45.7", "10.0", "20.0", "0.0"]
     assert rows["Pretraining"] == ["Pretraining", "paid:", "more."]
+    reply = {"question": "Is it better?", "answer": "No: TF-IDF scores better."}
+    assert printed_rows(capsys, make_summary(verdict=reply))["Is"][2:5] == [
+        "better?",
+        "No:",
+        "TF-IDF",
+    ]
 
 
 def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):
@@ -101,6 +107,18 @@ def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):
     assert "vocab_size 30,000, tokens_per_word 1.235" in " ".join(rows["vocab"])
     assert rows["cola"] == ["cola", "matthews", "correlation", "45.7", "0.0"]
     assert rows["Report:"] == ["Report:", "/run/index.html"]
+
+
+def test_steps_for_several_lengths_and_tasks_have_the_key_metrics_of_their_kind(capsys):
+    records = {"num_documents": 1234, "run_length_fractions": [0.6, 0.4]}
+    steps = [
+        {"name": "records 64", "seconds": 1.2, "metrics": records},
+        {"name": "finetune cola", "seconds": 3.4, "metrics": {"accuracy": 0.5, "num_dev": 9}},
+    ]
+    make_console().print(steps_table(steps, dict.fromkeys(("records 64", "finetune cola"), "run")))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["records", "64", "1.2", "run", "num_documents", "1,234"] in lines
+    assert ["finetune", "cola", "3.4", "run", "accuracy", "0.5"] in lines
 
 
 def test_models_that_were_held_back_say_why(capsys):

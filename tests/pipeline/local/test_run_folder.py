@@ -182,6 +182,7 @@ def finish_artifact(folder):
 def test_damaged_artifacts_and_foreign_entries_of_the_cache_are_removed(tmp_path, capsys):
     for name in ("whole", "flipped", "swapped"):
         finish_artifact(tmp_path / "artifacts" / name / "output")
+    (tmp_path / "artifacts/emptied/output").mkdir(parents=True)
     (tmp_path / "artifacts/flipped/output/model.bin").write_bytes(b"heights")
     (tmp_path / "artifacts/swapped/output/manifest.json").write_text(json.dumps(OLD_MANIFEST)[:40])
     cache = tmp_path / "cache"

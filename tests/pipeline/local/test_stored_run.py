@@ -112,3 +112,19 @@ def test_bad_input_leaves_the_bucket_as_it_was(address, runs):
     with pytest.raises(InputError, match="bad"):
         run_to_bucket(RunConfig(title="bad", tasks=("cola",)), address, reconfigure=True)
     assert storage.read_bytes(f"{address}/config.yaml") == saved
+
+
+@pytest.mark.parametrize("before", [None, "first"])
+def test_bad_input_leaves_what_another_run_wrote_meanwhile(address, before, monkeypatch):
+    path = f"{address}/config.yaml"
+    if before:
+        storage.write_bytes(path, format_configuration(CONFIG))
+
+    def run(*_: object, **__: object) -> RunResult:
+        storage.write_bytes(path, b"of another")
+        raise InputError("bad")
+
+    monkeypatch.setattr(stored_run, "run_locally", run)
+    with pytest.raises(InputError, match="bad"):
+        run_to_bucket(CONFIG, address)
+    assert storage.read_bytes(path) == b"of another"

@@ -370,6 +370,18 @@ def listed_below(root: str) -> list[str]:
     return [name for file in indices for name in listed(file.path.rpartition("/")[0])]
 
 
+def test_only_the_index_that_gave_the_lease_back_is_removed(root, tmp_path, monkeypatch):
+    removed = []
+
+    def note(path: str, generation: Generation) -> None:
+        removed.append((path, generation == storage.generation(path)))
+
+    monkeypatch.setattr(work_sync, "remove_version", note)
+    with synchronized_progress(tmp_path / "progress", root):
+        pass
+    assert removed == [(f"{root}/{INDEX_NAME}", True)]
+
+
 def test_an_index_that_leads_out_of_the_folder_is_refused(root, tmp_path):
     index = b'{"holder": "", "write": 1, "files": {"../../evil": "progress/1"}}'
     storage.write_bytes(f"{root}/{INDEX_NAME}", index)

@@ -56,6 +56,18 @@ def test_labels_are_those_of_the_rows_in_order(tmp_path: Path) -> None:
     assert found_in(tmp_path).labels == ("2", "9", "10")
 
 
+def test_a_folder_may_have_brackets_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "data[1]"
+    folder.mkdir()
+    declare(folder)
+    for shard in range(2):
+        write_parquet(folder / f"train-0000{shard}-of-00002.parquet", ROWS[shard:])
+        write_parquet(folder / f"test-0000{shard}-of-00002.parquet")
+    task = found_in(folder)
+    assert task.labels == ("fine", "wet")
+    assert task.test[0].is_labelled
+
+
 def test_class_numbers_have_the_names_of_the_parquet_file_or_of_the_card(tmp_path: Path) -> None:
     declare(tmp_path)
     write_parquet(tmp_path / "data/train-00000-of-00001.parquet", NUMBERED, features=CLASSES)
