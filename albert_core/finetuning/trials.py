@@ -146,7 +146,9 @@ class TrialTrainer:
         """
         plan = make_plan(config, self.program.task, self.train, self.dev)
         # The seed comes before the model: it draws the head's weights, and then dropout.
+        policy = keras.config.dtype_policy()
         keras.utils.clear_session()
+        keras.config.set_dtype_policy(policy)  # which clearing sets back to float32
         keras.utils.set_random_seed(config.seed)
         model = new_task_model(self.program.task, config, self.model_config)
         if self.weights:
