@@ -121,7 +121,7 @@ submit: setup-all  ## run it there: make submit TARGET=vertex CONFIG=... REGISTR
 schedule: setup-all  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS="--name weekly --cron '0 3 * * 1' ..."
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert schedule create --target $(TARGET) --config $(CONFIG) $(ARGS)
 
-estimate: setup-all  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
+estimate: setup-all  ## what a training needs on TPUs or GPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
 test: setup-all  ## lint, types and all tests, as continuous integration runs them

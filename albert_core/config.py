@@ -264,7 +264,7 @@ def refuse_redrawn_dropout(config: AlbertConfig, *, rematerialize: bool) -> None
         raise InputError(
             "rematerialize: got true with dropout, which would be drawn anew for the gradient; "
             "expected a model without (the v2 presets, or hidden_dropout_prob and "
-            "attention_probs_dropout_prob 0)"
+            "attention_probs_dropout_prob 0; in fine-tuning hidden_dropout and attention_dropout 0)"
         )
 
 

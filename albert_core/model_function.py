@@ -55,26 +55,30 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
 
 
 def compiled_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that runs a Keras model by `predict_on_batch`, without dropout.
+    """Return a function that runs a Keras model, compiled and without dropout.
 
-    Keras compiles the model on the first call, and again for each new shape of the inputs.
+    It is compiled on the first call, and again for each new shape of the inputs. The rows of a
+    batch are spread over the devices of `use_devices`, if both the model and this function were
+    made inside of it.
     """
-    from albert_core.model.float32_outputs import Float32Outputs
+    from albert_core.backends import make_predict_function
 
-    predicting = model if model.compute_dtype == "float32" else Float32Outputs(model)
+    predict = make_predict_function(model)
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = predicting.predict_on_batch(inputs)
-        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
+        outputs = predict(inputs)
+        return _as_arrays(outputs if isinstance(outputs, Mapping) else {"logits": outputs})
 
     return run
 
 
 def _as_arrays(outputs: Mapping[str, Any]) -> ModelOutputs:
-    """Return tensors as arrays; those of a model that computes in bfloat16 become float32."""
-    from albert_core.model.float32_outputs import in_float32
-
-    return {name: np.asarray(in_float32(value)) for name, value in outputs.items()}
+    """Return tensors as arrays; those in bfloat16, which NumPy does not know, become float32."""
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    return {
+        name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        for name, array in arrays.items()
+    }
 
 
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:

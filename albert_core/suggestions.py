@@ -26,7 +26,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     setting come first, since sections are what people forget; then names that are spelled nearly
     alike, with their sections and without.
     """
-    known = list(dict.fromkeys(known))
+    known = sorted(set(known))  # of a set, the same every time
     by_setting: dict[str, list[str]] = {}
     for one in known:
         by_setting.setdefault(_setting(one), []).append(one)

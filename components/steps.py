@@ -35,7 +35,6 @@ class Step:
         timeout_s: Seconds after which a try is ended.
         trains: Whether it trains or runs a model, and so may have GPUs or a slice of TPUs.
         uses_tpus: Whether it has a slice of TPUs by default.
-        spans_machines: Whether its slice of TPUs may be of several machines.
         repeats_for: Pipeline parameter whose items it runs for, one by one; empty: it runs once.
         is_optional: Whether there are runs without it, beside those from a checkpoint.
         needs_text: Whether a run from a checkpoint is without it.
@@ -54,7 +53,6 @@ class Step:
     timeout_s: int = _DAY_S
     trains: bool = False
     uses_tpus: bool = False
-    spans_machines: bool = False
     repeats_for: Literal["", "records", "jobs"] = ""
     is_optional: bool = False
     needs_text: bool = False
@@ -108,7 +106,6 @@ _STEPS = (
         timeout_s=7 * _DAY_S,
         trains=True,
         uses_tpus=True,
-        spans_machines=True,
         needs_text=True,
         key_metrics=(
             "masked_lm_accuracy",

@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.library_logs import quiet_libraries
-from albert_core.progress import to_stderr
+from albert_core.progress import ReportProgress, to_stderr
+from albert_core.settings import parse_settings
 from albert_core.stops import answered_stops
 from albert_core.unused_imports import skip_unused_imports
 from components.finetune.job import parse_job
+from components.tpu_job import TpuJob, run_on_tpus
 
 TaskStep = Literal["finetune", "evaluate"]
 """Name of a step that runs for each task."""
@@ -37,6 +39,47 @@ def task_command(
     return ["python", "-m", "components.task_command", step, json.dumps(settings)]
 
 
+def run_task_on_tpus(
+    step: TaskStep,
+    *,
+    job: Mapping[str, Any],
+    model: str,
+    output: str,
+    work_root: str,
+    project: str,
+    location: str,
+    tpu_job: Mapping[str, Any],
+    progress: ReportProgress,
+) -> Manifest:
+    """Run a step for a task by a custom job of Vertex AI; return the manifest of its output.
+
+    Args:
+        step: The step.
+        job: Values of `components.finetune.job.TaskJob.to_values`.
+        model: The model to start from, or to evaluate, at gs://.
+        output: Folder to make, at gs://.
+        work_root: Folder of work in progress, at gs://.
+        project: Google Cloud project.
+        location: Region that has the TPUs.
+        tpu_job: Values of a `TpuJob`.
+        progress: Called with the custom job's states.
+
+    Raises:
+        StepFailedError: As of `run_on_tpus`.
+        ServiceError: As of `run_on_tpus`.
+        InputError: As of `run_on_tpus`, or a value of `tpu_job` is impossible.
+    """
+    return run_on_tpus(
+        command=task_command(step, job=job, model=model, output=output, work_root=work_root),
+        output=output,
+        work_root=work_root,
+        project=project,
+        location=location,
+        job=parse_settings(TpuJob, tpu_job, source="tpu_job"),
+        progress=progress,
+    )
+
+
 def run_task(
     step: TaskStep, *, job: Mapping[str, Any], model: str, output: str, work_root: str
 ) -> Manifest:
@@ -54,7 +97,7 @@ def run_task(
     if step == "evaluate":
         from components.evaluate.step import evaluate
 
-        return evaluate(model=model, **places)
+        return evaluate(model=model, **settings.evaluation_devices(), **places)
     from components.finetune.step import finetune
 
     return finetune(

@@ -1,19 +1,28 @@
-"""Time and cost of a run's pretraining on a slice of TPUs, and the limit to that cost."""
+"""Time and cost of a pretraining or a fine-tuning on accelerators, and the limit to that cost."""
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from albert_core.checks import check_minimum
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import find_slice
+from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
 from albert_core.estimation.estimate import estimate as estimate_phases
+from albert_core.estimation.finetuning import FinetuningEstimate, estimate_finetuning
 from albert_core.estimation.prices import LIST_PRICES, Prices
+from albert_core.estimation.task_step import StepLayout, TaskStep
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.models import tuned_architecture
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.progress import to_stderr
+from albert_core.progress import ReportProgress, to_stderr
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
+from albert_core.storage import exists, join
+from albert_core.tasks import TASKS, Task, find_task, named_task
+from albert_core.tasks.registry import DECLARATION_NAME
+from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
 from pipeline.remote.tpu import TpuSlice
@@ -51,10 +60,11 @@ def estimate_run(
     accelerator: str,
     utilisation: float,
     prices: str,
+    progress: ReportProgress,
 ) -> tuple[list[PhaseEstimate], Prices]:
     """Estimate every phase of a pretraining, without running anything on a TPU.
 
-    Compiles the training step of each phase, which takes a while; progress goes to standard error.
+    Compiles the training step of each phase, which takes a while.
 
     Args:
         model: The architecture; its vocabulary size is replaced by `vocab.size`.
@@ -64,6 +74,7 @@ def estimate_run(
         accelerator: Name of the slice, such as v5e-256.
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
+        progress: Told what is compiled.
 
     Returns:
         The estimates in the order of the phases, and the prices they were made with.
@@ -80,9 +91,96 @@ def estimate_run(
         accelerator=find_slice(accelerator),
         utilisation=utilisation,
         prices=table,
-        progress=to_stderr("estimate"),
+        progress=progress,
     )
     return estimates, table
+
+
+def estimate_task(
+    *,
+    task: str,
+    data_dir: str,
+    model: ModelConfig,
+    vocab: VocabConfig,
+    finetuning: FinetuningConfig,
+    accelerator: str,
+    utilisation: float,
+    prices: str,
+    is_calculated: bool,
+    progress: ReportProgress,
+) -> tuple[FinetuningEstimate, Prices]:
+    """Estimate a fine-tuning, without running anything on an accelerator.
+
+    Args:
+        task: A known task, the folder or the task.yaml of another, or one of `data_dir`.
+        data_dir: Folder of the tasks' folders, in which examples are counted; empty for the
+            published sizes.
+        model: The architecture; its vocabulary size is replaced by `vocab.size`.
+        vocab: The vocabulary; only its size is used.
+        finetuning: How to fine-tune; `recipe` and `per_task` are resolved for the task.
+        accelerator: Name of a slice of TPUs, such as v5e-8, or of GPUs, such as h200 or 8xh100.
+        utilisation: Fraction of the chips' peak that training is taken to reach.
+        prices: YAML file of prices; empty for the list prices.
+        is_calculated: Whether nothing is compiled.
+        progress: Told what is compiled.
+
+    Returns:
+        The estimate, and the prices that it was made with.
+
+    Raises:
+        InputError: The task, its files, the chips or the file of prices cannot be used; a setting
+            is one that no estimate knows of; or nothing fits.
+    """
+    table, chips = read_prices(prices), find_accelerator(accelerator)
+    declared, folder = _find_task(task, data_dir)
+    config = finetuning.for_task(declared)
+    if config.frozen != "nothing":
+        raise InputError(
+            f"finetuning.frozen: got {config.frozen}, expected nothing: the estimate is of a "
+            "training of all weights"
+        )
+    if config.precision == "float32" and (is_calculated or not isinstance(chips, Slice)):
+        raise InputError(
+            "finetuning.precision: got float32, expected auto or bfloat16: what is calculated is "
+            "of bfloat16; a slice of TPUs can be compiled"
+        )
+    size = (
+        count_examples(declared, folder, leaves_out=config.leaves_out(declared))
+        if folder
+        else published_size(declared)
+    )
+    step = TaskStep(
+        model=tuned_architecture(model.with_vocabulary(vocab.size), config),
+        task=declared,
+        config=config,
+        layout=StepLayout.from_config(config),
+        accelerator=chips,
+    )
+    found = estimate_finetuning(
+        step,
+        size,
+        utilisation=utilisation,
+        prices=table,
+        compiles=not is_calculated,
+        progress=progress,
+    )
+    return found, table
+
+
+def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
+    """Return a task, and the folder of its files; None for one whose files are not given.
+
+    Arguments are those of `estimate_task`.
+
+    Raises:
+        InputError: The task is unknown, or there are no files of it.
+    """
+    declaration = task if task.endswith((".yaml", ".yml")) else join(task, DECLARATION_NAME)
+    if task not in TASKS and exists(declaration):
+        return find_task(declaration, data_dir or declaration.rpartition("/")[0] or ".")
+    if data_dir:
+        return find_task(task, data_dir)
+    return named_task(task), None
 
 
 def read_prices(path: str) -> Prices:
@@ -130,6 +228,7 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         accelerator=tpu.name,
         utilisation=limit.utilisation,
         prices=limit.prices,
+        progress=to_stderr("estimate"),
     )
     refuse_above(limit.max_cost, estimates, prices)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax.gelu import gelu
     from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.jax.layer_norm import LayerNormalization
+    from albert_core.backends.jax.prediction import make_predict_function
     from albert_core.backends.jax.train_step import (
         TrainStep,
         of_first_process,
@@ -53,6 +54,7 @@ else:
     from albert_core.backends.tensorflow.gelu import gelu
     from albert_core.backends.tensorflow.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.tensorflow.layer_norm import LayerNormalization
+    from albert_core.backends.tensorflow.prediction import make_predict_function
     from albert_core.backends.tensorflow.train_step import (
         TrainStep,
         of_first_process,
@@ -73,6 +75,7 @@ __all__ = [
     "feed_batches",
     "gelu",
     "get_prefix_lengths",
+    "make_predict_function",
     "most_likely_class",
     "of_first_process",
     "rank_compute_settings",

@@ -1,9 +1,11 @@
-"""Slices of Cloud TPUs: their chips, how those are laid out, what they can do at most.
+"""Slices of Cloud TPUs, and GPUs: what their chips can do at most, and how they are laid out.
 
-Source of the numbers: Google's "TPU v5e", "TPU v5p" and "TPU v6e" pages.
+Source of the numbers: Google's "TPU v5e", "TPU v5p" and "TPU v6e" pages; NVIDIA's data sheets.
 """
 
+import abc
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
@@ -11,20 +13,29 @@ from albert_core.training.flops import PEAK_FLOPS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Generation:
+class Chip:
     """A kind of chip.
 
     Attributes:
         peak_flops: Dense bfloat16 FLOP/s of a chip.
-        memory_gib: HBM of a chip that its compiler lets a program use.
+        memory_gib: Memory of a chip that a program may use.
         link_bytes_per_second: Most bytes a second that a chip exchanges with its neighbours.
-        cores_per_chip: TensorCores of a chip; the number in a slice's name counts them.
-        topologies: How the chips of a slice are laid out, by their number.
     """
 
     peak_flops: float
     memory_gib: float
     link_bytes_per_second: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generation(Chip):
+    """A kind of TPU.
+
+    Attributes:
+        cores_per_chip: TensorCores of a chip; the number in a slice's name counts them.
+        topologies: How the chips of a slice are laid out, by their number.
+    """
+
     cores_per_chip: int
     topologies: Mapping[int, str]
 
@@ -77,19 +88,74 @@ GENERATIONS: Mapping[str, Generation] = {
 }
 
 
+_NVLINK = {"a100": 600e9, "h100": 900e9}
+_PCIE = 64e9
+
+GPUS: Mapping[str, Chip] = {
+    "l4": Chip(peak_flops=PEAK_FLOPS["NVIDIA L4"], memory_gib=22.0, link_bytes_per_second=_PCIE),
+    "a100-40": Chip(
+        peak_flops=PEAK_FLOPS["NVIDIA A100"],
+        memory_gib=39.0,
+        link_bytes_per_second=_NVLINK["a100"],
+    ),
+    "a100-80": Chip(
+        peak_flops=PEAK_FLOPS["NVIDIA A100"],
+        memory_gib=78.0,
+        link_bytes_per_second=_NVLINK["a100"],
+    ),
+    "h100": Chip(
+        peak_flops=PEAK_FLOPS["NVIDIA H100"],
+        memory_gib=78.0,
+        link_bytes_per_second=_NVLINK["h100"],
+    ),
+    "h200": Chip(
+        peak_flops=PEAK_FLOPS["NVIDIA H200"],
+        memory_gib=139.0,
+        link_bytes_per_second=_NVLINK["h100"],
+    ),
+}
+"""Kinds of GPUs; their memory is what driver and CUDA leave of it."""
+_GPUS = re.compile(r"(?:([1-9]\d*)x)?([\w-]+)")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Slice:
-    """Chips that are rented together.
+class Accelerator(abc.ABC):
+    """Chips that work together.
 
     Attributes:
-        name: Its name, such as `v5e-256`.
+        name: Its name, such as `v5e-256` or `8xh100`.
         generation: Name of the kind of chip.
-        num_chips: How many there are: one of the numbers in its `topologies` (not checked).
+        num_chips: How many there are.
     """
 
     name: str
     generation: str
     num_chips: int
+
+    @property
+    @abc.abstractmethod
+    def chip(self) -> Chip:
+        """The kind of chip."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gpus(Accelerator):
+    """GPUs of one machine."""
+
+    @property
+    def chip(self) -> Chip:
+        """The kind of chip."""
+        return GPUS[self.generation]
+
+    def __str__(self) -> str:
+        """Return name and number in words."""
+        plural = "s" if self.num_chips > 1 else ""
+        return f"{self.name}: {self.num_chips:,} GPU{plural} of {self.chip.memory_gib:g} GiB"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slice(Accelerator):
+    """A slice of TPUs; its number of chips is one of its `topologies` (not checked)."""
 
     @property
     def chip(self) -> Generation:
@@ -130,7 +196,34 @@ def find_slice(name: str) -> Slice:
     raise InputError(f"--accelerator: got {name!r}, expected one of {'; '.join(names)}")
 
 
+def find_accelerator(name: str) -> Accelerator:
+    """Return the slice of TPUs of a name such as `v5e-8`, or the GPUs of one such as `8xh100`.
+
+    Raises:
+        InputError: There are no such chips; the message lists all names.
+    """
+    match = _GPUS.fullmatch(name)
+    if match and match[2] in GPUS:
+        return Gpus(name=name, generation=match[2], num_chips=int(match[1] or 1))
+    try:
+        return find_slice(name)
+    except InputError as error:
+        raise InputError(
+            f"{error}; or GPUs, one of {', '.join(GPUS)}, or several as 8xh100"
+        ) from error
+
+
 def slice_names(generation: str) -> str:
     """Return the names of a generation's slices, separated by commas."""
     chip = GENERATIONS[generation]
     return ", ".join(f"{generation}-{count * chip.cores_per_chip}" for count in chip.topologies)
+
+
+def check_utilisation(utilisation: float) -> None:
+    """Refuse what is no fraction of a chip's peak rate.
+
+    Raises:
+        InputError: It is not above 0 and at most 1.
+    """
+    if not 0.0 < utilisation <= 1.0:
+        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")

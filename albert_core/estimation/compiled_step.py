@@ -4,7 +4,7 @@ The compiler comes with `jax[tpu]`. It asks the environment what machine it is o
 a process of its own: `in_compiler_process`.
 """
 
-import concurrent.futures
+import abc
 import contextlib
 import dataclasses
 import importlib.util
@@ -12,17 +12,16 @@ import multiprocessing
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice
+from albert_core.estimation.accelerators import Accelerator, Slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.machine import can_share_semaphores
-from albert_core.pretraining.config import PretrainingConfig
-from albert_core.pretraining.phases import Phase
-from albert_core.records.batch import POSITION_OFFSETS, replacement_inputs
+from albert_core.training.devices import Devices, Precision
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes
 # this machine for a host of four chips, and then compiles for any topology.
@@ -44,21 +43,29 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _EXCEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT])\)? (?:of|exceeds)")
 
 
+DescribeArray = Callable[..., Any]
+"""Function of the sizes of an array and its `dtype`, int32 by default, to its description."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StepRequest:
+class StepRequest(abc.ABC):
     """A training step to compile.
 
     Attributes:
         model: The architecture.
-        config: How to train.
-        phase: The phase whose step it is.
         accelerator: What it is compiled for.
     """
 
     model: AlbertConfig
-    config: PretrainingConfig
-    phase: Phase
-    accelerator: Slice
+    accelerator: Accelerator
+
+    @abc.abstractmethod
+    def lower(self) -> Any:
+        """Return the step traced for the slice, in a process of `in_compiler_process`.
+
+        Raises:
+            InputError: The step cannot be made with these settings.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,7 @@ class CompiledStep:
 
 
 @contextlib.contextmanager
-def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Executor]:
+def in_compiler_process(num_processes: int) -> Iterator[Executor]:
     """Yield an executor whose processes can call `compile_step`; they end with the context.
 
     Args:
@@ -100,7 +107,7 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
             "albert estimate: this machine has no /dev/shm, through which its processes work "
             "together; mount one (docker run --shm-size 64m), or estimate on another machine"
         )
-    with concurrent.futures.ProcessPoolExecutor(
+    with ProcessPoolExecutor(
         num_processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_prepare_process,
@@ -127,13 +134,13 @@ def compile_step(request: StepRequest) -> CompiledStep:
     with 0 FLOPs and bytes exchanged if the compiler refused it.
 
     Raises:
-        InputError: The batch cannot be divided evenly among the devices.
+        InputError: The step cannot be made with its settings.
         jax.errors.JaxRuntimeError: The compiler fails for another reason than memory.
     """
     import jax
 
     started = time.perf_counter()
-    lowered = _lower_step(request)
+    lowered = request.lower()
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -156,38 +163,94 @@ def compile_step(request: StepRequest) -> CompiledStep:
     )
 
 
-def _lower_step(request: StepRequest) -> Any:
-    """Return the training step traced for the slice, to be compiled by its `compile()`.
+def submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
+    """Begin to compile the model with one layer, if its layers are scanned; else return None.
 
-    Raises:
-        InputError: The batch cannot be divided evenly among the devices.
+    They are if there are several, of one group and without dropout. The compiler counts the body of
+    a scan once. The difference between the two models is the body once more, from which follow the
+    FLOPs of all layers.
+    """
+    model = request.model
+    if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:
+        return None
+    single = dataclasses.replace(model, num_hidden_layers=1)
+    return executor.submit(compile_step, dataclasses.replace(request, model=single))
+
+
+def flops_of_all_layers(
+    request: StepRequest, compiled: CompiledStep, compiling_single: Future[CompiledStep] | None
+) -> float:
+    """Return the FLOPs of a chip in a (micro-)batch with a loop's body as often as it runs.
+
+    Waits for the second compilation.
+
+    Args:
+        request: The step.
+        compiled: What the compiler said of it.
+        compiling_single: What `submit_single_layer` returned for it.
+    """
+    if compiling_single is None:
+        return compiled.flops
+    layer_flops = compiled.flops - compiling_single.result().flops
+    return compiled.flops + (request.model.num_hidden_layers - 2) * layer_flops
+
+
+def lower_train_step(
+    make_model: Callable[[Devices], Any],
+    describe_batch: Callable[[DescribeArray], Any],
+    *,
+    accelerator: Slice,
+    model_parallel_size: int,
+    precision: Precision,
+    seed: int,
+) -> Any:
+    """Return a model's training step traced for a slice, to be compiled by its `compile()`.
+
+    Must be called in a process of `in_compiler_process`, whose precision and random seed it sets.
+
+    Args:
+        make_model: Returns the compiled Keras model, made for these devices.
+        describe_batch: Returns inputs and targets of a batch as shapes, each described by the
+            function that it is given, whose rows are divided among the chips, or groups of them.
+        accelerator: The slice.
+        model_parallel_size: Chips that hold one copy of the weights together.
+        precision: What to compute in.
+        seed: Seed of the weights, which have no effect on the program.
     """
     import jax
     import keras
     from jax.experimental import topologies
+    from jax.sharding import NamedSharding, PartitionSpec
 
-    from albert_core.pretraining.compilation import compiled_model
     from albert_core.training.compute import precisions_by_speed
-    from albert_core.training.devices import Devices, set_precision
+    from albert_core.training.devices import set_precision
 
-    accelerator, config, phase = request.accelerator, request.config, request.phase
-    shape = (accelerator.num_chips // config.model_parallel_size, config.model_parallel_size)
+    shape = (accelerator.num_chips // model_parallel_size, model_parallel_size)
     options = {"chips_per_host_bounds": [1, 1, 1]} if accelerator.num_chips == 1 else {}
     topology = topologies.get_topology_desc(
         platform="tpu", topology_name=accelerator.topology, **options
     )
     mesh = topologies.make_mesh(topology, shape, ("data", "model"))
-    devices = Devices(strategy="data_parallel", num_devices=accelerator.num_chips, name="TPU")
-    faster, _ = precisions_by_speed(devices)
-    set_precision(faster if config.precision == "auto" else config.precision)
-    keras.utils.set_random_seed(config.seed)
-    model = compiled_model(request.model, config, [phase], devices)
-    model.num_micro_batches = phase.num_micro_batches(shape[0])
+
+    def describe(*sizes: int, dtype: str = "int32") -> Any:
+        return jax.ShapeDtypeStruct(
+            sizes, dtype, sharding=NamedSharding(mesh, PartitionSpec("data"))
+        )
+
+    devices = Devices(
+        strategy="data_parallel",
+        num_devices=accelerator.num_chips,
+        name="TPU",
+        model_parallel_size=model_parallel_size,
+    )
+    set_precision(precisions_by_speed(devices)[0] if precision == "auto" else precision)
+    keras.utils.set_random_seed(seed)
+    model = make_model(devices)
     model.optimizer.build(model.trainable_variables)
     state = _describe_state(model, mesh)
     shardings = jax.tree.map(lambda spec: spec.sharding, state)
     step = jax.jit(model.train_step, donate_argnums=0, out_shardings=(None, shardings))
-    return step.lower(state, _describe_batch(request, mesh))
+    return step.lower(state, describe_batch(describe))
 
 
 def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
@@ -223,37 +286,3 @@ def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
         model.metrics_variables,
     )
     return tuple([spec(variable) for variable in variables] for variables in groups)
-
-
-def _describe_batch(request: StepRequest, mesh: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return inputs and targets of a batch, each as shape, type and sharding, without values.
-
-    Its rows are divided among the chips, or groups of them.
-    """
-    import jax
-    from jax.sharding import NamedSharding, PartitionSpec
-
-    phase, config = request.phase, request.config
-    num_predictions = config.masking.max_predictions(phase.sequence_length)
-
-    def spec(*sizes: int, dtype: str = "int32") -> Any:
-        sharding = NamedSharding(mesh, PartitionSpec("data"))
-        return jax.ShapeDtypeStruct((phase.batch_size, *sizes), dtype, sharding=sharding)
-
-    inputs = {
-        **{
-            name: spec(phase.sequence_length) for name in ("input_ids", "input_mask", "segment_ids")
-        },
-        "masked_lm_positions": spec(num_predictions),
-    }
-    num_positions = request.model.max_position_embeddings
-    if config.max_position_offset(phase.sequence_length, num_positions):
-        inputs[POSITION_OFFSETS] = spec()
-    targets = {
-        "masked_lm_ids": spec(num_predictions),
-        "masked_lm_weights": spec(num_predictions, dtype="float32"),
-        "sentence_order_labels": spec(),
-    }
-    if config.detects_replaced_tokens:
-        inputs |= replacement_inputs(targets, spec(num_predictions))
-    return inputs, targets

@@ -5,17 +5,19 @@ Memory, FLOPs and exchanged bytes are the compiler's; time is FLOPs over an assu
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice
+from albert_core.estimation.accelerators import Slice, check_utilisation
 from albert_core.estimation.compiled_step import (
     CompiledStep,
-    StepRequest,
     compile_step,
+    flops_of_all_layers,
     in_compiler_process,
+    submit_single_layer,
 )
+from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
@@ -39,7 +41,7 @@ class PhaseEstimate:
         price_per_hour: Price of the whole slice; None if it is not in the table.
     """
 
-    request: StepRequest
+    request: PretrainingStep
     compiled: CompiledStep
     flops_per_step: float
     formula_flops_per_step: float
@@ -50,12 +52,12 @@ class PhaseEstimate:
     @property
     def num_data_parallel(self) -> int:
         """Chips, or groups of them, that a batch is divided among."""
-        return _num_data_parallel(self.request)
+        return self.request.num_data_parallel
 
     @property
     def num_micro_batches(self) -> int:
         """Micro-batches whose gradients a step accumulates."""
-        return _num_micro_batches(self.request)
+        return self.request.num_micro_batches
 
     @property
     def formula_ratio(self) -> float:
@@ -126,8 +128,7 @@ def estimate(
             with the model's; or a step needs more memory than a chip has: further steps are then
             compiled, so that the message says what would fit.
     """
-    if not 0.0 < utilisation <= 1.0:
-        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
+    check_utilisation(utilisation)
     if accelerator.num_chips % config.model_parallel_size:
         raise InputError(
             f"pretraining.model_parallel_size: got {config.model_parallel_size}, expected a "
@@ -135,13 +136,13 @@ def estimate(
         )
     config.check_depths(model)
     requests = [
-        StepRequest(
+        PretrainingStep(
             model=phase.architecture(model), config=config, phase=phase, accelerator=accelerator
         )
         for phase in config.resolved_phases(sequence_length)
     ]
     for request in requests:
-        _num_micro_batches(request)
+        _ = request.num_micro_batches  # refuses a batch that cannot be divided
 
     def estimate_all() -> list[PhaseEstimate]:
         with in_compiler_process(_NUM_PROCESSES) as executor:
@@ -180,7 +181,7 @@ def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:
 
 
 def _estimate_phase(
-    request: StepRequest,
+    request: PretrainingStep,
     executor: Executor,
     utilisation: float,
     prices: Prices,
@@ -199,15 +200,12 @@ def _estimate_phase(
     layers = f" and {phase.num_hidden_layers} layers" if phase.num_hidden_layers else ""
     progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}{layers}")
     compiling = executor.submit(compile_step, request)
-    compiling_single = _submit_single_layer(request, executor)
+    compiling_single = submit_single_layer(request, executor)
     compiled = compiling.result()
     if not compiled.is_within_memory:
         progress(0, 0, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does")
         raise InputError(_explain_excess(request, compiled, executor))
-    flops = compiled.flops
-    if compiling_single:
-        layer_flops = flops - compiling_single.result().flops
-        flops += (request.model.num_hidden_layers - 2) * layer_flops
+    flops = flops_of_all_layers(request, compiled, compiling_single)
     tokens = phase.batch_size * phase.sequence_length
     sizes = (
         request.model,
@@ -218,7 +216,7 @@ def _estimate_phase(
     return PhaseEstimate(
         request=request,
         compiled=compiled,
-        flops_per_step=flops * _num_micro_batches(request),
+        flops_per_step=flops * request.num_micro_batches,
         formula_flops_per_step=request.config.flops_per_token(*sizes) * tokens / num_chips,
         skipped_flops_per_step=request.config.skipped_flops_per_token(*sizes) * tokens / num_chips,
         utilisation=utilisation,
@@ -226,21 +224,7 @@ def _estimate_phase(
     )
 
 
-def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
-    """Begin to compile the model with one layer, if its layers are scanned; else return None.
-
-    They are if there are several, of one group and without dropout. The compiler counts the body of
-    a scan once. The difference between the two models is the body once more, from which follow the
-    FLOPs of all layers.
-    """
-    model = request.model
-    if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:
-        return None
-    single = dataclasses.replace(model, num_hidden_layers=1)
-    return executor.submit(compile_step, dataclasses.replace(request, model=single))
-
-
-def _explain_excess(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
+def _explain_excess(request: PretrainingStep, compiled: CompiledStep, executor: Executor) -> str:
     """Return the message that a step does not fit, with settings with which it would.
 
     Compiles some steps to find these: with fewer sequences at a time and, unless it is on already
@@ -254,7 +238,7 @@ def _explain_excess(request: StepRequest, compiled: CompiledStep, executor: Exec
     """
     num_gib = request.accelerator.chip.memory_gib
     excess = compiled.memory_bytes / (num_gib * 2**30)
-    num_sequences = _sequences_at_a_time(request)
+    num_sequences = request.sequences_at_a_time
     remedies = [
         _find_fitting_settings(request, _halve_until_fitting(num_sequences, excess), executor)
     ]
@@ -274,7 +258,7 @@ def _explain_excess(request: StepRequest, compiled: CompiledStep, executor: Exec
 
 
 def _find_fitting_settings(
-    request: StepRequest, num_sequences: int, executor: Executor
+    request: PretrainingStep, num_sequences: int, executor: Executor
 ) -> str | None:
     """Return options of the command line with which the step fits, as compiled, and its memory.
 
@@ -306,18 +290,6 @@ def _halve_until_fitting(num_sequences: int, excess: float) -> int:
     while excess > 1.0 and num_sequences % 2 == 0:
         num_sequences, excess = num_sequences // 2, excess / 2
     return num_sequences
-
-
-def _num_data_parallel(request: StepRequest) -> int:
-    return request.accelerator.num_chips // request.config.model_parallel_size
-
-
-def _num_micro_batches(request: StepRequest) -> int:
-    return request.phase.num_micro_batches(_num_data_parallel(request))
-
-
-def _sequences_at_a_time(request: StepRequest) -> int:
-    return request.phase.batch_size // _num_data_parallel(request) // _num_micro_batches(request)
 
 
 def _gib(num_bytes: float) -> str:

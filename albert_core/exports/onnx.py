@@ -10,6 +10,7 @@ from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import float32_graph
 from albert_core.machine import num_usable_cores
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
+from albert_core.stops import answered_by_system
 
 ONNX_NAME = "model.onnx"
 _OPSET = 18
@@ -35,9 +36,11 @@ def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False)
     from albert_core.exports.onnx_weights import store_once
 
     graph = float32_graph(checkpoint)
-    model, _ = tf2onnx.convert.from_function(
-        graph.function, input_signature=graph.signature, opset=_OPSET
-    )
+    # Its calls of TensorFlow keep all threads of Python waiting, for 2 seconds with ALBERT base.
+    with answered_by_system():
+        model, _ = tf2onnx.convert.from_function(
+            graph.function, input_signature=graph.signature, opset=_OPSET
+        )
     store_once(model, checkpoint.weights)
     if quantized:
         from albert_core.exports.onnx_quantization import quantize

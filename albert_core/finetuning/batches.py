@@ -2,7 +2,8 @@
 
 A batch is only as long as its longest sequence, rounded up.
 
-Shape suffixes: B batch, C choices, S sequence (of this batch), N sequences.
+Shape suffixes: B batch, R rows of a filled batch, C choices, S sequence (of this batch),
+N sequences.
 """
 
 from collections.abc import Callable, Iterator
@@ -71,6 +72,19 @@ def answer_mask(inputs: ModelInputs) -> np.ndarray:
     p_mask_BS[np.arange(len(mask_BS)), mask_BS.sum(axis=1) - 1] = 1
     p_mask_BS[:, 0] = 0
     return p_mask_BS
+
+
+def fill_up(examples: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a batch's examples, repeated to a number of rows, and the weights of the rows.
+
+    Args:
+        examples: Numbers of the batch's examples [B].
+        num_rows: Rows R, no fewer than B (not checked).
+
+    Returns:
+        Numbers of examples [R], and float32 [R]: 1 for the first B rows, 0 for those that repeat.
+    """
+    return np.resize(examples, num_rows), (np.arange(num_rows) < len(examples)).astype(np.float32)
 
 
 def padded_length(

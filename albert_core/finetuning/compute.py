@@ -1,91 +1,65 @@
 """In what precision a task is trained: as set, as the machine tells, or as is faster when timed."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import keras
 
 from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.finetuning.batches import count_padded_lengths
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.num_steps import has_original_recipe
 from albert_core.finetuning.trials import TrialTrainer
-from albert_core.training.compute import (
-    ComputeSettings,
-    choose_settings,
-    find_recorded,
-    former_settings,
-    possible_settings,
-)
-from albert_core.training.devices import Devices, use_precision
-from albert_core.training.timed_steps import Fit, time_settings
+from albert_core.model.heads import AlbertWithHead
+from albert_core.training.compute import ComputeSettings
+from albert_core.training.compute_choice import choose_compute
 
 
-def choose_compute(
-    trainer: TrialTrainer, configs: Sequence[FinetuningConfig], devices: Devices
+def choose_finetuning_compute(
+    trainer: TrialTrainer, configs: Sequence[FinetuningConfig]
 ) -> ComputeSettings:
     """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
 
-    `auto` is float32 on every CPU with the original's recipe, as it is there.
+    `auto` is float32 on every CPU with the original's recipe, as it is there. Whether XLA compiles
+    a step whose batches differ in length is the backend's rule, if it is not set.
 
     Args:
         trainer: What trains them.
         configs: The settings of all trials.
-        devices: Those that train.
     """
     config = configs[0]
-    settings: dict[str, Any] = {
-        "precision": config.precision,
-        "jit_compile": JITS_VARYING_LENGTHS,
-    }
-    hidden_size = trainer.model_config.hidden_size
+    if config.jit_compile is None:
+        config = dataclasses.replace(config, jit_compile=JITS_VARYING_LENGTHS)
 
-    def time_steps(possible: Sequence[ComputeSettings]) -> ComputeSettings:
-        return time_settings(
-            possible,
-            lambda one: _training(one, trainer, config),
-            seed=config.seed,
-            progress=trainer.progress,
-        )
+    def new_training(one: ComputeSettings) -> tuple[AlbertWithHead, Callable[[], Any]]:
+        """Return a new model and what begins the batches of the task."""
+        settings = dataclasses.replace(config, **one.recorded())
+        return trainer.new_model(settings), lambda: trainer.batches_from(0, settings)
 
-    former = former_settings(devices, hidden_size, **settings)
-    is_original = config.recipe == "original" and bool(trainer.program.task.recipe.settings())
-    chosen = choose_settings(
-        [former] if is_original else possible_settings(devices, hidden_size, **settings),
-        former=former,
-        recorded=find_recorded(trainer.trainings(configs)),
-        time_steps=time_steps,
+    chosen = choose_compute(
+        config,
+        trainer.model_config.hidden_size,
+        trainer.devices,
+        trainings=trainer.trainings(configs),
+        new_training=new_training,
+        seed=config.seed,
+        progress=trainer.progress,
+        is_as_formerly=has_original_recipe(config, trainer.program.task),
     )
-    trainer.progress(0, 0, f"computing in {chosen}; {_describe_compilations(trainer, config)}")
+    compilations = _describe_compilations(trainer, config, chosen)
+    trainer.progress(0, 0, f"computing in {chosen}; {compilations}")
     return chosen
 
 
-def _describe_compilations(trainer: TrialTrainer, config: FinetuningConfig) -> str:
+def _describe_compilations(
+    trainer: TrialTrainer, config: FinetuningConfig, compute: ComputeSettings
+) -> str:
     """Return in words how often a trial's training step is compiled at most.
 
     Where XLA compiles it, once for each length of batches, else once for all.
     """
     count = 1
-    if JITS_VARYING_LENGTHS:
+    if compute.jit_compile:
         count = count_padded_lengths(trainer.train.features, config.sequence_length)
     return (
         f"the step is compiled at most {count} times" if count > 1 else "the step is compiled once"
     )
-
-
-def _training(compute: ComputeSettings, trainer: TrialTrainer, config: FinetuningConfig) -> Fit:
-    """Return a function that trains a new model on the first batches of the task."""
-    with use_precision(compute.precision):
-        model = trainer.new_model(config)
-
-    def fit(callback: keras.callbacks.Callback, num_steps: int) -> None:
-        with use_precision(compute.precision):
-            model.fit(
-                trainer.batches_from(0, config),
-                steps_per_epoch=num_steps,
-                epochs=1,
-                callbacks=[callback],
-                shuffle=False,
-                verbose=0,
-            )
-
-    return fit

@@ -24,7 +24,8 @@ from albert_core.optimizers.settings import (
 from albert_core.pooling import POOLINGS, HeadPooling
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
-from albert_core.training.devices import Precision
+from albert_core.training.config import TrainingConfig
+from albert_core.training.safeguards import SafeguardConfig
 
 EVERY_TASK = "*"  # in place of a task's name in `per_task`
 
@@ -72,8 +73,10 @@ class QuestionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuningConfig(OptimizerConfig):
-    """How to fine-tune; further settings of the optimizer are those of `OptimizerConfig`.
+class FinetuningConfig(TrainingConfig, OptimizerConfig):
+    """How to fine-tune; devices, memory and checkpoints have the settings of `TrainingConfig`.
+
+    Further settings of the optimizer are those of `OptimizerConfig`.
 
     `for_task` resolves `recipe`, `per_task` and `pooling`, and `trials` the grid and the seeds:
     these settings as they are hold for one training of a task only where none of these is used.
@@ -89,7 +92,8 @@ class FinetuningConfig(OptimizerConfig):
         num_train_steps: Steps of training; if given, wins over `num_epochs`.
         num_warmup_steps: Steps that warm up, fewer than those of training; if given, wins over
             `warmup_ratio`.
-        batch_size: Examples in a step; for questions, windows over their contexts.
+        batch_size: Examples in a step, over all devices; for questions, windows over their
+            contexts.
         sequence_length: Longest input in tokens, special tokens included.
         max_choice_length: Longest choice in tokens, where a task has choices.
         questions: How questions about texts are shown and answered.
@@ -111,8 +115,10 @@ class FinetuningConfig(OptimizerConfig):
         attention_dropout: Dropout of its attention; None: that of the pretrained model.
         frozen: What keeps its pretrained weights: `embeddings`, or the whole `encoder` below the
             pooler.
-        precision: `bfloat16` computes in it; `auto` does where it is faster, and on no CPU with the
-            original's recipe.
+        keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
+        safeguards: What to do when training goes wrong. A loss may jump: it comes near 0, where any
+            other is many times as large.
+        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with the original's recipe.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
             deviation, and the best model is kept.
@@ -148,7 +154,10 @@ class FinetuningConfig(OptimizerConfig):
     hidden_dropout: float | None = None
     attention_dropout: float | None = None
     frozen: Frozen = "nothing"
-    precision: Precision = "auto"
+    keep_checkpoints: int = 1
+    safeguards: SafeguardConfig = dataclasses.field(
+        default_factory=lambda: SafeguardConfig(spike_ratio=0.0)
+    )
     seed: int = 12345
     num_seeds: int = 1
     grid_learning_rates: tuple[float, ...] = ()
@@ -166,6 +175,12 @@ class FinetuningConfig(OptimizerConfig):
                 to below 1), or `per_task` has an unknown or impossible one.
         """
         self._check_counts()
+        self.check_training("finetuning")
+        if self.safeguards.stuck_after_steps is not None:
+            raise InputError(
+                f"finetuning.safeguards.stuck_after_steps: got {self.safeguards.stuck_after_steps},"
+                " expected nothing: it is about the order of sentences, which pretraining learns"
+            )
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
         if self.head_rate_multiplier is not None and not self.head_rate_multiplier > 0:

@@ -1,8 +1,10 @@
-"""The Keras model of a task. Importing this does not import Keras."""
+"""Architecture and Keras model of a task. Importing this does not import Keras."""
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
-from albert_core.config import AlbertConfig
+from albert_core.config import AlbertConfig, refuse_redrawn_dropout
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import Task
 
@@ -55,3 +57,25 @@ def new_task_model(
         end_n_top=config.questions.end_n_top,
         classifier_dropout=config.classifier_dropout,
     )
+
+
+def tuned_architecture(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:
+    """Return the architecture, with the dropout of fine-tuning where its settings give one.
+
+    Raises:
+        InputError: `sequence_length` is more than the model reads, or the model is to be
+            rematerialised and has dropout.
+    """
+    if config.sequence_length > pretrained.max_position_embeddings:
+        raise InputError(
+            f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
+            f"model's max_position_embeddings={pretrained.max_position_embeddings}"
+        )
+    dropout: dict[str, Any] = {
+        "hidden_dropout_prob": config.hidden_dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+    }
+    changes = {name: rate for name, rate in dropout.items() if rate is not None}
+    model_config = dataclasses.replace(pretrained, **changes)
+    refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
+    return model_config

@@ -15,12 +15,12 @@ from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
 from albert_core.checkpoints.vocabulary import require_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
-from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
-from albert_core.finetuning.compute import choose_compute
+from albert_core.finetuning.compute import choose_finetuning_compute
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
+from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
@@ -50,10 +50,11 @@ def run_finetuning(
     progress: ReportProgress = quiet,
     track: TrackRow = untracked,
 ) -> Metrics:
-    """Train every trial on the first device and write the best model into `results`.
+    """Train every trial on the devices of the strategy; write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before.
+    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before. Of
+    several processes the first one alone writes `results`, and probes.
 
     A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`.
 
@@ -82,7 +83,8 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; the precision; training rows left out, by cause.
+        are from; `training_precision`; training rows left out, by cause; `strategy`, the devices
+        in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -96,11 +98,15 @@ def run_finetuning(
     if warning := warn_of_untrained_positions([task.name], length, trained_length):
         progress(0, 0, f"warning: {warning}")
     tokenizer = require_tokenizer(checkpoint)
-    model_config = _model_config(checkpoint.config, config)
+    model_config = tuned_architecture(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
-    with use_devices("single") as devices:
+    with use_devices(
+        config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
+    ) as devices:
+        if devices.num_devices > 1:
+            progress(0, 0, f"training: {devices}")
         program = task_program(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
         progress(0, 0, f"{task.name}: {files}")
@@ -116,25 +122,32 @@ def run_finetuning(
             checkpoints=checkpoints,
             work=work,
             progress=progress,
+            devices=devices,
             track=track,
             is_alone=len(configs) == 1,
         )
-        compute = choose_compute(trainer, configs, devices)
+        compute = choose_finetuning_compute(trainer, configs)
         with use_precision(compute.precision):
-            trials = [trainer.run(one, compute.recorded()) for one in configs]
+            trials = [
+                trainer.run(dataclasses.replace(one, **compute.recorded())) for one in configs
+            ]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
-    _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+    if devices.is_chief:
+        _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+    # In every process: those that only waited for the first one would give up before it ends.
+    probed = _probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress)
     return {
         **_dev_metrics(group, best, task),
         "majority_score": round(baseline_score(program, train, dev), 4),
-        **_probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress),
+        **probed,
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         "data_files": files,
-        "precision": compute.precision,
+        "training_precision": compute.precision,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
+        **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }
 
 
@@ -197,25 +210,6 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
         f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
         f"{task.name} begins anew",
     )
-
-
-def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:
-    """Return the architecture, with the dropout of fine-tuning where its settings give one.
-
-    Raises:
-        InputError: `sequence_length` is more than the model reads.
-    """
-    if config.sequence_length > pretrained.max_position_embeddings:
-        raise InputError(
-            f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
-            f"model's max_position_embeddings={pretrained.max_position_embeddings}"
-        )
-    dropout: dict[str, Any] = {
-        "hidden_dropout_prob": config.hidden_dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
-    }
-    changes = {name: rate for name, rate in dropout.items() if rate is not None}
-    return dataclasses.replace(pretrained, **changes)
 
 
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:

@@ -1,6 +1,7 @@
 """One training of a task for each seed and each point of a grid, and which of them is best."""
 
 import dataclasses
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.config import AlbertConfig
-from albert_core.finetuning.batches import batches_in_epoch, padded_length, training_batches
+from albert_core.finetuning.batches import fill_up, padded_length, training_batches
 from albert_core.finetuning.config import FinetuningConfig, Frozen
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.models import new_task_model
+from albert_core.finetuning.num_steps import (
+    has_original_recipe,
+    num_evaluations,
+    num_train_steps,
+)
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.model import load_weights
@@ -26,10 +31,11 @@ from albert_core.pooling import POOLINGS
 from albert_core.progress import ReportProgress
 from albert_core.tasks import Task
 from albert_core.tracking.step import TrackRow, untracked
+from albert_core.training.batch_division import BatchDivision, divide_batch
+from albert_core.training.devices import Devices
 from albert_core.training.history import best_row
 from albert_core.training.loop import train
 from albert_core.training.plan import TrainingPlan
-from albert_core.training.safeguards import SafeguardConfig
 
 _ENCODER = "bert/"
 _LOG_STEPS = 50
@@ -45,7 +51,8 @@ class Trial:
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
         best: The row of `history` whose weights are kept.
-        weights: Their file in the folder, as `write_best` describes it.
+        weights: Their file in the folder, as `write_best` describes it; of several processes the
+            first one alone knows it.
     """
 
     name: str
@@ -70,6 +77,7 @@ class TrialTrainer:
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
         track: Told the rows of the logs and the evaluations.
+        devices: Those that train.
         is_alone: Whether there is one trial only; of several, the tracked names begin with theirs.
     """
 
@@ -81,6 +89,7 @@ class TrialTrainer:
     checkpoints: Path
     work: str
     progress: ReportProgress
+    devices: Devices
     track: TrackRow = untracked
     is_alone: bool = True
 
@@ -89,17 +98,17 @@ class TrialTrainer:
         names = map(trial_name, configs)
         return {self.checkpoints / name: f"{self.work} {name}" for name in names}
 
-    def run(self, config: FinetuningConfig, compute: Mapping[str, Any]) -> Trial:
+    def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
 
         Of a trial that is complete only the history is read. Its folder is named after rate, batch
         size and seed: settings that differ in anything else must not share `checkpoints` (not
-        checked). Sets the seed of all random states and clears Keras's session.
+        checked). Sets the seed of all random states.
 
         Args:
             config: One rate, one batch size and one seed, as `FinetuningConfig.trials` returns
-                them.
-            compute: How the model computes, for its checkpoints; the precision is set already.
+                them, with the precision and the compilation that were chosen. That precision must
+                be set, by `use_precision`.
 
         Raises:
             InputError: The weights do not fit the architecture.
@@ -111,6 +120,8 @@ class TrialTrainer:
         plan = make_plan(config, self.program.task, self.train, self.dev)
         model = self.new_model(config)
         predict = compiled_function(model)
+        if note := self._describe_filling(config):
+            self.progress(0, 0, note)
         state = train(
             model,
             batches_from=lambda step: self.batches_from(step, config),
@@ -119,9 +130,10 @@ class TrialTrainer:
             folder=folder,
             work=work,
             progress=self.progress,
-            safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
+            safeguards=config.safeguards,
             track=self.track if self.is_alone else self._track_as(name),
-            compute=compute,
+            compute=config.compute,
+            is_chief=self.devices.is_chief,
         )
         best = best_row(state.history, plan.monitor)
         return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
@@ -138,17 +150,17 @@ class TrialTrainer:
         """Return a compiled model: its encoder with the given weights, all others from the seed.
 
         Without weights the encoder is from the seed, too. What the settings freeze is not trained,
-        and the head's bias may begin at the mean label. Clears Keras's session and sets the seed of
-        all random states.
+        and the head's bias may begin at the mean label. Sets the seed of all random states.
+
+        Args:
+            config: As of `run`.
 
         Raises:
             InputError: The weights do not fit the architecture.
         """
         plan = make_plan(config, self.program.task, self.train, self.dev)
+        gc.collect()  # the model of the trial before, which would take memory of the devices
         # The seed comes before the model: it draws the head's weights, and then dropout.
-        policy = keras.config.dtype_policy()
-        keras.utils.clear_session()
-        keras.config.set_dtype_policy(policy)  # which clearing sets back to float32
         keras.utils.set_random_seed(config.seed)
         model = new_task_model(self.program.task, config, self.model_config)
         if self.weights:
@@ -163,19 +175,47 @@ class TrialTrainer:
             head_rate_multiplier=config.head_rate_of(self.program.task),
             **config.optimizer_settings,
         )
-        model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
+        model.compile(optimizer=optimizer, jit_compile=config.jit_compile)
+        model.bert.rematerialize = config.rematerialize
+        model.num_micro_batches = self._divide_batch(config).num_micro_batches
         return model
+
+    def _divide_batch(self, config: FinetuningConfig) -> BatchDivision:
+        """Return how a batch is divided; one of a small training set has all of its examples."""
+        return divide_batch(
+            min(config.batch_size, len(self.train.features)),
+            num_data_parallel=self.devices.num_data_parallel,
+            device_batch_size=config.device_batch_size,
+        )
+
+    def _describe_filling(self, config: FinetuningConfig) -> str:
+        """Return the message that batches are filled up; empty where they are not."""
+        num_examples = min(config.batch_size, len(self.train.features))
+        division = self._divide_batch(config)
+        if division.num_rows == num_examples:
+            return ""
+        num_parts = self.devices.num_data_parallel * division.num_micro_batches
+        return (
+            f"batches of {num_examples} are filled up to {division.num_rows} rows, for {num_parts} "
+            "equal parts (devices times micro-batches); those added weigh 0"
+        )
 
     def batches_from(self, step: int, config: FinetuningConfig) -> Any:
         """Return endless batches of the training set, from that of a step on, counted from 0.
 
         Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.
+        They have this process's rows alone, and weights where the devices need more rows than there
+        are examples.
         """
         features = self.train.features
+        num_rows = self._divide_batch(config).num_rows
+        rows = self.devices.rows_of_process(num_rows)
 
         def make_batch(examples: np.ndarray) -> Any:
             length = padded_length(features, examples, config.sequence_length)
-            return self.program.batch(features, examples, length)
+            filled, weights = fill_up(examples, num_rows)
+            batch = self.program.batch(features, filled[rows], length)
+            return batch if num_rows == len(examples) else (*batch, weights[rows])
 
         return training_batches(
             features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step
@@ -261,8 +301,11 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
         train: The training set.
         dev: The development set.
     """
-    steps = _num_train_steps(config, task, train)
+    steps = num_train_steps(
+        config, task, num_examples=len(train.examples), num_sequences=len(train.features)
+    )
     monitor = _monitored_metric(config, task, dev)
+    limits = config.plan_limits
     if config.evaluation_interval_steps:
         return TrainingPlan(
             phase_steps=(steps,),
@@ -270,35 +313,20 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
             are_last_intervals_short=True,
             evaluates_first=True,
             monitor=monitor,
-            keep_checkpoints=1,
             patience=config.patience,
+            **limits,
         )
-    num_evaluations = min(config.num_evaluations, steps)
+    evaluations = num_evaluations(config, steps)
     # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
-    interval = math.ceil(steps / num_evaluations)
+    interval = math.ceil(steps / evaluations)
     return TrainingPlan(
-        phase_steps=(interval * num_evaluations,),
+        phase_steps=(interval * evaluations,),
         interval_steps=interval,
         monitor=monitor,
-        keep_checkpoints=1,
         log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
         patience=config.patience,
+        **limits,
     )
-
-
-def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
-    """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
-
-    An epoch is all full batches of the training set, and the product with the epochs is rounded to
-    the nearest. With the original's recipe it is all examples over the batch size, and the product
-    is rounded down; of questions it counts questions, not their windows.
-    """
-    if config.num_train_steps:
-        return config.num_train_steps
-    if _has_original_recipe(config, task):
-        return max(1, int(len(train.examples) / config.batch_size * config.num_epochs))
-    steps_per_epoch = batches_in_epoch(len(train.features), config.batch_size)
-    return max(1, round(config.num_epochs * steps_per_epoch))
 
 
 def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
@@ -309,13 +337,9 @@ def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> st
     """
     first_file = task.sources("dev")[0].name
     is_mean = task.averages_sources and len(set(dev.sources)) > 1
-    if is_mean and _has_original_recipe(config, task):
+    if is_mean and has_original_recipe(config, task):
         return f"{first_file}_{task.metrics[0]}"
     return task.metrics[0]
-
-
-def _has_original_recipe(config: FinetuningConfig, task: Task) -> bool:
-    return config.recipe == "original" and bool(task.recipe.settings())
 
 
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:

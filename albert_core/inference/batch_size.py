@@ -20,8 +20,9 @@ _NUMBER_BYTES = 4
 def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
     """Return the number of examples to run together, `auto` resolved.
 
-    `auto` is 64 on a CPU and for exports, which run in their own runtimes; on an accelerator, as
-    many sequences of the greatest length as half of its memory holds, in powers of two up to 1,024.
+    `auto` is 64 on a CPU and for exports, which run in their own runtimes; on accelerators, for
+    each copy of the weights as many sequences of the greatest length as half of a device's memory
+    holds, in powers of two up to 1,024.
 
     Args:
         batch_size: As the user gave it.
@@ -40,7 +41,8 @@ def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
     memory_bytes = distribution.accelerator_memory_bytes()
     if memory_bytes is None:
         return DEFAULT_BATCH_SIZE
-    return batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
+    of_device = batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
+    return of_device * model.num_data_parallel
 
 
 def batch_size_for(config: AlbertConfig, sequence_length: int, memory_bytes: int) -> int:

@@ -60,6 +60,8 @@ class LoadedModel:
         length_multiple: Multiple to which lengths of batches are rounded up.
         notes: Sentences for the user about what was changed or left out on reading.
         compute: How it computes; None for exports, which do as they were written.
+        num_data_parallel: Parts that its batches are divided into, one for each copy of the
+            weights.
     """
 
     name: str
@@ -77,6 +79,7 @@ class LoadedModel:
     length_multiple: int
     notes: tuple[str, ...] = ()
     compute: ComputeSettings | None = None
+    num_data_parallel: int = 1
 
     @property
     def reads_answer_mask(self) -> bool:

@@ -24,8 +24,14 @@ from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import Task
-from albert_core.training.compute import ComputeSettings, possible_settings
-from albert_core.training.devices import Precision, use_devices, use_precision
+from albert_core.training.compute import possible_settings
+from albert_core.training.devices import (
+    Devices,
+    Precision,
+    StrategyName,
+    use_devices,
+    use_precision,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +48,8 @@ def load(
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
     precision: Precision = "auto",
+    strategy: StrategyName = "single",
+    model_parallel_size: int = 1,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -68,6 +76,9 @@ def load(
         strip_accents: Whether it drops accents, if not as its files say.
         precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`, as is
             faster on the device; nothing is timed. An export computes as it was written.
+        strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
+            is all of them. An export runs as its runtime does.
+        model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -89,7 +100,13 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
-        return _load_checkpoint(folder, read_source, precision)
+        if strategy == "single" and model_parallel_size == 1:
+            # As Keras has it: no process waits for others, and XLA keeps its flags.
+            from albert_core.backends import distribution
+
+            return _load_checkpoint(folder, read_source, precision, distribution.first_device())
+        with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
+            return _load_checkpoint(folder, read_source, precision, devices)
     if precision == "bfloat16":
         raise InputError(
             f"precision: got bfloat16 for the export {path}, which computes as it was written; "
@@ -170,7 +187,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
 
 
 def _load_checkpoint(
-    path: Path, read_source: Callable[[], Checkpoint], precision: Precision
+    path: Path, read_source: Callable[[], Checkpoint], precision: Precision, devices: Devices
 ) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
@@ -179,12 +196,13 @@ def _load_checkpoint(
     Args:
         path: The checkpoint.
         read_source: Reads it.
-        precision: What it computes in.
+        precision: What it computes in; `auto` as is likely to be the fastest.
+        devices: Those that compute, for a note if they are several.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
     """
-    from albert_core.backends import LENGTH_MULTIPLE
+    from albert_core.backends import JITS_VARYING_LENGTHS, LENGTH_MULTIPLE
 
     checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
@@ -194,7 +212,12 @@ def _load_checkpoint(
         pooling=checkpoint.pooling,
         source=path,
     )
-    compute = _compute_settings(checkpoint.config, precision)
+    compute, *_ = possible_settings(
+        devices,
+        checkpoint.config.hidden_size,
+        precision=precision,
+        jit_compile=JITS_VARYING_LENGTHS,
+    )
     with use_precision(compute.precision):
         model = _keras_model(checkpoint, task, settings)
     return LoadedModel(
@@ -216,24 +239,17 @@ def _load_checkpoint(
             are_pairs=POOLINGS[checkpoint.pooling].encodes_apart,
         ),
         null_threshold=checkpoint.null_threshold or 0.0,
-        notes=checkpoint.notes,
+        notes=(
+            *checkpoint.notes,
+            *([f"predicting: {devices}"] if devices.num_devices > 1 else []),
+        ),
         run=compiled_function(model),
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
         compute=compute,
+        num_data_parallel=devices.num_data_parallel,
     )
-
-
-def _compute_settings(config: AlbertConfig, precision: Precision) -> ComputeSettings:
-    """Return how a model computes on the first device; `auto` as is likely to be the fastest."""
-    from albert_core.backends import JITS_VARYING_LENGTHS
-
-    with use_devices("single") as devices:
-        likeliest, *_ = possible_settings(
-            devices, config.hidden_size, precision=precision, jit_compile=JITS_VARYING_LENGTHS
-        )
-    return likeliest
 
 
 def _keras_model(

@@ -1,6 +1,6 @@
 """A model whose steps take the gradient of one or several micro-batches, on any devices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -25,9 +25,34 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
     num_micro_batches = 1
 
-    def batch_totals(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def sliced_weights(self) -> Sequence[Any]:
+        """Weights whose gradient TensorFlow's step leaves in slices, one for each use of a row.
+
+        The norm by which the gradient is clipped is then that of the slices, not of their sums.
+        JAX has no such gradients.
+        """
+        return ()
+
+    def batch_totals(
+        self, inputs: Mapping[str, Any], targets: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Return scalars by name, sums over the examples of a batch, to divide losses by.
 
         Subclasses must define it.
+
+        Args:
+            inputs: Of the batch.
+            targets: Of the batch.
+            sample_weight: Weights of its examples [B], or None.
         """
         raise NotImplementedError
+
+    def with_totals(self, targets: Any, totals: Mapping[str, Any]) -> Any:
+        """Return targets with the totals among them, as `compute_loss` takes them while training.
+
+        Args:
+            targets: Of a batch or micro-batch, by name.
+            totals: What `batch_totals` returned for the whole batch.
+        """
+        return {**targets, **totals}

@@ -3,21 +3,33 @@
 Shape suffixes: B batch, S sequence.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.model.layers import ConfigSerializable
 from albert_core.model.pretraining import Tensors
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
-class AlbertWithHead(ConfigSerializable, keras.Model):
+class TargetsWithTotal(NamedTuple):
+    """Targets of a batch or micro-batch, as a training step hands them to `compute_loss`.
+
+    Attributes:
+        targets: As the data holds them.
+        total_weight: Sum of the weights of all losses in the whole batch, a scalar.
+    """
+
+    targets: Any
+    total_weight: Any
+
+
+class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
     """Base of the models for tasks: the encoder, and a loss that is a mean over examples.
 
     Subclasses add the head, `call` and `example_losses`, or `compute_loss` where the loss is no
@@ -32,6 +44,11 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         super().__init__()
         self.config = config
         self.bert = AlbertEncoder(config)
+
+    @property
+    def sliced_weights(self) -> tuple[Any, ...]:
+        """The word embeddings: with their slices the original clips the gradient, too."""
+        return (self.bert.embeddings.word_embeddings,)
 
     def encode(
         self, inputs: Tensors, training: bool | None, *, pooled_only: bool = False
@@ -68,13 +85,26 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         raise NotImplementedError
 
     def loss_weights(self, targets: Any, sample_weight: Any) -> Any:
-        """Return the weights of the losses in their mean; None where all weigh the same.
+        """Return the weights of the losses in their mean; None where all weigh 1.
 
         Args:
             targets: As of `example_losses`.
             sample_weight: Weights of the examples [B], or None.
         """
         return sample_weight
+
+    def batch_totals(
+        self, inputs: Tensors, targets: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Return `total_weight` of a batch, what the sum of its losses is divided by."""
+        weights = self.loss_weights(targets, sample_weight)
+        if weights is None:
+            return {"total_weight": ops.cast(ops.shape(inputs["input_ids"])[0], "float32")}
+        return {"total_weight": ops.sum(ops.cast(weights, "float32"))}
+
+    def with_totals(self, targets: Any, totals: Tensors) -> Any:
+        """Return targets, which need not have names, with the total of the whole batch."""
+        return TargetsWithTotal(targets, totals["total_weight"])
 
     def compute_loss(
         self,
@@ -86,14 +116,18 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
     ) -> Any:
         """Return the mean loss of the examples; with `sample_weight` [B], their weighted mean.
 
+        Of a micro-batch, its contribution to the mean over the whole batch.
+
         Args:
             x: Not used.
-            y: Targets.
+            y: Targets; in a training step with the total of the whole batch.
             y_pred: Outputs of `call`.
             sample_weight: Weights of the examples; the loss is 0 if all of them are 0.
             training: Not used.
         """
-        return mean_loss(self.example_losses(y, y_pred), self.loss_weights(y, sample_weight))
+        targets, total = y if isinstance(y, TargetsWithTotal) else (y, None)
+        weights = self.loss_weights(targets, sample_weight)
+        return mean_loss(self.example_losses(targets, y_pred), weights, total)
 
 
 def check_axes(inputs: Tensors, *axes: str) -> None:
@@ -108,10 +142,17 @@ def check_axes(inputs: Tensors, *axes: str) -> None:
             raise InputError(f"{name}: got shape {shape}, expected [{', '.join(axes)}]")
 
 
-def mean_loss(losses_B: Any, weights_B: Any = None) -> Any:
-    """Return the mean over a batch, weighted if there are weights; 0 if all weights are 0."""
+def mean_loss(losses_B: Any, weights_B: Any = None, total_weight: Any = None) -> Any:
+    """Return the mean over a batch, weighted if there are weights; 0 if all weights are 0.
+
+    Args:
+        losses_B: The losses, of any shape.
+        weights_B: Their weights; all 1 when not given.
+        total_weight: What their sum is divided by; the sum of the weights when not given.
+    """
     if weights_B is None:
-        return ops.mean(losses_B)
+        return ops.mean(losses_B) if total_weight is None else ops.sum(losses_B) / total_weight
     weights_B = ops.cast(weights_B, "float32")
+    total_weight = ops.sum(weights_B) if total_weight is None else total_weight
     # Rows of padding weigh 0, and a batch may have no others: no division by 0.
-    return ops.divide_no_nan(ops.sum(weights_B * losses_B), ops.sum(weights_B))
+    return ops.divide_no_nan(ops.sum(weights_B * losses_B), total_weight)

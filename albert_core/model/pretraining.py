@@ -112,7 +112,9 @@ class PretrainingModel(GradientAccumulationModel):
         """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`."""
         self.bert.set_depth(num_hidden_layers)
 
-    def batch_totals(self, inputs: Tensors, targets: Tensors) -> dict[str, Any]:
+    def batch_totals(
+        self, inputs: Tensors, targets: Tensors, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
         weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
         num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")

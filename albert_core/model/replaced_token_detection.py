@@ -196,7 +196,9 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         super().set_depth(num_hidden_layers)
         self.generator.bert.set_depth(num_hidden_layers)
 
-    def batch_totals(self, inputs: Tensors, targets: Tensors) -> dict[str, Any]:
+    def batch_totals(
+        self, inputs: Tensors, targets: Tensors, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Return, besides those of masked LM, `num_tokens`: positions that are no padding."""
         num_tokens = ops.sum(ops.cast(inputs["input_mask"], "float32"))
         return {**super().batch_totals(inputs, targets), "num_tokens": num_tokens}

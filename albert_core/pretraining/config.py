@@ -13,18 +13,20 @@ from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.pretraining.phases import Phase, PhaseConfig
 from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
-from albert_core.training.devices import Precision, StrategyName
+from albert_core.training.config import TrainingConfig
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
-from albert_core.training.safeguards import SafeguardConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, PositionsConfig):
+class PretrainingConfig(
+    TrainingConfig, ObjectiveConfig, BudgetConfig, OptimizerConfig, PositionsConfig
+):
     """How to pretrain.
 
     Objective, schedule, optimizer and positions have the settings of `ObjectiveConfig`,
-    `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`.
+    `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`; devices, memory, checkpoints and what
+    ends training early those of `TrainingConfig`.
 
     Attributes:
         optimizer: `lamb`, `adamw` or `muon`.
@@ -34,22 +36,13 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         num_train_steps: Steps of training; 0 evaluates only.
         num_warmup_steps: Steps of linear warm-up.
         batch_size: Sequences in a step, over all devices.
-        device_batch_size: Sequences that a device takes at a time; a step accumulates the gradients
-            of as many such micro-batches as `batch_size` needs. None: all at once.
         phases: Phases on sequences of different lengths, one after the other, each with its own
             warm-up and decay; records of every length are needed. Empty: a single phase.
         evaluation_interval_steps: Steps between held-out evaluations, each with a checkpoint.
-        checkpoint_interval_steps: Steps between further checkpoints; 0: none.
-        checkpoint_interval_minutes: Minutes between further checkpoints; 0: none.
-        keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         log_interval_steps: Steps between rows of training_log.jsonl, and between checks of the loss
             by the safeguards.
-        stop_after_steps: Steps after which to stop early; None: never.
         stop_after_tokens: Tokens trained on, padding included, after which to stop early;
             None: never.
-        stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
-            None: never.
-        safeguards: What to do when training goes wrong.
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
         residual_init_scale: What the initial kernels of attention output and feed-forward output,
@@ -59,15 +52,6 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         masking: What is predicted.
         sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
             that of the masked tokens.
-        precision: `bfloat16`, `float32`, or `auto`: as is faster on the device, which is bfloat16
-            on accelerators and processors made for it.
-        jit_compile: Whether XLA compiles the step. None: as is faster on the device; on a CPU under
-            TensorFlow that is without. A training that goes on keeps what it began with.
-        rematerialize: Whether to compute a layer's values again for the gradient instead of
-            keeping them: a third more work, far less memory. Not with dropout, which the
-            pretraining step checks.
-        strategy: How devices share the work; `auto` takes all there are.
-        model_parallel_size: Devices that hold one copy of the weights together.
         seed: Seed of initial weights, order, masks, replaced tokens and offsets.
     """
 
@@ -77,27 +61,15 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
     batch_size: int = 4096
-    device_batch_size: int | None = None
     phases: tuple[PhaseConfig, ...] = ()
     evaluation_interval_steps: int = 5_000
-    checkpoint_interval_steps: int = 0
-    checkpoint_interval_minutes: float = 10.0
-    keep_checkpoints: int = 2
     log_interval_steps: int = 50
-    stop_after_steps: int | None = None
     stop_after_tokens: int | None = None
-    stop_after_minutes: float | None = None
-    safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
     residual_init_scale: float = 1.0
     ema_decay: float | None = None
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     sentence_order_weight: float = 1.0
-    precision: Precision = "auto"
-    jit_compile: bool | None = None
-    rematerialize: bool = False
-    strategy: StrategyName = "auto"
-    model_parallel_size: int = 1
     seed: int = 12345
 
     def __post_init__(self) -> None:
@@ -115,18 +87,12 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             batch_size=1,
             evaluation_interval_steps=1,
             num_train_steps=0,
-            checkpoint_interval_steps=0,
-            checkpoint_interval_minutes=0,
-            keep_checkpoints=1,
             log_interval_steps=1,
-            model_parallel_size=1,
-            device_batch_size=1,
             reference_batch_size=1,
-            stop_after_steps=1,
             stop_after_tokens=1,
-            stop_after_minutes=0,
             sentence_order_weight=0,
         )
+        self.check_training("pretraining")
         self.check_offsets()
         self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
@@ -307,12 +273,8 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             are_last_intervals_short=self.has_budget or self.spans_run,
             monitor=self.monitor,
             shown_metric=self.shown_metric,
-            checkpoint_steps=self.checkpoint_interval_steps,
-            checkpoint_minutes=self.checkpoint_interval_minutes,
-            keep_checkpoints=self.keep_checkpoints,
             log_steps=self.log_interval_steps,
-            stop_after_steps=self._step_to_stop_after(phases),
-            stop_after_minutes=self.stop_after_minutes,
+            **{**self.plan_limits, "stop_after_steps": self._step_to_stop_after(phases)},
         )
 
     def _step_to_stop_after(self, phases: Sequence[Phase]) -> int | None:

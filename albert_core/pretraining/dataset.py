@@ -25,6 +25,7 @@ from albert_core.records.position_offsets import draw_position_offsets
 from albert_core.records.replacement_draws import replacement_draws
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
+from albert_core.training.batch_division import rows_of_process
 
 _ORIGINAL_EVALUATION_BATCHES = 100
 _OFFSETS, _REPLACEMENTS = (1,), (2,)  # purposes of their draws
@@ -160,8 +161,9 @@ class PretrainingData:
 
         If it is no multiple of the number of processes, the last rows go to none.
         """
-        num_rows = batch_size // self.num_processes
-        return slice(self.process_index * num_rows, (self.process_index + 1) * num_rows)
+        return rows_of_process(
+            batch_size, process_index=self.process_index, num_processes=self.num_processes
+        )
 
     def row_shape(self, name: str) -> list[int]:
         """Return the shape of one example of a feature of `INPUTS` or `TARGETS`: [], [S] or [P]."""

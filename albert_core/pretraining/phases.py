@@ -4,6 +4,7 @@ import dataclasses
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.training.batch_division import divide_batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,4 +91,8 @@ class Phase:
                 f"({num_data_parallel} devices{times}); change batch_size or device_batch_size, or "
                 "train on fewer devices"
             )
-        return self.batch_size // at_once if self.device_batch_size else 1
+        return divide_batch(
+            self.batch_size,
+            num_data_parallel=num_data_parallel,
+            device_batch_size=self.device_batch_size,
+        ).num_micro_batches

@@ -14,7 +14,7 @@ from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_
 from albert_core.config import AlbertConfig
 from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
-from albert_core.pretraining.compute import choose_compute
+from albert_core.pretraining.compute import choose_pretraining_compute
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
@@ -106,7 +106,7 @@ def run_pretraining(
             )
             for index, phase in enumerate(phases)
         ]
-        compute = choose_compute(
+        compute = choose_pretraining_compute(
             model_config,
             config,
             phases,
@@ -229,7 +229,7 @@ def _train(
         progress=progress,
         safeguards=config.safeguards,
         measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
-        compute={"precision": config.precision, "jit_compile": config.jit_compile},
+        compute=config.compute,
         track=track,
         is_chief=devices.is_chief,
     )

@@ -25,8 +25,9 @@ def with_found_labels(task: Task, folder: str) -> Task:
 
     They are the names of classes (`ClassLabel`) that Hugging Face's metadata in the first training
     file have, or the card of the data set (README.md); else all labels of the training rows, sorted
-    as texts, or by size if they are whole numbers. The names of a card are also noted, so that
-    whole numbers in files of any format stand for them.
+    as texts, or by size if they are whole numbers. The names of a card, or else those that the
+    task declares, are also noted, so that whole numbers in tables, JSON lines and Parquet stand for
+    them.
 
     Args:
         task: The task, whose training files are there.
@@ -36,9 +37,11 @@ def with_found_labels(task: Task, folder: str) -> Task:
     Raises:
         InputError: There are no labels or too many, or they are scores; or a file cannot be read.
     """
+    task = dataclasses.replace(task, class_names=_unambiguous(task.class_names))
     if task.labels:
         with contextlib.suppress(NoAccessError):  # what may not be read from here says nothing
-            return dataclasses.replace(task, class_names=_names_on_card(task, folder))
+            names = _names_on_card(task, folder) or task.class_names
+            return dataclasses.replace(task, class_names=names)
     if not task.lacks_labels:
         return task
     file = _first_file(task, folder)
@@ -56,16 +59,26 @@ def with_found_labels(task: Task, folder: str) -> Task:
 def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
     """Return the names of classes that the data set's card gives whole numbers as labels.
 
-    None of tasks of GLUE, whose layouts say what numbers stand for, and none where the first
-    training file has names itself.
+    None of tasks of GLUE, whose layouts say what numbers stand for, none where the first training
+    file has names itself, and no ambiguous ones.
 
     Raises:
         NoAccessError: Card or file cannot be read from here.
     """
-    if find_layout(task) or not (names := read_class_names(folder, str(_label(task)))):
+    if find_layout(task):
         return ()
-    file = _first_file(task, folder)
+    names = _unambiguous(read_class_names(folder, str(_label(task))))
+    file = _first_file(task, folder) if names else None
     return () if file is None or _names_in_parquet(task, file) else names
+
+
+def _unambiguous(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of classes; none if one of them is the number of another class.
+
+    A number in a file could then be the name of one class as well as the number of the other.
+    """
+    by_number = {str(number): name for number, name in enumerate(names)}
+    return () if any(by_number.get(name, name) != name for name in names) else names
 
 
 def refuse_unknown_labels(task: Task) -> None:

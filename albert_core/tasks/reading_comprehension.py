@@ -11,6 +11,9 @@ SQUAD_FOLDERS = {
     "squad1": ("squad", "SQuAD", "squad/plain_text", "."),
     "squad2": ("squad", "SQuAD", "squad_v2", "squad_v2/squad_v2", "."),
 }
+# Where only files by their published names count: Parquet of SQuAD 1.1, as a copy of the data set
+# `squad` has it, is named as that of 2.0.
+FOLDERS_OF_PUBLISHED_FILES = {"squad2": ("squad", "SQuAD")}
 RACE_FOLDERS = ("race", "RACE", ".")
 
 _SQUAD_RECIPE = Recipe(

@@ -19,6 +19,7 @@ from albert_core.tasks.found_labels import (
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
 from albert_core.tasks.reading_comprehension import (
+    FOLDERS_OF_PUBLISHED_FILES,
     RACE_FOLDERS,
     RACE_TASKS,
     SQUAD_FOLDERS,
@@ -142,8 +143,10 @@ def _find_in_folders(
         InputError: No candidate has it, or as of `with_found_files`.
     """
     wanted = task
-    for folder in (data_dir / candidate for candidate in candidate_folders(task)):
-        found = with_found_files(task, _names_in(folder), undeclared, folder=str(folder))
+    for candidate in candidate_folders(task):
+        folder = data_dir / candidate
+        splits = splits_to_find(task, candidate, undeclared)
+        found = with_found_files(task, _names_in(folder), splits, folder=str(folder))
         if any(existing_files(source, folder) for source in found.sources("dev")):
             return with_known_labels(found, task, str(folder)), folder
         wanted = wanted if wanted.dev else found
@@ -196,17 +199,30 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
 def no_dev_set(task: Task, data_dir: str) -> InputError:
     """Return the error of a task of which no folder has the dev set, or what it is split off."""
     split = "training" if task.splits_off_dev else "dev"
+    published = FOLDERS_OF_PUBLISHED_FILES.get(task.name)
+    exception = f" (not in {' or '.join(published)})" if published else ""
     return InputError(
         f"task {task.name}: no {task.sources('dev')[0].file} in {data_dir} or below it in "
         f"{' or '.join(folder for folder in candidate_folders(task) if folder != '.')}; expected "
         f"the task's {split} set, in files as they are published, or named train, dev (or "
-        "validation) and test with the ending of their format"
+        f"validation) and test with the ending of their format{exception}"
     )
 
 
 def candidate_folders(task: Task) -> tuple[str, ...]:
     """Return where to look for a task's files, as paths below the folder of all tasks."""
     return _FOLDERS.get(task.name, (task.name, "."))
+
+
+def splits_to_find(task: Task, candidate: str, undeclared: Collection[Split]) -> Collection[Split]:
+    """Return the splits that may have other files than the task says in one of its folders.
+
+    Args:
+        task: The task.
+        candidate: One of its `candidate_folders`.
+        undeclared: The splits that may have others in the other folders.
+    """
+    return () if candidate in FOLDERS_OF_PUBLISHED_FILES.get(task.name, ()) else undeclared
 
 
 def read_task_file(path: str | Path) -> Task:

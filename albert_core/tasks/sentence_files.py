@@ -55,7 +55,8 @@ def read_sentences_file(
     In the format `conll` a line has a word and its tag, and maybe other columns between them, with
     tabs or spaces between these, as `read_conll_sentences` takes them apart. In `jsonl` and
     `parquet` a row has a list of words and one of tags, which may be numbers: of the classes that
-    Hugging Face's metadata in the file name, else of the task's labels.
+    Hugging Face's metadata in the file name, else labels themselves, else of the task's class names
+    or labels.
 
     Args:
         task: A task of kind `token_classification`.
@@ -234,7 +235,7 @@ class _ObjectSentence:
         self._task, self._source, self._place, self._values = task, source, place, values
         label = task.label if source.label is None else source.label
         self._label = str(label)
-        self._class_names = class_names.get(self._label, ()) or task.class_names
+        self._class_names = class_names.get(self._label, ())
 
     def place(self, index: int) -> str:
         """Return file and line or row."""
@@ -267,11 +268,14 @@ class _ObjectSentence:
         return words, [self._name(tag) for tag in tags]
 
     def _name(self, tag: Any) -> str:
-        """Return the name of a tag, which may be a number: of the file's classes or the labels.
+        """Return the name of a tag, which may be a number, of a class or a label.
 
-        A number that is itself one of the labels is this label, wherever it stands among them.
+        If the file names no classes, a number that is itself one of the labels is this label,
+        wherever it stands among them.
         """
-        names = self._class_names or (() if str(tag) in self._task.labels else self._task.labels)
+        task = self._task
+        others = () if str(tag) in task.labels else task.class_names or task.labels
+        names = self._class_names or others
         is_number = isinstance(tag, int) and not isinstance(tag, bool)
         return names[tag] if is_number and 0 <= tag < len(names) else str(tag)
 

@@ -18,7 +18,7 @@ from albert_core.row_formats import (
     read_tsv_cells,
 )
 from albert_core.tasks.rows import has_label_columns
-from albert_core.tasks.squad_file import ANSWERS
+from albert_core.tasks.squad_file import ANSWERS, has_answers
 from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
 from albert_core.tasks.text_files import open_unpacked_file
 
@@ -28,8 +28,8 @@ SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
 # `dev_matched` is looked for as `validation_matched`, too.
 _DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
 _NO_LABEL = (None, "", -1, "-1", -1.0)
-# Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
 _VERSION = re.compile(r"-v\d\.\d$")  # of SQuAD's files
+# Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]{16})?"
 
 
@@ -139,8 +139,9 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
         rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
     )
     counts: dict[tuple[str, int], int] = {}
-    packed_copies = {one for one in names if without_compression(one) in set(names) - {one}}
-    for match in filter(None, map(name.fullmatch, (n for n in names if n not in packed_copies))):
+    unpacked = {one: without_compression(one) for one in names}
+    alone = (one for one, plain in unpacked.items() if plain == one or plain not in unpacked)
+    for match in filter(None, map(name.fullmatch, alone)):
         pattern = match[0]
         if match["count"]:
             end = "*" if match["hash"] else ""
@@ -165,9 +166,9 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
     """Return whether the first row of a test file has a label, which none may have.
 
     No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
-    CoNLL's columns a single one. Where each label has a column, one of them has to hold a value.
-    True for labels in other columns by number, and where the file cannot be read, which is told
-    when it is.
+    CoNLL's columns a single one. Where each label has a column, one of them has to hold a value. In
+    SQuAD's JSON any of the questions counts. True for labels in other columns by number, and where
+    the file cannot be read, which is told when it is.
 
     Args:
         task: The task.
@@ -179,6 +180,8 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
     if task.source_format(source, path) == "conll":
         return _has_two_columns(path)
     try:
+        if task.source_format(source, path) == "squad":
+            return has_answers(path)
         row = _first_row(task, source, path)
     except (InputError, UnicodeDecodeError):
         return True

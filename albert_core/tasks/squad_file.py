@@ -9,7 +9,7 @@ from albert_core.row_formats import open_parquet
 from albert_core.storage import open_file
 from albert_core.tasks.examples import Answer, InvalidRows, Question
 from albert_core.tasks.task import Source, Task
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import open_unpacked_file, read_text
 
 ANSWERS = "answers"  # the column of a Parquet file, whose `text` and `answer_start` are lists
 
@@ -38,7 +38,9 @@ def read_squad(
     """
     seen: set[str] = set()
     is_parquet = task.source_format(source, path.name) == "parquet"
-    questions = _parquet_questions(task, source, path) if is_parquet else _questions(path)
+    questions = (
+        _parquet_questions(task, source, path) if is_parquet else _questions(read_text(path), path)
+    )
     for context, fields in questions:
         try:
             question = _question(context, fields, source)
@@ -70,15 +72,37 @@ def read_squad(
         seen.add(question.id)
 
 
-def _questions(path: Path) -> Iterator[tuple[str, JsonObject]]:
+def has_answers(path: str) -> bool:
+    """Return whether any question of a file in SQuAD's JSON has an answer, or is said to have none.
+
+    Args:
+        path: The file, local, gs:// or s3://.
+
+    Raises:
+        InputError: The file is missing, damaged or not in the SQuAD format.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    with open_unpacked_file(path) as file:
+        text = file.read().decode("utf-8-sig")
+    return any(
+        question.values.get(ANSWERS) or question.truth("is_impossible", default=False)
+        for _, question in _questions(text, path)
+    )
+
+
+def _questions(text: str, path: str | Path) -> Iterator[tuple[str, JsonObject]]:
     """Yield the context and the JSON object of each question, in the file's order.
 
     The object's place, for messages, ends in the question's id, where it has one.
 
+    Args:
+        text: The file's content.
+        path: The file, for messages.
+
     Raises:
-        InputError: The file is missing, not UTF-8, or not in the SQuAD format.
+        InputError: The content is not in the SQuAD format.
     """
-    content = parse_json(read_text(path), str(path), expected=_FORMAT)
+    content = parse_json(text, str(path), expected=_FORMAT)
     try:
         for article in JsonObject.of(content, str(path)).objects("data"):
             for paragraph in article.objects("paragraphs"):
@@ -131,7 +155,7 @@ def _answers_as_objects(row: JsonObject) -> list[dict[str, object]]:
     return [{"text": text, "answer_start": at} for text, at in zip(texts, starts, strict=True)]
 
 
-def _with_id_in_place(question: JsonObject, path: Path) -> JsonObject:
+def _with_id_in_place(question: JsonObject, path: str | Path) -> JsonObject:
     try:
         return question.at(f"{path}, question {question.id('id')}")
     except FieldError:

@@ -153,8 +153,8 @@ class Task:
         labels: Class names in order of their numbers; of classification, `multi_label` and
             `token_classification` only, of which they are the tags as the files have them. A
             declaration without any has those of the training files, which `find_task` fills in.
-        class_names: Labels that whole numbers in the files stand for, from 0; `find_task` takes
-            them from the card of a data set of Hugging Face.
+        class_names: Labels that whole numbers in tables, JSON lines and Parquet stand for, from 0;
+            `find_task` takes them from the card of a data set of Hugging Face, if it has some.
         labels_from: What `find_task` took the labels from; empty where they are declared.
         skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.

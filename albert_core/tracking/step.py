@@ -9,6 +9,7 @@ from typing import Any
 
 from albert_core.artifacts.manifest import code_version
 from albert_core.checksums import DamageError, read_sealed, report_damage, write_sealed
+from albert_core.errors import StoppedError
 from albert_core.progress import ReportProgress
 from albert_core.storage import is_remote
 from albert_core.tracking.client import TrackingClient
@@ -105,6 +106,8 @@ def tracked_step(
     try:
         yield StepTracker(client)
         status = "finished"
+    except StoppedError:  # by a signal, and to be continued
+        raise
     except Exception:
         status = "failed"
         raise

@@ -147,10 +147,12 @@ def _repeat(call: Callable[[], None], say: Callable[..., None]) -> bool:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _describe(error: Exception) -> str:
-    """Return an error in one line."""
-    if failure := explain_failure(error):
-        return failure.reason
+def _describe(error: BaseException) -> str:
+    """Return an error in one line: why a server was not reached, else what the client says."""
+    # MLflow's client raises its own error in place of the one that says why.
+    for cause in (error, error.__context__):
+        if cause and (failure := explain_failure(cause)):
+            return failure.reason
     return " ".join(str(error).split())[:_LONGEST_TROUBLE] or type(error).__name__
 
 

@@ -1,18 +1,15 @@
 """In what precision a model computes, and whether XLA compiles its step.
 
-Where the settings leave it open (`auto`), what the machine consists of decides, and where that does
-not, timed steps do. Checkpoints keep the choice, so that a training that goes on, also on another
-machine, takes the same. Importing this module imports neither Keras nor a backend.
+Where the settings leave it open (`auto`), what the machine consists of decides; where that leaves
+several ways, `compute_choice.py` times steps. Importing this module imports neither Keras nor a
+backend.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from albert_core.checksums import DamageError, parse_object, unseal
 from albert_core.training.devices import Devices, Precision
-from albert_core.training.state import STATE_NAME, list_checkpoints
 
 ResolvedPrecision = Literal["float32", "bfloat16"]
 
@@ -131,48 +128,3 @@ def former_settings(
     if jit_compile is None:
         jit_compile = should_jit(devices, hidden_size)
     return ComputeSettings(precision=precision, jit_compile=jit_compile)
-
-
-def find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
-    """Return how the trainings of a step computed so far, as their checkpoints keep it.
-
-    Args:
-        trainings: The folders of their checkpoints, which need not exist, with what is trained in
-            each, as `save_checkpoint` was told; they all compute alike.
-
-    Returns:
-        `precision` and `jit_compile` of the newest checkpoint that can be read; empty if it is of a
-        version that kept neither; None if there is none.
-    """
-    for folder, work in trainings.items():
-        for path in reversed(list_checkpoints(folder)):
-            try:
-                data = (path / STATE_NAME).read_bytes()
-                values = parse_object(data)
-                # States of the first versions have no seal.
-                is_sealed = not {"checksum", "work"}.isdisjoint(values)
-                return unseal(data, work=work).get("compute", {}) if is_sealed else {}
-            except (OSError, DamageError):
-                continue  # `restore_latest` tells of it, and leaves it out
-    return None
-
-
-def choose_settings(
-    possible: Sequence[ComputeSettings],
-    *,
-    former: ComputeSettings,
-    recorded: Mapping[str, Any] | None,
-    time_steps: Callable[[Sequence[ComputeSettings]], ComputeSettings],
-) -> ComputeSettings:
-    """Return how to compute: as a training began, else as the machine tells, else as is measured.
-
-    Args:
-        possible: As `possible_settings` returned them.
-        former: What a training computes by that was begun by an earlier version.
-        recorded: What the checkpoints of the training say, see `find_recorded`.
-        time_steps: Function that times steps and returns the fastest way; called only for several.
-    """
-    if recorded is not None:
-        as_begun = ComputeSettings(**recorded) if recorded else former
-        return dataclasses.replace(as_begun, why="as the training began")
-    return possible[0] if len(possible) == 1 else time_steps(possible)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from albert_core.errors import InputError
+from albert_core.training.batch_division import rows_of_process
 
 StrategyName = Literal["auto", "single", "mirrored", "tpu", "data_parallel", "model_parallel"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -61,6 +62,12 @@ class Devices:
         """Whether this process writes the results."""
         return self.process_index == 0
 
+    def rows_of_process(self, num_rows: int) -> slice:
+        """Return the rows of a batch that this process reads; `num_rows` counts those of all."""
+        return rows_of_process(
+            num_rows, process_index=self.process_index, num_processes=self.num_processes
+        )
+
     def __str__(self) -> str:
         processes = f" in {self.num_processes} processes" if self.num_processes > 1 else ""
         plural = "s" if self.num_devices > 1 else ""
@@ -69,7 +76,9 @@ class Devices:
 
 
 @contextlib.contextmanager
-def use_devices(strategy: StrategyName, *, model_parallel_size: int = 1) -> Iterator[Devices]:
+def use_devices(
+    strategy: StrategyName, *, model_parallel_size: int = 1, prefix: str = "pretraining."
+) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
     With JAX several processes find each other by `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
@@ -81,6 +90,7 @@ def use_devices(strategy: StrategyName, *, model_parallel_size: int = 1) -> Iter
             a machine; without any, its logical CPUs) or `tpu`. Of JAX: `data_parallel`, or
             `model_parallel`, which also cuts the weights.
         model_parallel_size: Devices that hold one copy of the weights together.
+        prefix: What the names of these settings begin with, for messages.
 
     Raises:
         InputError: The backend has no such strategy, or the devices do not divide by
@@ -92,15 +102,15 @@ def use_devices(strategy: StrategyName, *, model_parallel_size: int = 1) -> Iter
 
     if strategy not in ("auto", *distribution.STRATEGIES):
         raise InputError(
-            f"pretraining.strategy: got {strategy}, expected with the {keras.backend.backend()} "
+            f"{prefix}strategy: got {strategy}, expected with the {keras.backend.backend()} "
             f"backend auto, {', '.join(distribution.STRATEGIES)}; KERAS_BACKEND chooses the backend"
         )
     if (model_parallel_size > 1) != (strategy == "model_parallel"):
         raise InputError(
-            f"pretraining.model_parallel_size: got {model_parallel_size} with strategy {strategy}, "
+            f"{prefix}model_parallel_size: got {model_parallel_size} with strategy {strategy}, "
             "expected 2 or more with model_parallel and 1 with all others"
         )
-    with distribution.use_devices(strategy, model_parallel_size) as devices:
+    with distribution.use_devices(strategy, model_parallel_size, prefix) as devices:
         yield devices
 
 

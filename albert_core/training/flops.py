@@ -77,6 +77,24 @@ def skipped_flops_per_token(
     return 3 * max(unread, 0.0) * (_block_flops(config, sequence_length) - of_all)
 
 
+def encoder_flops_per_token(
+    config: AlbertConfig, sequence_length: int, *, reads_first_token_only: bool
+) -> float:
+    """Return the FLOPs of a prediction for one token, padding included; heads are not counted.
+
+    Args:
+        config: The architecture.
+        sequence_length: Length S of a sequence.
+        reads_first_token_only: Whether the last block computes [CLS] alone, but keys and values of
+            all tokens.
+    """
+    flops = _layers_flops(config, sequence_length) + _pooler_flops(config, sequence_length)
+    if not reads_first_token_only:
+        return flops
+    unread = 1 - 1 / sequence_length
+    return flops - unread * (_block_flops(config, sequence_length) - 4 * config.hidden_size**2)
+
+
 def _layers_flops(config: AlbertConfig, sequence_length: int) -> float:
     """Forward FLOPs of all blocks and of the embeddings' projection, if any, for one token."""
     e, h = config.embedding_size, config.hidden_size

@@ -1,6 +1,7 @@
 """Which of several ways to compute is the fastest here, by a few steps of training in each."""
 
 import dataclasses
+import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ import keras
 
 from albert_core.progress import ReportProgress
 from albert_core.training.compute import ComputeSettings
+from albert_core.training.devices import use_precision
 
 _ROUNDS = 2
 _LEAST_STEPS, _MOST_STEPS, _SECONDS = 3, 50, 1.0
@@ -17,8 +19,9 @@ _NOT_COUNTED = 2  # the first compiles; the second may still allocate memory
 # Of ways that are about as fast the likeliest is taken, so that noise does not choose.
 _MARGIN = 1.03
 
-Fit = Callable[[keras.callbacks.Callback, int], None]
-"""Function that trains at most so many steps, with a callback that may end them earlier."""
+NewTraining = Callable[[ComputeSettings], tuple[keras.Model, Callable[[], Any]]]
+"""Function of a way; returns a new model compiled for it, made in the precision that is set, and
+what begins the batches that it is trained on."""
 
 
 class StepTimes(keras.callbacks.Callback):
@@ -46,31 +49,43 @@ class StepTimes(keras.callbacks.Callback):
 
 def time_settings(
     possible: Sequence[ComputeSettings],
-    fits: Callable[[ComputeSettings], Fit],
+    new_training: NewTraining,
     *,
     seed: int,
     progress: ReportProgress,
 ) -> ComputeSettings:
     """Train a few steps in each way, in turns, and return the one with the least median.
 
-    A way before another is taken unless that is more than 3 % faster. Afterwards Keras's session is
-    cleared and its random state as if nothing had been trained.
+    A way before another is taken unless that is more than 3 % faster. Afterwards the random state
+    is as if nothing had been trained.
 
     Args:
         possible: The ways, the likeliest first.
-        fits: Function of a way that makes a model for it, and returns how that is trained.
+        new_training: Returns a model for a way, and its batches.
         seed: Seed of all random states that is set in the end.
         progress: Told that steps are timed.
     """
     progress(0, 0, f"timing a few steps in {len(possible)} ways")
-    trainings = [fits(one) for one in possible]
+    trainings = []
+    for one in possible:
+        with use_precision(one.precision):
+            trainings.append((one, *new_training(one)))
     seconds: list[list[float]] = [[] for _ in possible]
-    for fit, its_seconds in [*zip(trainings, seconds, strict=True)] * _ROUNDS:
-        times = StepTimes()
-        fit(times, _MOST_STEPS)
-        its_seconds += times.seconds
+    for _ in range(_ROUNDS):
+        for (one, model, begin_batches), its_seconds in zip(trainings, seconds, strict=True):
+            times = StepTimes()
+            with use_precision(one.precision):
+                model.fit(
+                    begin_batches(),
+                    steps_per_epoch=_MOST_STEPS,
+                    callbacks=[times],
+                    shuffle=False,
+                    verbose=0,
+                )
+            its_seconds += times.seconds
+    del model
     trainings.clear()
-    keras.utils.clear_session()
+    gc.collect()  # these models would take memory of the devices
     keras.utils.set_random_seed(seed)
     return fastest(possible, [statistics.median(values) for values in seconds])
 

@@ -30,6 +30,7 @@ def evaluate(
             data=settings.data,
             output=output,
             work_root=work_root,
+            **settings.evaluation_devices(),
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

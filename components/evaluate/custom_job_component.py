@@ -18,25 +18,23 @@ def evaluate_in_custom_job(
     classification: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Score the model as `TaskJob` and `components.tpu_job.TpuJob` say, from gs:// to gs://."""
-    from albert_core.settings import parse_settings
     from components.artifacts import log_classification, log_metrics
     from components.evaluate.classification import read_classification
     from components.finetune.job import parse_job
     from components.runtime import step_process
-    from components.task_command import task_command
-    from components.tpu_job import TpuJob, run_on_tpus
+    from components.task_command import run_task_on_tpus
 
     name, output = parse_job(job).step_name("evaluate"), evaluation.uri
     with step_process(name, output=output, work_root=work_root) as progress:
-        manifest = run_on_tpus(
-            command=task_command(
-                "evaluate", job=job, model=finetuned.uri, output=output, work_root=work_root
-            ),
+        manifest = run_task_on_tpus(
+            "evaluate",
+            job=job,
+            model=finetuned.uri,
             output=output,
             work_root=work_root,
             project=project,
             location=location,
-            job=parse_settings(TpuJob, tpu_job, source="tpu_job"),
+            tpu_job=tpu_job,
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

@@ -8,7 +8,7 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
-from albert_core.artifacts.step import run_step, work_fingerprint
+from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
 from albert_core.files import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
@@ -17,6 +17,7 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
 from albert_core.tracking.step import tracked_step
+from albert_core.training.devices import StrategyName, is_led_by_another
 from components.finetune.job import task_step_name
 
 METRICS_NAME = "metrics.json"
@@ -33,6 +34,8 @@ def evaluate(
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
     work_root: str | Path | None = None,
+    strategy: StrategyName = "auto",
+    model_parallel_size: int = 1,
     tracking: TrackingConfig = NO_TRACKING,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -41,7 +44,8 @@ def evaluate(
     For a classification also its confusion matrix; of a model that was pretrained also the scores
     of simpler baselines, which learn from the training files. Test and training files may be
     missing. If `output` already holds this work, nothing is
-    run.
+    run. A process that another one leads predicts along, publishes nothing, and waits until the
+    leader has.
 
     Args:
         model: A fine-tuned checkpoint of any kind, local, gs:// or s3://: of `albert finetune`, of
@@ -54,6 +58,8 @@ def evaluate(
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether it is for text without accents, if not as the files say.
         work_root: Folder of the work folders; beside `output` when not given.
+        strategy: How devices share the work, as in fine-tuning; `auto` takes all there are.
+        model_parallel_size: Devices that hold one copy of the weights together.
         tracking: Where the scores are tracked; as this process's environment says when off.
         progress: Told what it is doing.
 
@@ -81,6 +87,8 @@ def evaluate(
         "data": task_fingerprint(scored, data, needs_training=False),
     }
 
+    is_follower = is_led_by_another()
+
     def write_scores(results: Path, progress_folder: Path) -> Metrics:
         """Load and score the model; write metrics and predictions into `results`; return metrics.
 
@@ -98,10 +106,17 @@ def evaluate(
             folder=progress_folder,
             work=work_fingerprint("evaluate", settings, inputs),
             progress=progress,
+            is_chief=not is_follower,
         ) as tracker:
             scores = evaluate_splits(
-                # So that scores do not depend on the machine's instructions.
-                load(model, task=task, precision="float32", **side_files),
+                load(
+                    model,
+                    task=task,
+                    precision="float32",  # so that scores depend on no machine's instructions
+                    strategy=strategy,
+                    model_parallel_size=model_parallel_size,
+                    **side_files,
+                ),
                 data=data,
                 results=results,
                 # One set for each task is enough: the model from random weights is a baseline
@@ -115,7 +130,8 @@ def evaluate(
             tracker.log_scores(scores)
         return {name: round(value, 4) for name, value in scores.items()}
 
-    return run_step(
+    run = run_step_as_follower if is_follower else run_step
+    return run(
         "evaluate",
         config=settings,
         inputs=inputs,

@@ -17,24 +17,22 @@ def finetune_in_custom_job(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Fine-tune as `TaskJob` and `components.tpu_job.TpuJob` say, from gs:// to gs://."""
-    from albert_core.settings import parse_settings
     from components.artifacts import log_metrics
     from components.finetune.job import parse_job
     from components.runtime import step_process
-    from components.task_command import task_command
-    from components.tpu_job import TpuJob, run_on_tpus
+    from components.task_command import run_task_on_tpus
 
     name, output = parse_job(job).step_name("finetune"), finetuned.uri
     with step_process(name, output=output, work_root=work_root) as progress:
-        manifest = run_on_tpus(
-            command=task_command(
-                "finetune", job=job, model=pretrained.uri, output=output, work_root=work_root
-            ),
+        manifest = run_task_on_tpus(
+            "finetune",
+            job=job,
+            model=pretrained.uri,
             output=output,
             work_root=work_root,
             project=project,
             location=location,
-            job=parse_settings(TpuJob, tpu_job, source="tpu_job"),
+            tpu_job=tpu_job,
             progress=progress,
         )
         log_metrics(metrics, manifest.metrics)

@@ -33,6 +33,17 @@ class TaskJob:
         """Return the display name of one of the job's steps, such as `evaluate cola random`."""
         return task_step_name(step, self.task.name, self.initialization)
 
+    def evaluation_devices(self) -> dict[str, Any]:
+        """Return the arguments of `evaluate` that tell its devices; without any it takes all.
+
+        The evaluation is another step, perhaps with other devices and another backend than the
+        fine-tuning. Only a model that is cut over groups of devices needs such groups again.
+        """
+        config = self.finetuning
+        if config.strategy != "model_parallel":
+            return {}
+        return {"strategy": config.strategy, "model_parallel_size": config.model_parallel_size}
+
     def to_values(self) -> dict[str, Any]:
         """Return the job as plain values for a pipeline's parameters, which `parse_job` reads.
 

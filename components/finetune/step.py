@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step, work_fingerprint
+from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
@@ -18,10 +18,16 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
 from albert_core.tracking.step import tracked_step
+from albert_core.training.config import TrainingConfig
+from albert_core.training.devices import is_led_by_another
 from components.finetune.job import task_step_name
 
+_DEFAULTS = dataclasses.asdict(FinetuningConfig())
+# Settings shared with pretraining, of which fine-tuning had the precision alone.
+_SHARED = {field.name for field in dataclasses.fields(TrainingConfig)} - {"precision"}
 # What settings that earlier versions did not have were, in effect.
 _FORMERLY: Mapping[str, Any] = {
+    **{name: _DEFAULTS[name] for name in _SHARED},
     "evaluation_interval_steps": None,
     "pooling": ORIGINAL_POOLING,
     "head_rate_multiplier": None,
@@ -48,7 +54,8 @@ def finetune(
 ) -> Manifest:
     """Fine-tune and publish the model with the best dev score, by the task's first metric.
 
-    A killed run is continued. If `output` already holds this work, nothing is run.
+    A killed run is continued. If `output` already holds this work, nothing is run. A process that
+    another one leads trains along, publishes nothing, and waits until the leader has.
 
     Args:
         task: The task.
@@ -94,6 +101,7 @@ def finetune(
         "finetuning": recorded_settings(config),
     }
 
+    is_follower = is_led_by_another()
     is_random = initialization == "random"  # then no position was trained, and none is worse
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
@@ -114,6 +122,7 @@ def finetune(
             folder=checkpoints,
             work=work,
             progress=progress,
+            is_chief=not is_follower,
         ) as tracker:
             metrics = run_finetuning(
                 task=task,
@@ -132,7 +141,8 @@ def finetune(
             tracker.log_scores(metrics)
         return metrics
 
-    return run_step(
+    run = run_step_as_follower if is_follower else run_step
+    return run(
         "finetune",
         config=settings,
         inputs=inputs,

@@ -7,11 +7,9 @@ its checksum, and made again if it is damaged or belongs to other work.
 """
 
 import collections
-import contextlib
 import dataclasses
 import itertools
 import json
-import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -208,33 +206,15 @@ def run_beam(
     """
     # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
     # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
-    pipeline = beam.Pipeline(options=options)
-    _ = (
-        pipeline
-        | "Splits" >> beam.Create(list(splits.items()))
-        | "SpreadSplits" >> beam.Reshuffle()
-        | "EncodeSplit" >> beam.ParDo(EncodeSplit(context))
-        | "GroupByShard" >> beam.GroupByKey()
-        | "BuildShard" >> beam.ParDo(BuildShard(context))
-    )
-    with _same_answer_to_interrupts():
-        result = pipeline.run()
-    result.wait_until_finish()
-
-
-@contextlib.contextmanager
-def _same_answer_to_interrupts() -> Iterator[None]:
-    """Put the handler of SIGINT back that the body replaces.
-
-    Beam's job servers are stopped by one of theirs, which takes seconds before it passes the signal
-    on; they are stopped at the end of the process all the same.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Splits" >> beam.Create(list(splits.items()))
+            | "SpreadSplits" >> beam.Reshuffle()
+            | "EncodeSplit" >> beam.ParDo(EncodeSplit(context))
+            | "GroupByShard" >> beam.GroupByKey()
+            | "BuildShard" >> beam.ParDo(BuildShard(context))
+        )
 
 
 class EncodeSplit(beam.DoFn):

@@ -53,7 +53,8 @@ def check_cluster_settings(config: "BeamConfig") -> None:
             raise InputError(
                 f"beam.{name}: got {getattr(config, name)!r} with beam.runner="
                 f"{config.runner}; expected an address such as {_ADDRESSES[name][1]} with "
-                f"beam.runner={engine}, else nothing"
+                f"beam.runner={engine}, else nothing; {engine.capitalize()}Runner is set by "
+                "beam.options alone"
             )
     others = [name for name in _SHARED_SETTINGS if getattr(config, name)]
     if config.environment_type != "DOCKER":
@@ -64,6 +65,7 @@ def check_cluster_settings(config: "BeamConfig") -> None:
             f"{config.runner}, which does not have it; remove it, or set beam.runner to flink or "
             "spark"
         )
+    _check_job_endpoint(config)
     if config.spark_page and config.runner != "spark":
         raise InputError(f"beam.spark_page: got it with beam.runner={config.runner}; remove it")
     is_remote(config.job_server_jar)
@@ -71,6 +73,23 @@ def check_cluster_settings(config: "BeamConfig") -> None:
         value = getattr(config, name)
         if value and not pattern.fullmatch(value):
             raise InputError(f"beam.{name}: got {value!r}, expected one such as {example}")
+
+
+def _check_job_endpoint(config: "BeamConfig") -> None:
+    """Refuse settings that a job server which runs already was started without.
+
+    Raises:
+        InputError: There is one.
+    """
+    names = ["job_server_jar", "java_options"]
+    if config.runner == "spark":
+        names.append("parallelism")
+    useless = [name for name in names if config.job_endpoint and getattr(config, name)]
+    if useless:
+        raise InputError(
+            f"beam.{useless[0]}: got {getattr(config, useless[0])!r} with beam.job_endpoint, whose "
+            "job server was started without it; give it to that server, or remove one of the two"
+        )
 
 
 def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | None:
@@ -146,7 +165,11 @@ def cluster_options(
             f"--number_of_execution_retries={_NUM_RETRIES}",
         ]
     else:
-        options += ["--runner=SparkRunner", f"--spark_master_url={config.spark_master}"]
+        options += [
+            "--runner=SparkRunner",
+            f"--spark_master_url={config.spark_master}",
+            f"--app_name={job_name}",
+        ]
         java_options = [
             f"-Dspark.default.parallelism={tasks}",
             f"-Dspark.cores.max={tasks}",

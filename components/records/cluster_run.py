@@ -32,7 +32,9 @@ def run_on_cluster(
         InputError: A job that was left does not end.
     """
     if num_left := cancel_jobs(cluster, job_name):
-        progress(0, 0, f"cancelled {num_left} job that a command which was killed had left")
+        progress(
+            0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
+        )
     try:
         run()
     except BaseException as error:

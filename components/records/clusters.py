@@ -96,7 +96,8 @@ def find_spark(master: str, page: str) -> Cluster:
     """
     import requests
 
-    page = page or f"{urllib.parse.urlsplit(master).hostname}:{_SPARK_PAGE_PORT}"
+    host = urllib.parse.urlsplit(master).hostname or ""
+    page = page or f"{f'[{host}]' if ':' in host else host}:{_SPARK_PAGE_PORT}"
     root, setting = _root(page), f"beam.spark_page {page}"
     expected = (
         "expected the page of the running master (port 8080 of its host unless beam.spark_page "

@@ -1,13 +1,19 @@
 """Beam's job server, a Java program between this one and a Flink or Spark cluster: where it is."""
 
+import contextlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 from albert_core.storage import exists, join, local_file
 from components.records.clusters import Cluster
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 _JAR = re.compile(
     r"beam-runners-(?P<engine>flink-(?P<minor>[\d.]+)|spark-\d+)-job-server-(?P<beam>[\w.]+)\.jar"
@@ -45,6 +51,45 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
         )
     _check_jar(jar, cluster, progress)
     return local_file(jar)
+
+
+@contextlib.contextmanager
+def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator["PipelineOptions"]:
+    """Start Beam's job server, yield the options with its address, and stop it in the end.
+
+    Where the options name one that runs already, they are yielded as they are. Beam itself would
+    stop its server when the process ends, which is too late for its files among those of a step.
+
+    Args:
+        cluster: The cluster that it is for.
+        options: Beam's, with the path of the jar.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
+    from apache_beam.options.pipeline_options import (
+        FlinkRunnerOptions,
+        JobServerOptions,
+        PortableOptions,
+    )
+    from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
+    from apache_beam.runners.portability.spark_runner import SparkJarJobServer
+    from apache_beam.utils.subprocess_server import pick_port
+
+    if options.view_as(PortableOptions).job_endpoint:
+        yield options
+        return
+    flink = options.view_as(FlinkRunnerOptions)
+    flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
+    (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)
+    options.view_as(JobServerOptions).job_port = port
+    server = (FlinkJarJobServer if cluster.engine == "flink" else SparkJarJobServer)(options)
+    server.start()
+    try:
+        options.view_as(PortableOptions).job_endpoint = f"localhost:{port}"
+        yield options
+    finally:
+        server.stop()
 
 
 def job_server_name(cluster: Cluster) -> str:

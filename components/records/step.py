@@ -1,5 +1,6 @@
 """Turn a corpus into TFRecord shards of segment pairs."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,8 +28,9 @@ from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
 from components.records.cluster_options import cluster_options, find_cluster
 from components.records.cluster_run import run_on_cluster
-from components.records.clusters import Cluster
+from components.records.clusters import Cluster, cancel_jobs
 from components.records.dask_cluster import check_scheduler
+from components.records.job_servers import running_job_server
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
@@ -174,7 +176,19 @@ def _run_pipeline(
         # Of this work in this folder, so that the same command finds its job again, and no other.
         job_name = f"albert-records-{hash_json([context.work, context.folder])[:12]}"
         options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
-        run_on_cluster(cluster, job_name, lambda: run_beam(context, splits, options), progress)
+
+        def run() -> None:
+            """Run the job through a job server."""
+            with running_job_server(cluster, options) as with_address:
+                try:
+                    run_beam(context, splits, with_address)
+                except KeyboardInterrupt:
+                    # Before the job server is stopped, which may take all the time there is.
+                    with contextlib.suppress(InputError):
+                        cancel_jobs(cluster, job_name, waits=False)
+                    raise
+
+        run_on_cluster(cluster, job_name, run, progress)
         return
     options = beam.options_for(num_bytes=num_bytes, num_splits=len(splits))
     try:

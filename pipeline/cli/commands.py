@@ -68,7 +68,7 @@ COMMANDS: Commands = {
     "export": _entry("model_commands", "export", "Publish a model in formats that others run."),
     "card": _entry("model_commands", "card", "Write the card of a model."),
     "convert": _entry("model_commands", "convert", "Write a checkpoint as another kind."),
-    "estimate": _entry("run_commands", "estimate", "Tell what a pretraining needs on TPUs."),
+    "estimate": _entry("run_commands", "estimate", "Tell what a training needs on TPUs or GPUs."),
     "compile": _entry("compile_command", "compile_for", "Compile a run for a platform."),
     "submit": _entry("platform_commands", "submit", "Start a run on Kubeflow or Vertex AI."),
     "schedule": CommandGroup(

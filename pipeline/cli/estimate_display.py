@@ -1,11 +1,43 @@
-"""What `albert estimate` prints."""
+"""What `albert estimate` prints of a pretraining, and while it compiles."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import rich.progress
 
 from albert_core.estimation.estimate import PhaseEstimate
 from albert_core.estimation.prices import Prices
+from albert_core.progress import ReportProgress, to_stderr
+from pipeline.cli.tables import make_console
 
 _GIB, _MIB = 2**30, 2**20
+
+
+@contextlib.contextmanager
+def compilation_progress() -> Iterator[ReportProgress]:
+    """Yield a function to report what is compiled with.
+
+    On a terminal a report is a line on standard error that counts the seconds and is gone at the
+    end; elsewhere it is a plain line.
+    """
+    console = make_console(to_stderr=True)
+    if not console.is_terminal:
+        yield to_stderr("estimate")
+        return
+    columns = (
+        rich.progress.SpinnerColumn(),
+        rich.progress.TextColumn("{task.description}", markup=False),
+        rich.progress.TimeElapsedColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console, transient=True) as display:
+
+        def report(done: int, total: int, text: str) -> None:
+            """Replace the line, whose seconds begin anew."""
+            for shown in display.task_ids:
+                display.remove_task(shown)
+            display.add_task(text, total=None)
+
+        yield report
 
 
 def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
@@ -23,7 +55,7 @@ def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
     hours = sum(estimate.hours for estimate in estimates)
     num_steps = sum(estimate.request.phase.num_train_steps for estimate in estimates)
     print(
-        f"the run     {num_steps:,} steps ({config.optimizer}) in {_hours(hours)}: "
+        f"the run     {num_steps:,} steps ({config.optimizer}) in {format_hours(hours)}: "
         f"{hours * accelerator.num_chips:,.0f} chip-hours, {_cost(estimates, prices)}"
     )
     print(f"prices      {prices.source}; noted {prices.date}")
@@ -55,13 +87,15 @@ def _phase_lines(estimate: PhaseEstimate) -> list[str]:
         f"{exchange:.1%} of its time at the links' speed",
         f"speed       {estimate.step_seconds:.4g} s a step, "
         f"{estimate.tokens_per_second:,.0f} tokens/s, at {estimate.utilisation:.0%} of the peak",
-        f"time        {_hours(estimate.hours)} for {phase.num_train_steps:,} steps",
+        f"time        {format_hours(estimate.hours)} for {phase.num_train_steps:,} steps",
         f"compiled    in {compiled.seconds:.0f} s",
     ]
 
 
-def _hours(hours: float) -> str:
-    """Return a time in minutes below two hours, in hours above."""
+def format_hours(hours: float) -> str:
+    """Return a time in words: seconds below two minutes, minutes below two hours, else hours."""
+    if hours < 2 / 60:
+        return f"{hours * 3600:.0f} s"
     return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
 
 

@@ -272,8 +272,8 @@ class CommandParser:
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
 
-        Where a run starts from a checkpoint, tasks have their recipes (`with_recipes`). The
-        section `storage` holds for this process from now on.
+        Where a run starts from a checkpoint, and in the estimate of a fine-tuning, tasks have their
+        recipes (`with_recipes`). The section `storage` holds for this process from now on.
 
         Raises:
             InputError: A value is impossible.
@@ -286,7 +286,7 @@ class CommandParser:
         settings["storage"].apply()
         if not self._has_own_storage:
             del settings["storage"]
-        if "checkpoint" in settings and settings["checkpoint"].path:
+        if _starts_from_model(settings):
             section = "finetuning."
             given = {name.split(".")[1] for name in self.given if name.startswith(section)}
             settings["finetuning"] = with_recipes(settings["finetuning"], given)
@@ -316,6 +316,13 @@ class CommandParser:
                 yield from self._flatten(value, f"{name}.")
             else:
                 yield name, value
+
+
+def _starts_from_model(settings: Mapping[str, Any]) -> bool:
+    """Return whether a command is about fine-tuning a finished model, by its settings."""
+    if "checkpoint" in settings:
+        return bool(settings["checkpoint"].path)
+    return "accelerator" in settings and bool(settings["task"])
 
 
 def _takes_config(command: Command) -> bool:

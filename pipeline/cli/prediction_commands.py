@@ -13,7 +13,7 @@ from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
 from albert_core.tasks import named_task
-from albert_core.training.devices import Precision
+from albert_core.training.devices import Precision, StrategyName
 
 
 def predict(
@@ -30,6 +30,8 @@ def predict(
     strip_accents: bool | None = None,
     precision: Precision = "auto",
     batch_size: BatchSize = "auto",
+    strategy: StrategyName = "auto",
+    model_parallel_size: int = 1,
 ) -> None:
     """Predict for every row of a file: labels with probabilities, scores, choices or answers.
 
@@ -51,7 +53,9 @@ def predict(
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
         precision: What a checkpoint computes in; auto is as is faster on the device.
         batch_size: Examples that are run together; auto is 64 on a CPU, and as many as the memory
-            of a GPU holds.
+            of the GPUs holds.
+        strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
+        model_parallel_size: Devices that hold one copy of its weights together.
     """
     from albert_core.inference import load
     from albert_core.inference.batch_size import resolve_batch_size
@@ -67,6 +71,8 @@ def predict(
         lower_case=lower_case,
         strip_accents=strip_accents,
         precision=precision,
+        strategy=strategy,
+        model_parallel_size=model_parallel_size,
     )
     if loaded.compute:
         progress(0, 0, f"computing in {loaded.compute}")

@@ -5,6 +5,7 @@ from typing import Any
 
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.storage import is_remote, join
@@ -70,31 +71,64 @@ def estimate(
     vocab: VocabConfig,
     records: RecordsConfig,
     pretraining: PretrainingConfig,
+    finetuning: FinetuningConfig,
     accelerator: str,
+    task: str = "",
+    data_dir: str = "",
+    calculated: bool = False,
     utilisation: float = 0.4,
     prices: str = "",
 ) -> None:
-    """Tell what a pretraining would need on a slice of TPUs, without having one.
+    """Tell what a pretraining or a fine-tuning would need on accelerators, without having them.
+
+    A pretraining is compiled for a slice of TPUs. A fine-tuning is, too; for GPUs it is calculated.
 
     Args:
         model: The architecture.
         vocab: The vocabulary; its size counts.
         records: The records; their sequence length counts.
         pretraining: How to pretrain.
-        accelerator: The slice: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
+        finetuning: How to fine-tune; the original's recipe for the task fills what is not given.
+        accelerator: A slice of TPUs: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example; for
+            fine-tuning also GPUs: l4, a100-40, a100-80, h100, h200, or several, as 8xh100.
+        task: Task to fine-tune on, in place of a pretraining: one of GLUE, squad1, squad2, race,
+            a folder with a task.yaml, or a name in data_dir.
+        data_dir: Folder of the tasks' folders, where examples are counted; the published numbers
+            of the known tasks without it.
+        calculated: Compile nothing: memory and time of a fine-tuning are calculated at once.
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
-    from pipeline.cli.estimate_display import print_estimate
-    from pipeline.estimation import estimate_run
+    from pipeline.cli.estimate_display import compilation_progress, print_estimate
+    from pipeline.cli.finetuning_estimate_display import print_finetuning_estimate
+    from pipeline.estimation import estimate_run, estimate_task
 
-    estimates, table = estimate_run(
-        model=model,
-        vocab=vocab,
-        records=records,
-        pretraining=pretraining,
-        accelerator=accelerator,
-        utilisation=utilisation,
-        prices=prices,
-    )
-    print_estimate(estimates, table)
+    common: dict[str, Any] = {
+        "model": model,
+        "vocab": vocab,
+        "accelerator": accelerator,
+        "utilisation": utilisation,
+        "prices": prices,
+    }
+    if not task and calculated:
+        raise InputError(
+            "--calculated: got it without --task, expected it with one: a pretraining is compiled"
+        )
+    with compilation_progress() as progress:
+        if task:
+            found, table = estimate_task(
+                task=task,
+                data_dir=data_dir,
+                finetuning=finetuning,
+                is_calculated=calculated,
+                progress=progress,
+                **common,
+            )
+        else:
+            estimates, table = estimate_run(
+                records=records, pretraining=pretraining, progress=progress, **common
+            )
+    if task:
+        print_finetuning_estimate(found, table)
+    else:
+        print_estimate(estimates, table)

@@ -20,6 +20,7 @@ from albert_core.storage import join, local_folder
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tracking.config import TrackingConfig
+from albert_core.training.devices import StrategyName
 from components.number_formats import format_metric
 from components.records.runners import BeamConfig
 
@@ -186,6 +187,8 @@ def evaluate(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    strategy: StrategyName = "auto",
+    model_parallel_size: int = 1,
 ) -> None:
     """Score fine-tuned models on their tasks' dev sets and write predictions.
 
@@ -200,6 +203,8 @@ def evaluate(
         vocab: Vocabulary, if not the one beside the checkpoints.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether it is for text without accents, if not as the files say.
+        strategy: How devices share the work, as in fine-tuning; auto takes all there are.
+        model_parallel_size: Devices that hold one copy of the weights together.
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.classification import read_classification
@@ -234,6 +239,8 @@ def evaluate(
             vocab=vocab,
             lower_case=lower_case,
             strip_accents=strip_accents,
+            strategy=strategy,
+            model_parallel_size=model_parallel_size,
             tracking=tracking,
             progress=to_stderr(f"evaluate {declared.name}"),
         )

@@ -257,8 +257,8 @@ _TASK_BOOKKEEPING = (
     "majority_score",
     "num_dev",
     "num_train",
-    "precision",
     "probe_last_layer_score",
+    "training_precision",
     "without_model_score",
 )
 

@@ -25,6 +25,7 @@ from albert_core.tasks.registry import (
     candidate_folders,
     no_dev_set,
     read_declaration,
+    splits_to_find,
     with_known_labels,
 )
 from albert_core.tasks.split_files import USUAL_FILES, with_found_files
@@ -235,7 +236,8 @@ def _find_files(
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
         names = [one.removeprefix(below) for one in listing if one.startswith(below)]
-        task = with_found_files(declared, names, undeclared, folder=folder)
+        splits = splits_to_find(declared, name, undeclared)
+        task = with_found_files(declared, names, splits, folder=folder)
         if any(_matches(folder, source.file, listing) for source in task.sources("dev")):
             task = with_known_labels(task, declared, folder)
             break

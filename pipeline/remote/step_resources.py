@@ -136,7 +136,7 @@ class StepResources:
             raise InputError(f"{step.name}.caching: got true, expected false: each run has its own")
 
     def _check_tpu(self, step: Step, tpu: TpuSlice) -> None:
-        """Refuse TPUs for a step that cannot use them or has GPUs, and slices it cannot have.
+        """Refuse TPUs for a step that cannot use them or has GPUs, and slices that do not exist.
 
         Raises:
             InputError: They are refused.
@@ -147,11 +147,6 @@ class StepResources:
                 "and without an accelerator; remove one (`tpu: null`)"
             )
         tpu.check(f"{step.name}.tpu")
-        if tpu.num_hosts > 1 and not step.spans_machines:
-            raise InputError(
-                f"{step.name}.tpu.topology: got {tpu.topology}, {tpu.num_hosts} machines of "
-                f"{tpu.machine}; expected one, on which this step runs; take a larger machine"
-            )
 
     def _check_accelerator(self, step: Step, accelerator: Accelerator) -> None:
         """Refuse GPUs for a step that does not train, and fewer than one.

@@ -16,6 +16,7 @@ from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError, StepFailedError
+from albert_core.finetuning import models, trials
 from albert_core.finetuning.probe_results import read_probe
 from albert_core.tasks import Source
 from albert_core.training.compute import ComputeSettings
@@ -262,7 +263,7 @@ def test_a_fine_tuning_with_a_short_last_interval_ends_the_same_when_it_was_kill
 
 def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, monkeypatch):
     settings = {"num_train_steps": 4, "num_evaluations": 2}
-    machine = "albert_core.finetuning.compute.possible_settings"
+    machine = "albert_core.training.compute_choice.possible_settings"
 
     def on(precision: str) -> None:
         possible = (ComputeSettings(precision=precision, jit_compile=JITS_VARYING_LENGTHS),)
@@ -273,11 +274,14 @@ def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, mo
             raise InterruptedHereError
 
     on("bfloat16")
-    assert tune("topic", output="undisturbed", **settings).metrics["precision"] == "bfloat16"
+    assert (
+        tune("topic", output="undisturbed", **settings).metrics["training_precision"] == "bfloat16"
+    )
     with pytest.raises(InterruptedHereError):
         tune("topic", output="disturbed", progress=interrupt, **settings)
     on("float32")  # as if the folder had been moved to another machine
-    assert tune("topic", output="disturbed", **settings).metrics["precision"] == "bfloat16"
+    continued = tune("topic", output="disturbed", **settings)
+    assert continued.metrics["training_precision"] == "bfloat16"
     undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
     assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
 
@@ -290,6 +294,18 @@ def test_an_error_leaves_the_process_in_full_precision(tune):
     with pytest.raises(InterruptedHereError):
         tune("topic", progress=fail, precision="bfloat16")
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_every_trial_computes_in_the_precision_of_the_settings(tune, monkeypatch):
+    made = []
+
+    def new_task_model(*arguments: Any) -> keras.Model:
+        made.append(models.new_task_model(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(trials, "new_task_model", new_task_model)
+    tune("topic", precision="bfloat16", num_train_steps=2, num_seeds=2)
+    assert [model.bert.compute_dtype for model in made] == ["bfloat16", "bfloat16"]
 
 
 def test_frozen_parts_keep_their_weights(tune, model, tmp_path):

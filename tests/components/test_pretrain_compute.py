@@ -57,7 +57,7 @@ def test_a_killed_run_ends_as_one_with_the_settings_that_it_chose(
 
     def machine(*possible: ComputeSettings) -> None:
         monkeypatch.setattr(
-            "albert_core.pretraining.compute.possible_settings", lambda *_, **__: possible
+            "albert_core.training.compute_choice.possible_settings", lambda *_, **__: possible
         )
 
     def last(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> ComputeSettings:

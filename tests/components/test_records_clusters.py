@@ -1,112 +1,24 @@
-"""Flink and Spark: what their clusters are asked, Beam's options for them, and how a job ends.
+"""Flink and Spark: what their clusters are asked, and Beam's options for them.
 
-The clusters are fakes of their REST APIs, and the job server is Beam's own in Python, which runs a
-job in this process.
+The clusters are fakes of their REST APIs.
 """
 
-import contextlib
 import dataclasses
-import functools
 import json
 import socket
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from albert_core.corpus import CorpusConfig, corpus_splits
-from albert_core.errors import InputError, StepFailedError
-from albert_core.records.config import RecordsConfig
-from albert_core.tokenization.config import VocabConfig
-from components.records import clusters, step
+from albert_core.errors import InputError
 from components.records.cluster_options import cluster_options, find_cluster
-from components.records.cluster_run import find_reason, run_on_cluster
-from components.records.clusters import cancel_jobs
 from components.records.job_servers import job_server_name
 from components.records.runners import BeamConfig
-from components.vocab.step import train_vocab
-from tests.helpers.fakes.loopback import Answer, Call, Loopback, loopback
-from tests.helpers.tiny_run import write_corpus
+from tests.helpers.fakes.engine_cluster import IMAGE, WORK, FakeCluster, flink, quiet, spark
+from tests.helpers.fakes.loopback import Answer, loopback
 
 # Beam leaves sockets and files to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-IMAGE = "registry/albert-python-data:1"
-WORK = {"shared_folder": "gs://bucket/work"}
-
-
-@dataclasses.dataclass
-class FakeCluster:
-    """A cluster of either engine: what it answers, and the jobs that run on it.
-
-    Attributes:
-        version: Of the engine.
-        slots: Of each TaskManager or worker.
-        jobs: Name of each running job, by id.
-        ends: Whether a job that is cancelled ends.
-    """
-
-    version: str = "1.19.3"
-    slots: tuple[int, ...] = (2, 3)
-    jobs: dict[str, str] = dataclasses.field(default_factory=dict)
-    ends: bool = True
-
-    def __call__(self, call: Call) -> Answer:
-        if call.method == "PATCH":
-            self._end(call.path.rpartition("/")[2])
-            return Answer({}, 202)
-        if call.method == "POST" and call.path == "/app/kill/":
-            assert call.body.endswith("&terminate=true")
-            self._end(call.body.removeprefix("id=").partition("&")[0])
-            return Answer({}, 302)
-        machines = [{"slotsNumber": slots, "freeSlots": slots - 1} for slots in self.slots]
-        workers = [{"cores": slots, "state": "ALIVE"} for slots in self.slots]
-        running = [{"id": job, "name": name} for job, name in self.jobs.items()]
-        listed = [{"jid": job, "name": name, "state": "RUNNING"} for job, name in self.jobs.items()]
-        ended = {"jid": "old", "name": "mine", "state": "FAILED"}
-        page = f'<span class="version" style="margin-right: 15px;">{self.version}</span>'
-        return {
-            "/config": Answer({"flink-version": self.version}),
-            "/taskmanagers": Answer({"taskmanagers": machines}),
-            "/jobs/overview": Answer({"jobs": [*listed, ended]}),
-            "/json/": Answer(
-                {
-                    "workers": [*workers, {"cores": 9, "state": "DEAD"}],
-                    "activeapps": running,
-                }
-            ),
-            "/": Answer(page.encode(), headers={"Content-Type": "text/html"}),
-        }[call.path]
-
-    def _end(self, job: str) -> None:
-        if self.ends:
-            del self.jobs[job]
-
-
-def flink(running: Loopback, **settings) -> BeamConfig:
-    master = running.address.removeprefix("http://")
-    return BeamConfig(
-        **{"runner": "flink", "flink_master": master, "environment_config": IMAGE, **WORK}
-        | settings
-    )
-
-
-def spark(running: Loopback, **settings) -> BeamConfig:
-    page = running.address.removeprefix("http://")
-    return BeamConfig(
-        **{
-            "runner": "spark",
-            "spark_master": "spark://127.0.0.1:7077",
-            "spark_page": page,
-            "environment_config": IMAGE,
-            **WORK,
-        }
-        | settings
-    )
-
-
-def quiet(*_) -> None:
-    """Take no notice of progress."""
 
 
 def options_of(config: BeamConfig, progress=quiet) -> dict:
@@ -150,6 +62,7 @@ def test_options_for_spark(jars):
     with loopback(FakeCluster("3.5.7")) as running:
         options = options_of(spark(running, java_options=("-Dspark.executor.memory=4g", "-Xmx1g")))
     assert options["runner"] == "SparkRunner"
+    assert (options["job_name"], options["app_name"]) == ("mine", "mine")
     assert options["spark_master_url"] == "spark://127.0.0.1:7077"
     assert options["job_server_jvm_properties"] == [
         "-Dspark.default.parallelism=5",
@@ -295,6 +208,16 @@ def test_no_image_and_no_worker_pool_is_told_before_the_cluster_is_asked():
         ),
         ({"runner": "flink", "flink_master": "host:8081"}, r"beam\.shared_folder: got nothing"),
         (
+            {
+                "runner": "spark",
+                "spark_master": "spark://h:7077",
+                "job_endpoint": "h:8099",
+                "parallelism": 4,
+                **WORK,
+            },
+            r"beam\.parallelism: got 4 with beam\.job_endpoint, whose job server was started",
+        ),
+        (
             {"runner": "flink", "flink_master": "h:1", "num_workers": 2, **WORK},
             r"beam\.num_workers, which are for local workers",
         ),
@@ -307,134 +230,6 @@ def test_no_image_and_no_worker_pool_is_told_before_the_cluster_is_asked():
 def test_settings_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         BeamConfig(**settings)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (
-            "org.apache.flink.JobException: Job failed.\n\tat x\nCaused by: java.lang.Exception: "
-            "Error received from SDK harness for instruction 4: Traceback (most recent call last):"
-            '\n  File "a.py", line 2, in process\n    read()\n\nDuring handling of the above '
-            "exception, another exception occurred:\n\nTraceback (most recent call last):\n  File "
-            '"b.py", line 1\nOSError: [Errno 5] disk gone [while running '
-            "'EncodeSplit-ptransform-12']\n\n\tat org.apache.beam\n",
-            "OSError: [Errno 5] disk gone (in EncodeSplit)",
-        ),
-        (
-            "a\nCaused by: b\n\tat y\nCaused by: java.util.concurrent.TimeoutException: no slots\n",
-            "java.util.concurrent.TimeoutException: no slots",
-        ),
-        ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
-        ("", "RuntimeError"),
-    ],
-)
-def test_the_reason_of_a_failed_job_is_one_line(text, reason):
-    assert find_reason(RuntimeError(text)) == reason
-
-
-@pytest.mark.parametrize("make", [flink, spark])
-def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
-    version = "1.19.3" if make is flink else "3.5.7"
-    cluster = FakeCluster(version, jobs={"a": "mine", "b": "other", "c": "mine"})
-    told = []
-    with loopback(cluster) as running:
-        found = find_cluster(make(running), quiet)
-        run_on_cluster(
-            found,
-            "mine",
-            lambda: told.append(dict(cluster.jobs)),
-            lambda *report: told.append(report[2]),
-        )
-    assert told == ["cancelled 2 job that a command which was killed had left", {"b": "other"}]
-
-
-@pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])
-def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
-    cluster = FakeCluster()
-
-    def run():
-        cluster.jobs["a"] = "mine"
-        raise error
-
-    with loopback(cluster) as running:
-        found = find_cluster(flink(running), quiet)
-        with pytest.raises((StepFailedError, KeyboardInterrupt)) as caught:
-            run_on_cluster(found, "mine", run, quiet)
-    assert not cluster.jobs
-    if isinstance(error, RuntimeError):
-        assert str(caught.value) == (
-            f"beam.runner flink: lost; see {running.address}; the same command goes on from what "
-            "is done"
-        )
-
-
-def test_a_job_that_does_not_end_is_told(monkeypatch):
-    monkeypatch.setattr(clusters, "_CANCEL_WITHIN_S", 0.05)
-    with loopback(FakeCluster(jobs={"a": "mine"}, ends=False)) as running:
-        found = find_cluster(flink(running), quiet)
-        with pytest.raises(InputError, match=r"its job a \(mine\) has not ended a minute after"):
-            cancel_jobs(found, "mine")
-        assert cancel_jobs(found, "mine", waits=False) == 1
-
-
-@contextlib.contextmanager
-def job_server() -> Iterator[str]:
-    """Run Beam's job server in Python in this process; yield its address."""
-    from apache_beam.runners.portability.local_job_service import LocalJobServicer
-
-    server = LocalJobServicer()
-    port = server.start_grpc_server()
-    try:
-        yield f"localhost:{port}"
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
-def worker_pool() -> Iterator[str]:
-    """Run one of Beam's worker pools in this process; yield its address."""
-    from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
-
-    address, server = BeamFnExternalWorkerPoolServicer.start()
-    try:
-        yield address
-    finally:
-        server.stop(1)
-
-
-@pytest.mark.parametrize("make", [flink, spark])
-def test_a_job_server_and_a_worker_pool_give_the_same_bytes(make, tmp_path, monkeypatch):
-    splits = functools.partial(corpus_splits, target_bytes=4_000)
-    monkeypatch.setattr(step, "corpus_splits", splits)
-    write_corpus(tmp_path / "corpus", num_documents=100)
-    corpus = CorpusConfig(files=(str(tmp_path / "corpus"),))
-    train_vocab(corpus=corpus, config=VocabConfig(size=60), output=tmp_path / "vocab")
-    make_records = functools.partial(
-        step.make_records,
-        corpus=corpus,
-        vocab=tmp_path / "vocab",
-        config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
-    )
-    make_records(output=tmp_path / "here")
-    version = "1.19.3" if make is flink else "3.5.7"
-    with loopback(FakeCluster(version)) as running, job_server() as jobs, worker_pool() as pool:
-        config = make(
-            running,
-            job_endpoint=jobs,
-            environment_type="EXTERNAL",
-            environment_config=pool,
-            shared_folder=str(tmp_path / "shared"),
-        )
-        make_records(output=tmp_path / "there", beam=config)
-    for name in ("here", "there"):
-        (tmp_path / name / "manifest.json").unlink()
-    here, there = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
-        for name in ("here", "there")
-    )
-    assert here == there
-    assert not list((tmp_path / "shared").iterdir())
 
 
 def test_settings_need_no_beam(monkeypatch):

@@ -10,11 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, write_tiny_run
+from tests.helpers.tiny_run import (
+    TINY_CONFIG,
+    TOPICS,
+    write_as_people_have_them,
+    write_tiny_run,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +56,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(folder):
-    return write_tiny_run(folder, pretraining=PRETRAINING)
+    return write_run(folder, pretraining=PRETRAINING)
+
+
+def write_run(folder: Path, **settings: Any) -> Path:
+    """Write a run whose tasks are as people have them; return its configuration's path."""
+    config = write_tiny_run(folder, **settings)
+    write_as_people_have_them(folder / "glue")
+    return config
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +83,19 @@ def test_a_run_ends_with_its_tables_and_a_report(first, folder):
         assert text in first.stdout
     page = folder / "out" / "index.html"
     assert f"Report: {page}" in first.stdout
+    assert re.search(r"^Is the model better than simpler ways\? (Yes|No)", first.stdout, re.M)
     text = page.read_text(encoding="utf-8")
     assert "topic" in text
     assert "Is the model better than simpler ways?" in text  # no task was tuned from random weights
     assert "albert predict models/topic FILE" in text
+
+
+def test_a_run_says_how_it_reads_a_task_that_declares_little(first):
+    described = (
+        "topic: labels: farm, sea, town (from the training rows); train: train.csv.gz (CSV); dev: "
+        "10 % of the training rows, split off by label with seed 12345"
+    )
+    assert described in first.stdout + first.stderr
 
 
 def test_a_run_ends_with_commands_that_work_as_they_are_printed(first, folder):
@@ -146,21 +168,26 @@ def test_a_second_run_is_cached_and_takes_seconds(first, config, folder, forked_
 def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder, forked_albert):
     started = time.time()
     # Tracking repeats no step that is done.
-    options = ("--tasks", "topic,cola", "--tracking.to", "tensorboard")
+    options = ("--tasks", "topic,things", "--tracking.to", "tensorboard")
     result = albert_run(config, folder / "out", *options, albert=forked_albert)
     assert result.returncode == 0, result.stderr
     tracked = (folder / "out" / "tracking" / "albert").glob("tiny */*")
-    assert sorted(path.name for path in tracked) == ["evaluate-cola", "finetune-cola"]
+    assert sorted(path.name for path in tracked) == ["evaluate-things", "finetune-things"]
     events = folder / "out" / "events.jsonl"
     assert steps_of(events, "finished", since=started) == [
-        "finetune cola",
-        "evaluate cola",
+        "finetune things",
+        "evaluate things",
         "report",
     ]
     assert steps_of(events, "finished")[:2] == ["vocab", "records"]  # of the run before
-    paths = (folder / "out").glob("artifacts/**/predictions_test.tsv")
-    (predictions,) = [path for path in paths if "cola" not in path.parts]
-    assert len(predictions.read_text().splitlines()) == 1 + 5
+    predicted = (folder / "out/evaluations/things/predictions_test.conll").read_text()
+    words = (folder / "glue/things/test.conll").read_text().splitlines()
+    assert [line.partition("\t")[0] for line in predicted.splitlines()] == [*words, ""]
+    scores = json.loads((folder / "out" / "scores.json").read_text())["tasks"]
+    assert [(one["task"], one["metric"]) for one in scores] == [
+        ("things", "f1"),
+        ("topic", "accuracy"),
+    ]
 
 
 def test_a_run_keeps_no_secret_of_its_environment(first, folder):
@@ -251,7 +278,7 @@ def failed(folder) -> tuple[Path, Path]:
     failing = folder / "failing"
     failing.mkdir()
     changed = {**PRETRAINING, "learning_rate": 1e30}
-    config = write_tiny_run(failing, pretraining=changed)
+    config = write_run(failing, pretraining=changed)
     run_until(config, failing / "out", has_started(failing / "out", "records"))
     assert are_gone(failing / "out")
     return config, failing / "out"

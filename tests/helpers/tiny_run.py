@@ -4,7 +4,11 @@ The language has a grammar a model can learn: nouns of a topic go with verbs of 
 and a document keeps to its topic.
 """
 
+import csv
+import gzip
+import io
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -90,18 +94,43 @@ def _cola_row(rng: random.Random) -> str:
 
 def _write_topic_task(folder: Path, rng: random.Random) -> None:
     folder.mkdir()
-    declaration = {
-        "name": "topic",
-        "texts": [0],
-        "label": 1,
-        "labels": list(TOPICS),
-        "metrics": ["accuracy"],
-    }
-    (folder / "task.yaml").write_text(yaml.safe_dump(declaration), encoding="utf-8")
+    _declare(folder, name="topic", texts=[0], label=1, labels=list(TOPICS), metrics=["accuracy"])
     for split, num_rows in (("train", 240), ("dev", 60)):
         topics = [rng.choice(list(TOPICS)) for _ in range(num_rows)]
         rows = ["sentence\tlabel", *(f"{sentence(topic, rng)}\t{topic}" for topic in topics)]
         (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def write_as_people_have_them(folder: Path) -> None:
+    """Make the topic task a compressed CSV without dev set and labels, and add one in CoNLL's form.
+
+    Args:
+        folder: The folder of `write_tasks`; it gets the task `things`, whose test file has no tags.
+    """
+    topic = folder / "topic"
+    rows = [line.split("\t") for line in (topic / "train.tsv").read_text().splitlines()]
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    (topic / "train.csv.gz").write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    for split in ("train", "dev"):
+        (topic / f"{split}.tsv").unlink()
+    _declare(topic, name="topic", texts=["sentence"], metrics=["accuracy"])
+    things = folder / "things"
+    things.mkdir()
+    _declare(things, name="things", kind="token_classification", metrics=["f1"])
+    nouns = {noun for nouns, _ in TOPICS.values() for noun in nouns}
+    sentences = [[(w, "B-A" if w in nouns else "O") for w in row[0].split()] for row in rows[1:]]
+    _write_conll(things / "train.conll", sentences)
+    _write_conll(things / "test.conll", [[(word,) for word, _ in one] for one in sentences[:5]])
+
+
+def _declare(folder: Path, **declaration: object) -> None:
+    (folder / "task.yaml").write_text(yaml.safe_dump(declaration), encoding="utf-8")
+
+
+def _write_conll(path: Path, sentences: Sequence[Sequence[Sequence[str]]]) -> None:
+    lines = ["\n".join(map(" ".join, sentence)) for sentence in sentences]
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_tiny_run(folder: Path, **changes: object) -> Path:

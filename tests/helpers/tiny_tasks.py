@@ -140,8 +140,13 @@ def _whale_paragraph(rng: random.Random, number: int, share_without: float) -> d
     return {"context": " ".join(words), "qas": [question]}
 
 
-def write_tiny_model(folder: Path) -> Path:
-    """Write an untrained model with a vocabulary of the tasks' language; return its folder."""
+def write_tiny_model(folder: Path, **overrides: Any) -> Path:
+    """Write an untrained model with a vocabulary of the tasks' language; return its folder.
+
+    Args:
+        folder: Folder to make.
+        **overrides: What differs in its architecture from that of the tiny run.
+    """
     rng = random.Random(5)
     lines = [sentence(rng.choice(list(TOPICS)), rng) for _ in range(300)] + [
         "Where is it? whale"
@@ -152,7 +157,8 @@ def write_tiny_model(folder: Path) -> Path:
     train_vocab(corpus=corpus, config=VocabConfig(size=64), output=folder / "vocab")
     tokenizer = load_tokenizer(folder / "vocab")
     keras.utils.set_random_seed(1)
-    config = preset("tiny", vocab_size=len(tokenizer), **TINY_CONFIG["model"]["overrides"])
+    architecture = {**TINY_CONFIG["model"]["overrides"], **overrides}
+    config = preset("tiny", vocab_size=len(tokenizer), **architecture)
     model = AlbertForPreTraining(config)
     checkpoint = Checkpoint(
         config=config,

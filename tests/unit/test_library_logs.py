@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def levels(monkeypatch):
-    """The levels are put back after the test, as the variable is."""
+    """As at the start of a process; levels are put back after the test, as the variable is."""
     before = {logger: logger.level for logger in map(logging.getLogger, library_logs._LOGGERS)}
+    for logger in before:
+        logger.setLevel(logging.NOTSET)
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     yield list(before)
     for logger, level in before.items():

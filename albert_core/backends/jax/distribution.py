@@ -22,7 +22,7 @@ _XLA_FLAGS = "--xla_gpu_enable_triton_gemm=false --xla_gpu_dot_merger_threshold_
 
 
 @contextlib.contextmanager
-def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
     Keras's distribution is set, and at the end the one of before is restored. XLA's flags, and the
@@ -32,12 +32,14 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         strategy: One of `STRATEGIES` (not checked here), `single` being the first device; or
             `auto`: `data_parallel` over every device, `single` if there is one.
         model_parallel_size: Devices that hold one copy of the weights together; 1 for `single`.
+        prefix: What the names of these settings begin with, for messages.
 
     Raises:
-        InputError: The devices do not divide by `model_parallel_size`.
+        InputError: The devices of all processes, or of each, do not divide by
+            `model_parallel_size`.
     """
     _set_xla_flags()
-    if is_multi_process():
+    if is_multi_process() and not jax.distributed.is_initialized():
         # It would take SIGTERM for itself, which then nobody else hears of.
         jax.config.update("jax_enable_preemption_service", False)
         keras.distribution.initialize()  # before anything asks JAX for its devices
@@ -50,8 +52,14 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         devices = devices[:1]
     if len(devices) % model_parallel_size:
         raise InputError(
-            f"pretraining.model_parallel_size: got {model_parallel_size}, expected a divisor of "
+            f"{prefix}model_parallel_size: got {model_parallel_size}, expected a divisor of "
             f"the {len(devices)} devices"
+        )
+    # Each process gives its own rows of a batch, which those of one group would have to share.
+    if jax.process_count() > 1 and jax.local_device_count() % model_parallel_size:
+        raise InputError(
+            f"{prefix}model_parallel_size: got {model_parallel_size}, expected a divisor of the "
+            f"{jax.local_device_count()} devices of each of {jax.process_count()} processes"
         )
     before = keras.distribution.distribution()
     if strategy != "single":
@@ -81,6 +89,11 @@ def _set_xla_flags() -> None:
     given = os.environ.get("XLA_FLAGS", "")
     if _XLA_FLAGS not in given:
         os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {given}".rstrip()
+
+
+def first_device() -> Devices:
+    """Return the device that Keras uses outside `use_devices`."""
+    return Devices(strategy="single", num_devices=1, name=jax.devices()[0].device_kind)
 
 
 def accelerator_memory_bytes() -> int | None:

@@ -1,7 +1,6 @@
 """The train step of `GradientAccumulationModel` for JAX."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -34,19 +33,19 @@ class TrainStep:
 
         Args:
             state: Trainable, non-trainable, optimizer and metrics variables, as Keras passes them.
-            data: Inputs, targets; anything more is not used. B must be a multiple of
-                `num_micro_batches`.
+            data: Inputs, targets and, if there are any, weights of the examples. B must be a
+                multiple of `num_micro_batches`.
 
         Returns:
             Metrics by name, and the four groups of values after the step.
         """
         trainable, non_trainable, optimizer_variables, metrics = state
-        inputs, targets = data[:2]
-        totals = self.batch_totals(inputs, targets)
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        totals = self.batch_totals(inputs, targets, weights)
         differentiate = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
         def compute_gradients(
-            inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
+            inputs: Any, targets: Any, weights: Any, non_trainable: Any, metrics: Any
         ) -> tuple[Any, Any, Any, Any]:
             """Return the loss of a (micro-)batch, its gradients, and the states after it.
 
@@ -57,17 +56,17 @@ class TrainStep:
                 non_trainable,
                 metrics,
                 inputs,
-                {**targets, **totals},
-                None,
+                self.with_totals(targets, totals),
+                weights,
                 training=True,
                 optimizer_variables=optimizer_variables,
             )
             return loss, gradients, non_trainable, metrics
 
         if self.num_micro_batches == 1:
-            step = compute_gradients(inputs, targets, non_trainable, metrics)
+            step = compute_gradients(inputs, targets, weights, non_trainable, metrics)
         else:
-            step = self._accumulate_gradients(compute_gradients, (inputs, targets), state)
+            step = self._accumulate_gradients(compute_gradients, (inputs, targets, weights), state)
         loss, gradients, non_trainable, metrics = step
         trainable, optimizer_variables = self.optimizer.stateless_apply(
             optimizer_variables, gradients, trainable
@@ -84,9 +83,9 @@ class TrainStep:
         gradients: nothing is averaged.
 
         Args:
-            compute_gradients: Function of inputs, targets, non-trainable and metrics values;
-                returns loss, gradients, and the last two after it.
-            data: Inputs and targets of the whole batch.
+            compute_gradients: Function of inputs, targets, weights, non-trainable and metrics
+                values; returns loss, gradients, and the last two after it.
+            data: Inputs, targets and weights (or None) of the whole batch.
             state: As of `train_step`.
         """
         trainable, non_trainable, _, metrics = state

@@ -12,5 +12,6 @@ def split_micro_batches(tensor: Any, num_micro_batches: int) -> Any:
     error of the backend, if it is not.
     """
     # Strided, not contiguous: rows that are spread over devices in order stay on their devices.
-    apart = ops.reshape(tensor, (-1, num_micro_batches, *tensor.shape[1:]))
+    # `ops.shape`: the length of fine-tuning's batches is not known when a step is traced.
+    apart = ops.reshape(tensor, (-1, num_micro_batches, *ops.shape(tensor)[1:]))
     return ops.swapaxes(apart, 0, 1)

@@ -1,6 +1,7 @@
 """Devices under TensorFlow, and how they share a batch."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
 
 
 @contextlib.contextmanager
-def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
     `tpu` connects this process to the TPU and resets it; that is not undone at the end.
@@ -22,6 +23,7 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         strategy: One of `STRATEGIES` (not checked here), or `auto`: the TPU of TPU_NAME, else every
             GPU, else the CPU.
         model_parallel_size: Not used: no strategy here cuts the weights.
+        prefix: Not used: nothing is refused here.
     """
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     why = ""
@@ -38,11 +40,17 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
         distribution = tf.distribute.MirroredStrategy([device.name for device in gpus or cpus])
         name = _get_device_name(bool(gpus))
     else:
-        yield Devices(strategy="single", num_devices=1, name=_get_device_name(bool(gpus)), why=why)
+        yield dataclasses.replace(first_device(), why=why)
         return
     with distribution.scope():
         num_devices = distribution.num_replicas_in_sync
         yield Devices(strategy=strategy, num_devices=num_devices, name=name, why=why)
+
+
+def first_device() -> Devices:
+    """Return the device that Keras uses outside `use_devices`."""
+    has_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return Devices(strategy="single", num_devices=1, name=_get_device_name(has_gpu))
 
 
 def accelerator_memory_bytes() -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from albert_core.backends import of_first_process
 from albert_core.training.history import best_row
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.session import TrainingSession
@@ -50,10 +51,11 @@ class Budget(keras.callbacks.Callback):
         plan = self.session.plan
         if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:
             return "stop_after_steps"
-        minutes = self.session.seconds / 60
-        if plan.stop_after_minutes is not None and minutes >= plan.stop_after_minutes:
-            return "stop_after_minutes"
-        return None
+        if plan.stop_after_minutes is None:
+            return None
+        # All processes must stop after the same step, and their clocks differ.
+        minutes = of_first_process(self.session.seconds) / 60
+        return "stop_after_minutes" if minutes >= plan.stop_after_minutes else None
 
 
 def lost_patience(history: Sequence[Mapping[str, Any]], plan: TrainingPlan) -> bool:

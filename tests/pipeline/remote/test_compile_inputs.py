@@ -54,6 +54,15 @@ def refuse(capsys, tmp_path, *options: str, target: str = "kubeflow", **changes:
     return line
 
 
+def test_parquet_of_squad_1_is_not_taken_for_squad_2() -> None:
+    names = [f"{split}-00000-of-00001.parquet" for split in ("train", "validation")]
+    addresses = [f"gs://b/{folder}/{name}" for folder in ("squad", "squad_v2") for name in names]
+    seen = inputs.RemoteInputs(date="", listing=addresses, with_hashes=False)
+    config = parse_settings(RunConfig, {**CONFIG, "data_dir": "gs://b"}, source="test")
+    assert seen.find_task("squad2", config, None).folder == "gs://b/squad_v2"
+    assert seen.find_task("squad1", config, None).folder == "gs://b/squad"
+
+
 def compile_small() -> str:
     """The text of the pipeline of `CONFIG` for Vertex AI."""
     return compile_pipeline(

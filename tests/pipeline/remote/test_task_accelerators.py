@@ -9,6 +9,8 @@ import yaml
 from albert_core.estimation.prices import LIST_PRICES
 from albert_core.settings import parse_settings
 from components import task_command
+from components.evaluate.custom_job_component import evaluate_in_custom_job
+from components.finetune.custom_job_component import finetune_in_custom_job
 from components.finetune.job import parse_job
 from components.image import GPU_TRAINER, image_name
 from components.tpu_job import TpuJob, with_environment
@@ -29,6 +31,9 @@ JOB = {
     "finetuning": {"learning_rate": 1e-5, "num_epochs": 1.0},
 }
 SLICE = {"machine": "ct5lp-hightpu-8t", "topology": "2x4"}
+# Components name their image when they are imported, by the registry that is set then.
+DATA = finetune_in_custom_job.component_spec.implementation.container.image
+assert evaluate_in_custom_job.component_spec.implementation.container.image == DATA
 GPUS = {"kubeflow": "nvidia.com/gpu", "vertex": "NVIDIA_L4"}
 
 
@@ -69,7 +74,7 @@ def test_on_tpus_in_a_pod_of_kubeflow_and_in_jobs_of_vertex(tmp_path):
         container = on_kubeflow.spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
         assert {"name": "KERAS_BACKEND", "value": "jax"} in container["env"]
     # There the task only waits, in the image without TensorFlow, while the job has the slice.
-    waiting = (2, image_name("data"), "2 cores, 8 GiB", None)
+    waiting = (2, DATA, "2 cores, 8 GiB", None)
     assert rows(compile_with("vertex", changes, tmp_path)) == [
         ("Fine-tuning", *waiting),
         ("  its job on TPUs", 2, tpu, f"1 x ct5lp-hightpu-8t, {chips}", 9.6),
@@ -120,3 +125,15 @@ def test_the_job_on_vertex_runs_the_step_with_what_the_run_resolved(tmp_path, mo
         **places,
     }
     assert told["evaluate"] == {"model": "gs://m", "work_root": "gs://w", **places}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [
+        ({"strategy": "data_parallel"}, False),  # of JAX, which an evaluation need not have
+        ({"strategy": "model_parallel", "model_parallel_size": 4}, True),
+    ],
+)
+def test_an_evaluation_is_told_devices_only_for_a_model_that_is_cut(settings, is_told):
+    job = parse_job({**JOB, "finetuning": settings})
+    assert job.evaluation_devices() == (settings if is_told else {})

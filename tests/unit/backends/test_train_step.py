@@ -117,7 +117,7 @@ class Multiplied(GradientAccumulationModel):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.factor * self.weight * inputs["x"]
 
-    def batch_totals(self, inputs: Any, targets: Any) -> dict[str, Any]:
+    def batch_totals(self, inputs: Any, targets: Any, sample_weight: Any = None) -> dict[str, Any]:
         return {}
 
     def compute_loss(

@@ -12,6 +12,7 @@ from albert_core.estimation.accelerators import find_slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.estimation.compiled_step import CompiledStep
 from albert_core.estimation.estimate import estimate, fill_minutes
+from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
@@ -145,6 +146,31 @@ def test_each_phase_is_estimated_with_the_layers_that_it_applies(monkeypatch):
     assert [phase.flops_per_step for phase in estimates] == [110.0, 130.0, 220.0]
     shallow, _, deep = (phase.formula_flops_per_step for phase in estimates)
     assert 6 < deep / shallow < 12  # less than the layers, for the head over the vocabulary
+
+
+def test_a_batch_of_pretraining_is_described_as_the_readers_make_it():
+    config = PretrainingConfig(batch_size=64, device_batch_size=8)
+    (phase,) = config.resolved_phases(128)
+    step = PretrainingStep(
+        model=preset("base_v2", vocab_size=4000),
+        config=config,
+        phase=phase,
+        accelerator=find_slice("v5e-4"),
+    )
+    assert (step.num_micro_batches, step.sequences_at_a_time) == (2, 8)
+    inputs, targets = step._describe_batch(lambda *sizes, dtype="int32": (sizes, dtype))
+    whole, predicted = ((64, 128), "int32"), ((64, 20), "int32")
+    assert inputs == {
+        "input_ids": whole,
+        "input_mask": whole,
+        "segment_ids": whole,
+        "masked_lm_positions": predicted,
+    }
+    assert targets == {
+        "masked_lm_ids": predicted,
+        "masked_lm_weights": ((64, 20), "float32"),
+        "sentence_order_labels": ((64,), "int32"),
+    }
 
 
 @pytest.fixture(scope="module")

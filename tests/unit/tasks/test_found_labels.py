@@ -2,12 +2,20 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from albert_core.errors import InputError
-from albert_core.tasks import Task, find_task, named_task, read_examples, read_sentences
+from albert_core.tasks import (
+    Task,
+    find_task,
+    named_task,
+    read_examples,
+    read_sentences,
+    task_fingerprint,
+)
 from albert_core.tasks.description import describe_files
 from tests.unit.tasks.test_table_formats import ROWS, write_csv, write_jsonl, write_parquet
 
@@ -89,6 +97,63 @@ def test_class_numbers_have_the_names_of_the_parquet_file_or_of_the_card(tmp_pat
     task = found_in(tmp_path)
     assert (task.labels, task.labels_from) == (("fine", "wet"), "")
     assert [one.target for one in read_examples(task, tmp_path, "dev")] == [1 - t for t in targets]
+
+
+def test_numbers_that_are_names_of_other_classes_stand_for_themselves(tmp_path: Path) -> None:
+    declare(tmp_path, f"{DECLARATION}train: a.csv\ndev: a.csv\n")
+    (tmp_path / "README.md").write_text(CARD.replace("wet", "1").replace("fine", "2"))
+    write_csv(tmp_path / "a.csv", NUMBERED)
+    task = found_in(tmp_path)
+    assert (task.labels, task.class_names) == (("0", "1"), ())
+    targets = [float(row[3]) for row in NUMBERED]
+    assert [one.target for one in read_examples(task, tmp_path, "train")] == targets
+    declared = f"{DECLARATION}labels: [1, 2]\nclass_names: [1, 2]\ntrain: a.csv\ndev: a.csv\n"
+    declare(tmp_path, declared)
+    with pytest.raises(InputError, match=r"a\.csv, line 2: got label '0', expected one of 1, 2"):
+        read_examples(found_in(tmp_path), tmp_path, "train")
+
+
+def test_class_names_of_the_declaration_hold_where_the_card_has_none(tmp_path: Path) -> None:
+    declared = f"{DECLARATION}labels: [fine, wet]\nclass_names: [fine, wet]\n"
+    declare(tmp_path, f"{declared}train: a.csv\ndev: a.csv\n")
+    write_csv(tmp_path / "a.csv", NUMBERED)
+    task = found_in(tmp_path)
+    assert task.class_names == ("fine", "wet")
+    targets = [float(row[3]) for row in NUMBERED]
+    assert [one.target for one in read_examples(task, tmp_path, "train")] == targets
+    (tmp_path / "README.md").write_text(CARD)
+    assert found_in(tmp_path).class_names == ("wet", "fine")
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_another", "rows"),
+    [
+        ("labels: [wet, fine]\n", False, ROWS),
+        ("labels: [0, 1]\n", False, NUMBERED),
+        ("labels: [bad, good]\n", False, ROWS),
+        ("labels: [fine, wet]\n", True, ROWS),
+    ],
+)
+def test_a_card_is_part_of_the_fingerprint_only_where_it_changes_labels(
+    labels: str, is_another: bool, rows: Sequence[Sequence[object]], tmp_path: Path
+) -> None:
+    declare(tmp_path, f"{DECLARATION}{labels}train: a.csv\ndev: a.csv\n")
+    write_csv(tmp_path / "a.csv", rows)
+    before = found_in(tmp_path)
+    (tmp_path / "README.md").write_text(CARD)
+    after = found_in(tmp_path)
+    assert after.class_names == ("wet", "fine")
+    is_changed = task_fingerprint(after, tmp_path) != task_fingerprint(before, tmp_path)
+    assert is_changed == is_another
+
+
+def test_what_labels_are_from_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv")
+    fingerprints = set()
+    for labels in ("", "labels: [fine, wet]\n"):
+        declare(tmp_path, DECLARATION + labels)
+        fingerprints.add(task_fingerprint(found_in(tmp_path), tmp_path))
+    assert len(fingerprints) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """SQuAD in the Parquet of Hugging Face gives the questions of its JSON."""
 
 import dataclasses
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,48 @@ def test_a_copy_of_the_data_set_is_found(tmp_path: Path) -> None:
     task, folder = find_task(str(tmp_path / "task.yaml"), tmp_path)
     assert task.test[0].is_labelled
     assert len(read_questions(task, folder, "test")) == 2
+
+
+def test_parquet_of_version_1_is_not_taken_for_version_2(tmp_path: Path) -> None:
+    for name, rows in (("squad", ROWS[:1]), ("squad_v2", ROWS)):
+        with pytest.raises(InputError, match=r"task squad2: .*format \(not in squad or SQuAD\)$"):
+            find_task("squad2", tmp_path)
+        (tmp_path / name).mkdir()
+        for split in ("train", "validation"):
+            write_parquet(tmp_path / name / f"{split}-00000-of-00001.parquet", rows)
+    task, folder = find_task("squad2", tmp_path)
+    assert folder == tmp_path / "squad_v2"
+    assert [one.id for one in read_questions(task, folder, "train")] == ["a", "b"]
+    assert find_task("squad1", tmp_path)[1] == tmp_path / "squad"
+    for split in ("train", "dev"):
+        write_json(tmp_path / "squad" / f"{split}-v2.0.json", ROWS)
+    assert find_task("squad2", tmp_path) == (TASKS["squad2"], tmp_path / "squad")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["test.json", "test.json.gz"])
+@pytest.mark.parametrize(
+    ("question", "is_labelled"),
+    [
+        ({"answers": [{"text": "Rome", "answer_start": 13}]}, True),
+        ({"answers": [], "is_impossible": True}, True),
+        ({"answers": [], "is_impossible": False}, False),
+        ({}, False),
+    ],
+)
+def test_json_with_answers_is_scored_however_it_is_written(
+    question: dict[str, Any], is_labelled: bool, name: str, indent: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "task.yaml").write_text(
+        "name: own\nkind: question_answering\nmetrics: [f1]\nhas_unanswerable: true\n"
+    )
+    write_json(tmp_path / "train.json", ROWS)
+    asked = [{"id": "a", "question": "Who?"}, {"id": "b", "question": "Where?", **question}]
+    data = [{"paragraphs": [{"context": CONTEXT, "qas": asked}]}]
+    content = json.dumps({"data": data}, indent=indent).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (source,) = find_task(str(tmp_path / "task.yaml"), tmp_path)[0].test
+    assert source.is_labelled == is_labelled
 
 
 @pytest.mark.parametrize(

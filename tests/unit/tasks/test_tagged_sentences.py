@@ -92,8 +92,10 @@ def test_comments_in_the_forms_of_conll_u_are_left_out_of_other_columns(
 def test_numbers_that_are_labels_are_these_whatever_their_order(tmp_path: Path) -> None:
     task = dataclasses.replace(NER, labels=("1", "2", "0"), metrics=("accuracy",))
     write(tmp_path, "dev.jsonl", '{"tokens": ["a", "b", "c"], "ner_tags": [0, 1, 2]}')
-    (sentence,) = read_sentences(task, tmp_path, "dev")
-    assert sentence.tags == (2, 0, 1)
+    for class_names in ((), ("O", "B-PER", "I-PER")):  # as a README.md beside the file has them
+        task = dataclasses.replace(task, class_names=class_names)
+        (sentence,) = read_sentences(task, tmp_path, "dev")
+        assert sentence.tags == (2, 0, 1)
 
 
 def test_json_lines_have_tags_by_name_or_number(tmp_path: Path) -> None:

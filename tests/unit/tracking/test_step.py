@@ -1,8 +1,13 @@
 """A step that is tracked: the key by which it goes on, and a step that is not."""
 
+import contextlib
+
+import pytest
+
+from albert_core.errors import StepFailedError, StoppedError
 from albert_core.progress import quiet
-from albert_core.tracking import step
-from albert_core.tracking.config import NO_TRACKING, TRACKING_VARIABLE
+from albert_core.tracking import step, worker
+from albert_core.tracking.config import NO_TRACKING, TRACKING_VARIABLE, TrackingConfig
 from albert_core.tracking.step import RUN_FILE, tracked_step
 
 
@@ -34,3 +39,46 @@ def test_a_step_that_is_not_tracked_starts_and_writes_nothing(tmp_path, monkeypa
         tracker.log_row(1, {"loss": 1.0})
         tracker.log_scores({"accuracy": 1.0})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, "finished"),
+        (StepFailedError("the loss is nan"), "failed"),
+        (StoppedError("stopped by SIGTERM after 3 steps; they are saved"), "interrupted"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
+def test_how_a_step_ended_is_what_its_tracked_run_says(error, status, tmp_path, monkeypatch):
+    closed = []
+
+    class Client:
+        def __init__(self, *_, **__):
+            pass
+
+        def close(self, status):
+            closed.append(status)
+
+    monkeypatch.setattr(step, "TrackingClient", Client)
+    config = TrackingConfig(to="tensorboard", address=str(tmp_path / "curves"))
+    options = {"settings": {}, "places": {}, "work": "work", "progress": quiet}
+    with (
+        contextlib.suppress(StepFailedError, KeyboardInterrupt),
+        tracked_step(config, step="pretrain", output=tmp_path / "out", folder=tmp_path, **options),
+    ):
+        if error:
+            raise error
+    assert closed == [status]
+
+
+def test_why_a_server_is_not_reached_is_told_where_a_client_hides_it():
+    def call():
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except OSError as error:
+            raise RuntimeError(f"API request failed with exception {error}")  # noqa: B904
+
+    with pytest.raises(RuntimeError) as caught:
+        call()
+    assert worker._describe(caught.value) == "nothing listens there; check host and port"

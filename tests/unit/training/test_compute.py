@@ -1,30 +1,15 @@
 """In what precision a model computes, and whether XLA compiles it, on every kind of device."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
 
-from albert_core.checksums import write_sealed
-from albert_core.files import write_json
-from albert_core.training.compute import (
-    ComputeSettings,
-    choose_settings,
-    find_recorded,
-    former_settings,
-    possible_settings,
-)
+from albert_core.training.compute import possible_settings
 from albert_core.training.devices import Devices
-from albert_core.training.timed_steps import fastest
 
 ON_TENSORFLOW = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="of the TensorFlow backend"
-)
-FLOAT32, BFLOAT16 = (
-    ComputeSettings(precision="float32", jit_compile=True),
-    ComputeSettings(precision="bfloat16", jit_compile=False),
 )
 
 
@@ -91,58 +76,3 @@ def test_accelerators_decide_themselves(name: str, precision: str) -> None:
 @pytest.mark.usefixtures("processor")
 def test_several_devices_are_neither_compiled_nor_timed() -> None:
     assert ways(device("CPU", "mirrored"), 768) == [("float32", False)]
-
-
-def never(possible: Sequence[ComputeSettings]) -> ComputeSettings:
-    raise AssertionError(f"timed {possible}")
-
-
-def choose(
-    *possible: ComputeSettings, recorded: Any = None, time_steps: Any = never
-) -> ComputeSettings:
-    former = former_settings(device("CPU"), 64, precision="float32", jit_compile=False)
-    return choose_settings(possible, former=former, recorded=recorded, time_steps=time_steps)
-
-
-@pytest.mark.backends
-def test_steps_are_timed_only_where_nothing_else_decides() -> None:
-    assert choose(BFLOAT16) == BFLOAT16
-    assert choose(FLOAT32, BFLOAT16, recorded=BFLOAT16.recorded()) == BFLOAT16
-    assert choose(FLOAT32, BFLOAT16, time_steps=lambda possible: possible[1]) == BFLOAT16
-    of_earlier_version = choose(BFLOAT16, recorded={})
-    assert of_earlier_version == ComputeSettings(precision="float32", jit_compile=False)
-    assert str(choose(FLOAT32, recorded=BFLOAT16.recorded())) == (
-        "bfloat16 without XLA (as the training began)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [((0.010, 0.009), BFLOAT16), ((0.010, 0.0098), FLOAT32), ((0.010, 0.020), FLOAT32)],
-)
-def test_a_little_faster_is_not_enough(
-    seconds: tuple[float, float], expected: ComputeSettings
-) -> None:
-    assert fastest((FLOAT32, BFLOAT16), seconds) == expected
-
-
-def test_the_reason_tells_the_times() -> None:
-    assert str(fastest((FLOAT32, BFLOAT16), (0.010, 0.009))) == (
-        "bfloat16 without XLA (timed: 9.0 ms a step, 10.0 in float32 with XLA)"
-    )
-
-
-def test_what_checkpoints_keep_is_found_again(tmp_path: Path) -> None:
-    folder = tmp_path / "training"
-    trainings = {tmp_path / "none": "w none", folder: "w"}
-    assert find_recorded(trainings) is None
-    old, new, newest = (folder / f"checkpoint-00000000{step}" for step in (1, 2, 3))
-    for path in (old, new, newest):
-        path.mkdir(parents=True)
-    write_json(old / "state.json", {"step": 1, "sha256": "x"})
-    assert find_recorded(trainings) == {}  # of a version that did not keep it
-    write_sealed(new / "state.json", {"step": 2, "compute": BFLOAT16.recorded()}, work="w")
-    (newest / "state.json").write_text("{")
-    assert find_recorded(trainings) == {"precision": "bfloat16", "jit_compile": False}
-    write_sealed(newest / "state.json", {"compute": FLOAT32.recorded()}, work="of another")
-    assert find_recorded(trainings) == BFLOAT16.recorded()

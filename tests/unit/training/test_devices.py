@@ -5,6 +5,7 @@ import os
 import keras
 import pytest
 
+from albert_core.errors import InputError
 from albert_core.training.devices import use_devices, use_precision
 
 pytestmark = pytest.mark.backends
@@ -31,3 +32,17 @@ def test_flags_that_are_given_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> 
             flags = os.environ["XLA_FLAGS"].split()
     assert flags[-1] == given  # XLA takes the last one
     assert flags.count("--xla_gpu_enable_triton_gemm=false") == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend")
+def test_groups_of_devices_do_not_span_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+
+    # Two processes of one device: each gives its own rows, which a group of both would share.
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "devices", lambda: [None, None])
+    with (
+        pytest.raises(InputError, match=r"^x\.model_parallel_size: got 2.* of the 1 devices of e"),
+        use_devices("model_parallel", model_parallel_size=2, prefix="x."),
+    ):
+        pass

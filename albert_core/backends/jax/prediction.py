@@ -1,0 +1,54 @@
+"""Predictions of a model on all devices under JAX."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from albert_core.backends.portable.rows import fill_rows
+from albert_core.training.batch_division import rows_of_process
+
+
+def make_predict_function(model: Any) -> Callable[[Any], Any]:
+    """Return a function from inputs by name [B, ...] to the model's outputs as arrays.
+
+    The rows are divided among the devices of Keras's distribution. Of several processes each gives
+    the inputs of all rows and gets the outputs of all; all of them must call at the same step.
+    Every shape of inputs is compiled once.
+
+    Args:
+        model: Compiled.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return model.predict_on_batch
+    mesh = distribution.device_mesh
+    num_parts = mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+    everywhere = jax.sharding.NamedSharding(mesh.backend_mesh, jax.sharding.PartitionSpec())
+
+    # Not Keras's `predict_on_batch`, which cannot read the outputs of other processes' devices.
+    @functools.partial(jax.jit, out_shardings=everywhere)
+    def predict_all(trainable: Any, non_trainable: Any, inputs: Any) -> Any:
+        outputs, _ = model.stateless_call(trainable, non_trainable, inputs, training=False)
+        return outputs
+
+    def spread(array: np.ndarray) -> Any:
+        """Return an array of all processes' rows, of which each process gives its part."""
+        rows = rows_of_process(
+            len(array), process_index=jax.process_index(), num_processes=jax.process_count()
+        )
+        layout = distribution.get_data_layout(array.shape).backend_layout
+        return jax.make_array_from_process_local_data(layout, array[rows], array.shape)
+
+    def predict(inputs: Any) -> Any:
+        num_rows = len(next(iter(inputs.values())))
+        filled = {name: spread(array) for name, array in fill_rows(inputs, num_parts).items()}
+        trainable = [variable.value for variable in model.trainable_variables]
+        non_trainable = [variable.value for variable in model.non_trainable_variables]
+        outputs = predict_all(trainable, non_trainable, filled)
+        return jax.tree.map(lambda array: np.asarray(array)[:num_rows], outputs)
+
+    return predict

@@ -1,0 +1,105 @@
+"""What `albert estimate --task` prints of a fine-tuning."""
+
+from collections.abc import Iterator
+
+from albert_core.estimation.accelerators import Gpus
+from albert_core.estimation.finetuning import FinetuningEstimate
+from albert_core.estimation.prices import Prices
+from albert_core.estimation.task_estimate import TaskEstimate
+from pipeline.cli.estimate_display import format_hours
+
+_GIB = 2**30
+
+
+def print_finetuning_estimate(found: FinetuningEstimate, prices: Prices) -> None:
+    """Print what a fine-tuning needs as it is asked for, what would fit, and time and price.
+
+    Args:
+        found: The estimate.
+        prices: The prices it was made with.
+    """
+    print(*_lines(found, prices), sep="\n")
+
+
+def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
+    """Yield the lines that are printed."""
+    step, size = found.asked.step, found.asked.size
+    task, config, chip = step.task, step.config, step.accelerator.chip
+    yield str(step.accelerator)
+    recipe = f"the original's recipe ({task.recipe.source})"
+    has_recipe = config.recipe == "original" and task.recipe.settings()
+    yield (
+        f"{task.name}: {size.num_train:,} examples to train on, {size.num_dev:,} to evaluate "
+        f"({size.source}); {recipe if has_recipe else 'the settings of finetuning'}"
+    )
+    group = step.sequences_of_example
+    of_each = f", {group} sequences an example" if group > 1 else ""
+    yield (
+        f"sequence length {config.sequence_length}{of_each}, {config.batch_size:,} examples a "
+        f"step, {_division(found.asked)}"
+    )
+    yield ""
+    yield f"memory      {_memory(found.asked)}: {'fits' if not found.proposals else 'does not fit'}"
+    for proposal in found.proposals:
+        yield f"  fits with {proposal.step.layout.options or 'the settings as they are'}"
+        yield f"            {_memory(proposal)}, {_division(proposal)}: {_total(proposal, prices)}"
+    most = f"{found.most_examples:,} examples of {chip.memory_gib:g} GiB"
+    if found.most_rematerialized is not None:
+        most += f", {found.most_rematerialized:,} rematerialised"
+    yield f"at a time   at most {most} (calculated)"
+    yield from _time_lines(found.best)
+    yield f"price       {_total(found.best, prices)}"
+    yield f"prices      {prices.source}; noted {prices.date}"
+    yield (
+        "An estimate, not a measurement, with all sequences at full length: batches of shorter "
+        "ones take less; starts, the frozen probe and saving come on top."
+    )
+    if isinstance(step.accelerator, Gpus):
+        yield "Calculated for JAX; TensorFlow keeps more values of a layer."
+
+
+def _time_lines(estimate: TaskEstimate) -> Iterator[str]:
+    """Yield the lines about work, speed and time of the layout that is best."""
+    by = "compiled" if estimate.compiled_flops else "calculated"
+    yield f"work        {estimate.flops_per_step:.3g} FLOPs a chip and step ({by})"
+    yield (
+        f"speed       {estimate.step_seconds:.3g} s a step, {estimate.evaluation_seconds:.3g} s "
+        f"an evaluation, at {estimate.utilisation:.0%} of the peak"
+    )
+    trainings = estimate.num_trainings
+    times = f", {trainings} times" if trainings > 1 else ""
+    yield (
+        f"time        {format_hours(estimate.hours)} for {estimate.num_train_steps:,} steps and "
+        f"{estimate.num_evaluations:,} evaluations{times}"
+    )
+    if estimate.compiled:
+        yield f"compiled    in {estimate.compiled.seconds:.0f} s"
+
+
+def _memory(estimate: TaskEstimate) -> str:
+    """Return the memory of a chip, of how much, and how that is known."""
+    limit = estimate.step.accelerator.chip.memory_gib
+    by = "compiled" if estimate.compiled else "calculated"
+    return f"{estimate.memory_bytes / _GIB:.2f} of {limit:g} GiB a chip ({by})"
+
+
+def _division(estimate: TaskEstimate) -> str:
+    """Return how a step is divided, in words."""
+    step = estimate.step
+    group = step.layout.model_parallel_size
+    holder = "a chip" if group == 1 else f"a group of {group} chips"
+    parts = step.num_micro_batches
+    in_parts = f" in {parts} micro-batches" if parts > 1 else ""
+    return f"{step.examples_at_a_time * parts:,} {holder}{in_parts}"
+
+
+def _total(estimate: TaskEstimate, prices: Prices) -> str:
+    """Return time, hours of all chips and price as text."""
+    chip_hours = estimate.hours * estimate.step.accelerator.num_chips
+    cost = estimate.cost
+    price = (
+        f"no price of {estimate.step.accelerator.generation} in the table (--prices FILE)"
+        if cost is None
+        else f"{cost:,.2f} {prices.currency}"
+    )
+    return f"{format_hours(estimate.hours)}, {chip_hours:,.1f} chip-hours, {price}"

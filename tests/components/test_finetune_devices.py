@@ -1,0 +1,219 @@
+"""The same fine-tuning on one device and on several, whole and in micro-batches."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from albert_core.artifacts.manifest import read_manifest
+from albert_core.config import WEIGHTS_NAME
+from albert_core.finetuning.example_rows import read_example_rows
+from albert_core.model.weights import read_weights
+from tests.helpers.finetuning_cases import (
+    RUN_CASES,
+    RUN_CASES_ON_TWO_LOGICAL_CPUS,
+    losses_and_scores,
+)
+from tests.helpers.tiny_tasks import write_tiny_model, write_tiny_tasks
+from tests.helpers.zygote import Zygote
+
+pytestmark = pytest.mark.slow
+
+Cases = Mapping[str, Mapping[str, Any]]
+TOLERANCE = 1e-6  # relative, of float32
+# The shape of xxlarge, in small: one group of wide layers with many heads.
+XXLARGE = {
+    "num_hidden_layers": 3,
+    "num_attention_heads": 8,
+    "hidden_size": 64,
+    "intermediate_size": 256,
+    "embedding_size": 16,
+}
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+}
+EIGHT_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+SINGLE = {"strategy": "single"}
+IN_GROUPS = {
+    "strategy": "model_parallel",
+    "model_parallel_size": 2,
+    "device_batch_size": 2,
+    "rematerialize": True,
+    "checkpoint_interval_steps": 3,
+}
+# Batches of 12, which 8 devices do not divide, nor micro-batches of 5.
+JAX_CASES: dict[str, dict[str, Any]] = {
+    name: {"task": task, "settings": {"batch_size": 12, **settings}, **others}
+    for name, task, settings, others in (
+        ("choices", "held", SINGLE, {}),
+        ("choices, 8 devices", "held", {"device_batch_size": 1}, {}),
+        ("choices, 2 devices", "held", {"device_batch_size": 5}, {"num_devices": 2}),
+        ("choices, 4 parts", "held", {**SINGLE, "device_batch_size": 3}, {}),
+        ("choices, in groups", "held", IN_GROUPS, {"evaluate": True}),
+        ("choices, killed", "held", IN_GROUPS, {"interrupt_at": 3}),
+        ("spans", "no-whale", SINGLE, {}),
+        ("spans, in groups", "no-whale", IN_GROUPS, {}),
+        ("spans, killed", "no-whale", IN_GROUPS, {"interrupt_at": 3}),
+        ("tags", "roles", {**SINGLE, "classifier_dropout": 0.5}, {}),
+        ("tags, 8 devices", "roles", {"classifier_dropout": 0.5}, {}),
+    )
+}
+# Batches of 11, which neither 2 devices nor micro-batches of 3 divide.
+TENSORFLOW_CASES: dict[str, dict[str, Any]] = {
+    name: {"task": task, "settings": {"batch_size": 11, **settings}, **others}
+    for name, task, settings, others in (
+        ("choices", "held", SINGLE, {}),
+        ("choices, 4 parts", "held", {**SINGLE, "device_batch_size": 3}, {}),
+        ("spans", "no-whale", SINGLE, {}),
+        (
+            "spans, 2 devices",
+            "no-whale",
+            {"strategy": "mirrored", "device_batch_size": 3},
+            {"evaluate": True},
+        ),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory) -> Path:
+    return write_tiny_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", **XXLARGE)
+
+
+@pytest.fixture(scope="module")
+def run(tasks, model, tmp_path_factory) -> Callable[..., Path]:
+    """Fine-tune for all cases, in a fork for each environment; return the folder of outputs."""
+
+    def run(
+        cases: Cases, zygote: Zygote, *environments: Mapping[str, str], code: str = RUN_CASES
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("outputs")
+        (folder / "cases.json").write_text(json.dumps(cases))
+        arguments = [str(path) for path in (tasks, model, folder / "cases.json", folder)]
+        processes = [zygote.start(arguments, environment, code) for environment in environments]
+        for process in processes:
+            said = process.wait(timeout=600)
+            assert process.returncode == 0, said
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def jax_zygote(tmp_path_factory) -> Iterator[Zygote]:
+    modules = ("components.finetune.step", "albert_core.finetuning.program")
+    # What several cases compile is compiled once.
+    environment = {
+        **JAX,
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    zygote = Zygote(tmp_path_factory.mktemp("jax"), environment, modules=modules)
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="module")
+def jax_outputs(run, jax_zygote) -> Path:
+    return run(JAX_CASES, jax_zygote, {**JAX, **EIGHT_DEVICES})
+
+
+@pytest.fixture(scope="module")
+def tensorflow_outputs(run, run_zygote) -> Path:
+    environment = {"KERAS_BACKEND": "tensorflow"}
+    return run(TENSORFLOW_CASES, run_zygote, environment, code=RUN_CASES_ON_TWO_LOGICAL_CPUS)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    losses, scores = losses_and_scores(one)
+    other_losses, other_scores = losses_and_scores(other)
+    np.testing.assert_allclose(other_losses, losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(other_scores, scores, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "choices, 8 devices",
+        "choices, 2 devices",
+        "choices, 4 parts",
+        "choices, in groups",
+        "spans, in groups",
+        "tags, 8 devices",  # with dropout, which JAX draws for the whole batch
+    ],
+)
+def test_losses_and_scores_under_jax_however_a_batch_is_divided(jax_outputs, name) -> None:
+    assert_same(jax_outputs / name.split(",")[0], jax_outputs / name)
+
+
+@pytest.mark.parametrize("name", ["choices, 4 parts", "spans, 2 devices"])
+def test_losses_and_scores_under_tensorflow(tensorflow_outputs, name) -> None:
+    assert_same(tensorflow_outputs / name.split(",")[0], tensorflow_outputs / name)
+
+
+def test_the_devices_are_told(jax_outputs) -> None:
+    several = read_manifest(jax_outputs / "choices, in groups", step="finetune").metrics
+    assert several["strategy"] == "model_parallel on 8 cpu devices"
+    single = read_manifest(jax_outputs / "choices", step="finetune").metrics
+    assert "strategy" not in single
+
+
+@pytest.mark.parametrize("task", ["choices", "spans"])
+def test_killed_between_two_steps_it_ends_with_the_same_bits(jax_outputs, task) -> None:
+    undisturbed, killed = (
+        read_weights(jax_outputs / f"{task}, {name}" / WEIGHTS_NAME)
+        for name in ("in groups", "killed")
+    )
+    for name, weight in undisturbed.items():
+        np.testing.assert_array_equal(killed[name], weight, err_msg=name)
+
+
+def assert_same_scores(model: Path) -> None:
+    """Check that one device and several give the same scores to the last digit."""
+    one, several = (Path(f"{model} scores of {number}") for number in ("one", "several"))
+    scores = [json.loads((path / "metrics.json").read_text()) for path in (one, several)]
+    assert scores[0] == scores[1]
+    predictions = [
+        [row["prediction"] for row in read_example_rows(path)] for path in (one, several)
+    ]
+    assert predictions[0] == predictions[1]
+
+
+def test_evaluation_is_spread_over_the_devices_of_jax(jax_outputs) -> None:
+    assert_same_scores(jax_outputs / "choices, in groups")
+
+
+def test_evaluation_is_spread_over_the_devices_of_tensorflow(tensorflow_outputs) -> None:
+    assert_same_scores(tensorflow_outputs / "spans, 2 devices")
+
+
+def test_two_processes_of_jax(run, jax_zygote, jax_outputs) -> None:
+    """Both see one folder; the first of them writes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environments = [
+        {
+            **JAX,
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+        }
+        for index in (0, 1)
+    ]
+    cases = {"processes": {"task": "held", "settings": {"batch_size": 12}}}
+    outputs = run(cases, jax_zygote, *environments)
+    assert_same(jax_outputs / "choices", outputs / "processes")
+    strategy = read_manifest(outputs / "processes", step="finetune").metrics["strategy"]
+    assert "data_parallel on 2 cpu devices in 2 processes" in strategy

@@ -1,0 +1,186 @@
+"""Jobs on Flink and Spark: how they end, and what a killed command leaves.
+
+The clusters are fakes of their REST APIs, and the job server is Beam's own in Python, which runs a
+job in this process.
+"""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.errors import InputError, StepFailedError
+from albert_core.records.config import RecordsConfig
+from albert_core.tokenization.config import VocabConfig
+from components.records import clusters, step
+from components.records.cluster_options import find_cluster
+from components.records.cluster_run import find_reason, run_on_cluster
+from components.records.clusters import cancel_jobs
+from components.vocab.step import train_vocab
+from tests.helpers.fakes.engine_cluster import FakeCluster, flink, quiet, spark
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.tiny_run import write_corpus
+
+# Beam leaves sockets and files to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "org.apache.flink.JobException: Job failed.\n\tat x\nCaused by: java.lang.Exception: "
+            "Error received from SDK harness for instruction 4: Traceback (most recent call last):"
+            '\n  File "a.py", line 2, in process\n    read()\n\nDuring handling of the above '
+            "exception, another exception occurred:\n\nTraceback (most recent call last):\n  File "
+            '"b.py", line 1\nOSError: [Errno 5] disk gone [while running '
+            "'EncodeSplit-ptransform-12']\n\n\tat org.apache.beam\n",
+            "OSError: [Errno 5] disk gone (in EncodeSplit)",
+        ),
+        (
+            "a\nCaused by: b\n\tat y\nCaused by: java.util.concurrent.TimeoutException: no slots\n",
+            "java.util.concurrent.TimeoutException: no slots",
+        ),
+        ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_the_reason_of_a_failed_job_is_one_line(text, reason):
+    assert find_reason(RuntimeError(text)) == reason
+
+
+@pytest.mark.parametrize("make", [flink, spark])
+def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
+    version = "1.19.3" if make is flink else "3.5.7"
+    cluster = FakeCluster(version, jobs={"a": "mine", "b": "other", "c": "mine"})
+    told = []
+    with loopback(cluster) as running:
+        found = find_cluster(make(running), quiet)
+        run_on_cluster(
+            found,
+            "mine",
+            lambda: told.append(dict(cluster.jobs)),
+            lambda *report: told.append(report[2]),
+        )
+    assert told == [
+        "jobs of the same work cancelled, as a killed command leaves them: 2",
+        {"b": "other"},
+    ]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])
+def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
+    cluster = FakeCluster()
+
+    def run():
+        cluster.jobs["a"] = "mine"
+        raise error
+
+    with loopback(cluster) as running:
+        found = find_cluster(flink(running), quiet)
+        with pytest.raises((StepFailedError, KeyboardInterrupt)) as caught:
+            run_on_cluster(found, "mine", run, quiet)
+    assert not cluster.jobs
+    if isinstance(error, RuntimeError):
+        assert str(caught.value) == (
+            f"beam.runner flink: lost; see {running.address}; the same command goes on from what "
+            "is done"
+        )
+
+
+def test_a_job_that_does_not_end_is_told(monkeypatch):
+    monkeypatch.setattr(clusters, "_CANCEL_WITHIN_S", 0.05)
+    with loopback(FakeCluster(jobs={"a": "mine"}, ends=False)) as running:
+        found = find_cluster(flink(running), quiet)
+        with pytest.raises(InputError, match=r"its job a \(mine\) has not ended a minute after"):
+            cancel_jobs(found, "mine")
+        assert cancel_jobs(found, "mine", waits=False) == 1
+
+
+@contextlib.contextmanager
+def job_server() -> Iterator[str]:
+    """Run Beam's job server in Python in this process; yield its address."""
+    from apache_beam.runners.portability.local_job_service import LocalJobServicer
+
+    server = LocalJobServicer()
+    port = server.start_grpc_server()
+    try:
+        yield f"localhost:{port}"
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def worker_pool() -> Iterator[str]:
+    """Run one of Beam's worker pools in this process; yield its address."""
+    from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+    address, server = BeamFnExternalWorkerPoolServicer.start()
+    try:
+        yield address
+    finally:
+        server.stop(1)
+
+
+# In place of Java: Beam's job server in Python.
+LAUNCHER = """#!{python}
+import os, pathlib, sys, time
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
+pathlib.Path(__file__).with_name("server.pid").write_text(str(os.getpid()))
+LocalJobServicer().start_grpc_server(int(sys.argv[sys.argv.index("--job-port") + 1]))
+time.sleep(600)
+"""
+
+
+def started_job_server(folder: Path) -> dict:
+    """Return the settings by which the step starts that job server itself."""
+    launcher, jar = folder / "launcher", folder / "server.jar"
+    launcher.write_text(LAUNCHER.format(python=sys.executable))
+    launcher.chmod(0o755)
+    jar.write_text("java")
+    options = (f"--job_server_java_launcher={launcher}",)
+    return {"job_server_jar": str(jar), "options": options}
+
+
+@pytest.mark.parametrize("make", [flink, spark])
+def test_a_job_server_and_a_worker_pool_give_the_same_bytes(make, tmp_path, monkeypatch):
+    """One job server is started by the step, and has ended with it; the other one runs already."""
+    splits = functools.partial(corpus_splits, target_bytes=4_000)
+    monkeypatch.setattr(step, "corpus_splits", splits)
+    write_corpus(tmp_path / "corpus", num_documents=100)
+    corpus = CorpusConfig(files=(str(tmp_path / "corpus"),))
+    train_vocab(corpus=corpus, config=VocabConfig(size=60), output=tmp_path / "vocab")
+    make_records = functools.partial(
+        step.make_records,
+        corpus=corpus,
+        vocab=tmp_path / "vocab",
+        config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
+    )
+    make_records(output=tmp_path / "here")
+    version = "1.19.3" if make is flink else "3.5.7"
+    with loopback(FakeCluster(version)) as running, job_server() as jobs, worker_pool() as pool:
+        server = started_job_server(tmp_path) if make is flink else {"job_endpoint": jobs}
+        config = make(
+            running,
+            **server,
+            environment_type="EXTERNAL",
+            environment_config=pool,
+            shared_folder=str(tmp_path / "shared"),
+        )
+        make_records(output=tmp_path / "there", beam=config)
+    for name in ("here", "there"):
+        (tmp_path / name / "manifest.json").unlink()
+    here, there = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("here", "there")
+    )
+    assert here == there
+    assert not list((tmp_path / "shared").iterdir())
+    if make is flink:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "server.pid").read_text()), 0)

@@ -1,0 +1,83 @@
+"""A Flink or Spark cluster as its REST API shows it, and the settings that name it."""
+
+import dataclasses
+
+from components.records.runners import BeamConfig
+from tests.helpers.fakes.loopback import Answer, Call, Loopback
+
+IMAGE = "registry/albert-python-data:1"
+WORK = {"shared_folder": "gs://bucket/work"}
+
+
+@dataclasses.dataclass
+class FakeCluster:
+    """A cluster of either engine: what it answers, and the jobs that run on it.
+
+    Attributes:
+        version: Of the engine.
+        slots: Of each TaskManager or worker.
+        jobs: Name of each running job, by id.
+        ends: Whether a job that is cancelled ends.
+    """
+
+    version: str = "1.19.3"
+    slots: tuple[int, ...] = (2, 3)
+    jobs: dict[str, str] = dataclasses.field(default_factory=dict)
+    ends: bool = True
+
+    def __call__(self, call: Call) -> Answer:
+        if call.method == "PATCH":
+            self._end(call.path.rpartition("/")[2])
+            return Answer({}, 202)
+        if call.method == "POST" and call.path == "/app/kill/":
+            assert call.body.endswith("&terminate=true")
+            self._end(call.body.removeprefix("id=").partition("&")[0])
+            return Answer({}, 302)
+        machines = [{"slotsNumber": slots, "freeSlots": slots - 1} for slots in self.slots]
+        workers = [{"cores": slots, "state": "ALIVE"} for slots in self.slots]
+        running = [{"id": job, "name": name} for job, name in self.jobs.items()]
+        listed = [{"jid": job, "name": name, "state": "RUNNING"} for job, name in self.jobs.items()]
+        ended = {"jid": "old", "name": "mine", "state": "FAILED"}
+        page = f'<span class="version" style="margin-right: 15px;">{self.version}</span>'
+        return {
+            "/config": Answer({"flink-version": self.version}),
+            "/taskmanagers": Answer({"taskmanagers": machines}),
+            "/jobs/overview": Answer({"jobs": [*listed, ended]}),
+            "/json/": Answer(
+                {
+                    "workers": [*workers, {"cores": 9, "state": "DEAD"}],
+                    "activeapps": running,
+                }
+            ),
+            "/": Answer(page.encode(), headers={"Content-Type": "text/html"}),
+        }[call.path]
+
+    def _end(self, job: str) -> None:
+        if self.ends:
+            del self.jobs[job]
+
+
+def flink(running: Loopback, **settings) -> BeamConfig:
+    master = running.address.removeprefix("http://")
+    return BeamConfig(
+        **{"runner": "flink", "flink_master": master, "environment_config": IMAGE, **WORK}
+        | settings
+    )
+
+
+def spark(running: Loopback, **settings) -> BeamConfig:
+    page = running.address.removeprefix("http://")
+    return BeamConfig(
+        **{
+            "runner": "spark",
+            "spark_master": "spark://127.0.0.1:7077",
+            "spark_page": page,
+            "environment_config": IMAGE,
+            **WORK,
+        }
+        | settings
+    )
+
+
+def quiet(*_) -> None:
+    """Take no notice of progress."""
