@@ -83,7 +83,7 @@ class Ranking:
                 best,
                 precision=best.precision if precision == "auto" else precision,
                 jit_compile=best.jit_compile if jit_compile is None else jit_compile,
-                why=best.why if precision == "auto" else "as set",
+                why=best.why if best == self.settings[0] else "as set",
             ),
         )
 

@@ -42,21 +42,23 @@ def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
     On a CPU, products in bfloat16 are fast by oneDNN alone, where the processor has instructions
-    for them; of a processor that does not tell them both precisions are undecided.
+    for them, and never by XLA; of a processor that does not tell them both precisions are
+    undecided.
     """
     jits = should_jit(devices, hidden_size)
     if devices.name != "CPU":
         why = f"on {devices.name}"
         fast, slow = precisions_by_speed(devices)
         return Ranking.of((fast, jits), (slow, jits), why=why)
-    in_bfloat16: tuple[Way, ...] = (("bfloat16", False), ("bfloat16", True))
+    in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
+    in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
     if hidden_size < _TINY_HIDDEN_SIZE:
         why = f"a width of {hidden_size} gains nothing by bfloat16"
         return Ranking.of(("float32", jits), ("float32", not jits), *in_bfloat16, why=why)
-    in_float32: tuple[Way, ...] = (("float32", False), ("float32", True))
     instructions = bfloat16_instructions()
     if instructions:
-        return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
+        best, worst = in_bfloat16
+        return Ranking.of(best, *in_float32, worst, why=f"this CPU has {instructions}")
     if instructions is None and devices.strategy == "single":
         ways = zip(in_float32, in_bfloat16, strict=True)
         return Ranking.of(*itertools.chain(*ways), num_undecided=2)
