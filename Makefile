@@ -28,6 +28,8 @@ DOCKER ?= docker
 ROLES := data trainer tpu
 REGISTRY ?= $(or $(ALBERT_REGISTRY),local)
 IMAGE_ARGS ?=
+BUCKET ?= gs://mine-albert
+fill_manifest = sed -e 's|local/albert-python-data:TAG|$(call image,data)|' -e 's|gs://mine-albert|$(BUCKET)|'
 image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.image import image_name; print(image_name('$(1)'))")
 
 # The targets start hundreds of processes of Python, each of which would compile every module again.
@@ -37,6 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup setup-all lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
 .PHONY: run-docker audit power-cuts stops
+.PHONY: kubernetes-flink kubernetes-records
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
 help:  ## list the targets
@@ -108,6 +111,12 @@ $(ROLES:%=push-%) push-trainer-gpu: push-%: setup
 	$(DOCKER) push $(call image,$*)
 
 push-gpu: push-trainer-gpu  ## push it: make images-gpu push-gpu REGISTRY=...
+
+kubernetes-flink: setup  ## print the manifests of a Flink cluster for the records: make kubernetes-flink REGISTRY=... > flink.yaml
+	@$(fill_manifest) docker/kubernetes/flink.yaml
+
+kubernetes-records: setup  ## print that of a job that makes them there: make kubernetes-records REGISTRY=... BUCKET=gs://mine > records.yaml
+	@$(fill_manifest) docker/kubernetes/records.yaml
 
 run-docker: setup  ## like `run`, every step a container of its image (after make images)
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)

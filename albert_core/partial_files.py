@@ -175,13 +175,19 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Rename a folder to a place where another may be, which is removed afterwards.
+    """Rename a folder to a place; what is there, a folder, link or file, is removed afterwards.
 
-    At every moment the place has the old folder, nothing, or the new one. What a process killed
-    here left is removed; the caller holds the `staging_folder` that `partial` is.
+    At every moment the place has what it had, nothing, or the new folder. Meanwhile what it had is
+    at `replaced_path`; a process killed here leaves it there, and the next call for the place
+    removes it. What cannot be removed of it stays there, too. The rename is flushed to disk.
+
+    Args:
+        partial: The folder, on the same file system; the caller holds its `staging_folder`.
+        folder: The place; the folder above it must exist.
 
     Raises:
-        InputError: What an earlier call left cannot be removed, and is in the way.
+        InputError: What an earlier call left at `replaced_path` cannot be removed, and is in the
+            way of what the place has.
         OSError: The system refuses to rename one of them; the place has what it had.
     """
     replaced = replaced_path(folder)
@@ -255,7 +261,10 @@ def _remove_if_at(descriptor: int, path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, as far as that is possible, or a link or file; nothing may be there."""
+    """Remove what is at a path: a folder as far as that is possible, a link or a file.
+
+    Passes if nothing is there.
+    """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -18,14 +18,15 @@ _LONGEST = 30_000  # bytes of a list that stays among the parameters
 
 
 def write_long_lists(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a pipeline's arguments with long lists of files in files, for `read_lists`.
+    """Write a run's long lists of files to a folder; return the arguments that name them instead.
 
     Those are the files of the corpus and of its evaluation sets. Each list of more than _LONGEST
-    bytes of JSON is written into a folder under the name of its hash, so that another list is
-    another parameter. Shorter lists stay.
+    (30,000) bytes of JSON becomes a file of its own, named after its hash, so that another list is
+    another parameter, and a mapping with the file's path takes its place, which `read_lists` reads.
+    Shorter lists stay. `arguments` is not changed.
 
     Args:
-        arguments: The arguments; sections that they lack are passed over.
+        arguments: The pipeline's arguments; sections that they lack are passed over.
         folder: Folder of the lists; made if there is a long one.
     """
     changed = dict(arguments)
@@ -42,7 +43,9 @@ def write_long_lists(arguments: Mapping[str, Any], folder: Path) -> dict[str, An
 
 
 def read_lists(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a section of settings with the lists of files that `write_long_lists` took out.
+    """Return a section of settings with the lists of files that `write_long_lists` took out of it.
+
+    Lists that it left, and sections without lists, are returned as they are.
 
     Raises:
         InputError: A file of a list is gone, or holds something else.

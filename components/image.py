@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +11,16 @@ from typing import Any, Literal
 from kfp import dsl
 
 from albert_core.artifacts.manifest import code_version
+from albert_core.errors import InputError
 from components.steps import STEPS, ImageRole
 
 # What an image is built from beside the sources, as patterns of files in the repository.
 _RECIPES = ("docker/*.Dockerfile", "docker/bin/*", "requirements/*.lock")
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?"
+_PATH_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+IMAGE_PATH = re.compile(rf"{_HOST}(?:/{_PATH_PART})*")
+"""An image's name before its tag or digest, as Docker takes it: a host and a path."""
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callable], Any]:
@@ -49,6 +56,28 @@ def image_name(role: ImageRole | Literal["trainer-gpu"]) -> str:
 def get_registry() -> str:
     """Return the registry that holds the images, from ALBERT_REGISTRY; empty if it is not set."""
     return os.environ.get("ALBERT_REGISTRY", "")
+
+
+def check_image_variables() -> None:
+    """Refuse values of ALBERT_REGISTRY and ALBERT_TAG of which no image's name can be made.
+
+    What is empty or not set passes.
+
+    Raises:
+        InputError: One of them has a scheme, spaces, capital letters in a path, or the like.
+    """
+    registry, tag = get_registry(), os.environ.get("ALBERT_TAG", "")
+    if registry and not IMAGE_PATH.fullmatch(registry):
+        raise InputError(
+            f"ALBERT_REGISTRY: got {registry!r}, expected host/path without https://, a slash at "
+            "the end and a tag, the path in lower-case letters, for example "
+            "europe-docker.pkg.dev/my-project/albert"
+        )
+    if tag and not _TAG.fullmatch(tag):
+        raise InputError(
+            f"ALBERT_TAG: got {tag!r}, expected at most 128 letters, digits, dots, dashes and "
+            "underscores, of which neither dot nor dash is the first"
+        )
 
 
 @functools.cache

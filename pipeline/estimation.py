@@ -210,8 +210,9 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         limit: The most it may cost.
 
     Raises:
-        InputError: The estimate is above the limit; or there is no estimate, because the run
-            pretrains without TPUs, does not fit, or the prices have none for the slice.
+        InputError: The estimate is above the limit; the file of prices is missing or wrong; or
+            there is no estimate, because the run pretrains without TPUs, does not fit, or the
+            prices have none for the slice.
     """
     if not limit.max_cost or config.checkpoint.path:
         return

@@ -1,20 +1,21 @@
 """Kill commands at every call that changes files, one after the other, and run them again.
 
-Run by hand: `make power-cuts`, or `.venv/bin/python -m tests.power_cuts [command...] [--every N]`.
-Prints a line for each command: how many places it was killed at, after how many the same command
-failed, ended with other bytes, or left something beside its output, and each of these. Ends with
-status 1 if there is any. Calls of Python count: those that make, open for writing, flush, rename,
-link or remove a file. Children of a command, such as the steps of a run, are not killed by it, but
-end by themselves.
+Run by hand: `make power-cuts`, or `.venv/bin/python -m tests.power_cuts [command...] [--every N]`;
+in parts with `--first N --minutes M`, which prints the number to go on from. Prints a line for each
+command: how many places it was killed at, after how many the same command failed, ended with other
+bytes, or left something beside its output, and each of these. Ends with status 1 if there is any.
+Calls of Python count: those that make, open for writing, flush, rename, link or remove a file.
+Children of a command, such as the steps of a run, are not killed by it, but end by themselves.
 """
 
 import argparse
+import math
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,7 @@ _KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-", "albert-temporary
 # TensorFlow gives each a random number; card and proof tell the size of its files, which varies.
 _RANDOM = "out/saved_model/"
 
+_MOST_PLACES = 1_000_000
 _FEW_STEPS = {"num_train_steps": 6, "num_warmup_steps": 2, "evaluation_interval_steps": 3}
 _NEED_OUTPUTS = {"evaluate", "report"}
 _OUTPUTS = {"pretrain": "pretrained", "finetune": "finetuned", "evaluate": "evaluated"}
@@ -94,6 +96,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("commands", nargs="*", help="else all but run, of which one takes minutes")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th place")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="begin at this place")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each command at most")
     options = parser.parse_args()
     for module in PRELOADED:
         __import__(module)
@@ -102,7 +106,9 @@ def main() -> int:
         commands = make_commands(folder / "inputs")
         names = options.commands or [name for name in commands if name != "run"]
         prepare_in_fork(folder, names)
-        return int(sum(cut(n, commands[n], folder / n, options.every) for n in names) > 0)
+        places = range(options.first, _MOST_PLACES, options.every)
+        limit_s = 60 * options.minutes
+        return int(sum(cut(n, commands[n], folder / n, places, limit_s) for n in names) > 0)
 
 
 def prepare_in_fork(folder: Path, names: Collection[str]) -> None:
@@ -115,20 +121,27 @@ def prepare_in_fork(folder: Path, names: Collection[str]) -> None:
     assert status == 0, log.read_text()
 
 
-def cut(name: str, command: Sequence[str], folder: Path, every: int) -> int:
-    """Kill a command at every n-th place, run it again, and return how often it did not end well.
+def cut(
+    name: str, command: Sequence[str], folder: Path, places: Iterable[int], limit_s: float
+) -> int:
+    """Kill a command at places, run it again each time, and return how often it did not end well.
 
     Args:
         name: Of the command, for the lines that are printed.
         command: Its arguments.
         folder: Folder to make; removed in the end.
-        every: The n.
+        places: Numbers of calls, from 1, in rising order; those after the command's last do not
+            count.
+        limit_s: No place is tried after so many seconds.
     """
     began = time.monotonic()
     assert _run(command, folder / "whole") == 0, (folder / "whole/log").read_text()
     expected = read_result(folder / "whole")
     num_places = num_wrong = 0
-    for number in range(1, 1_000_000, every):
+    for number in places:
+        if time.monotonic() - began > limit_s:
+            print(f"{name} | go on with --first {number}", flush=True)
+            break
         case = folder / "case"
         shutil.rmtree(case, ignore_errors=True)
         if _run(command, case, killed_at=number) != KILLED:
@@ -178,8 +191,13 @@ def read_result(case: Path) -> dict[str, str]:
         if not path.name.startswith((*_KEPT, "events.out.tfevents"))
     }
     if (case / "place/out/config.yaml").exists():
-        places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
-        hashes = {path.name: str(contents(path.resolve())) for path in places}
+        out, depths = case / "place/out", ("*", "*/*", "*/*/*")  # export/TASK/FORMAT is deepest
+        places = [path for depth in depths for path in out.glob(depth) if path.is_symlink()]
+        hashes = {
+            f"{path.relative_to(out)}/{name}": value
+            for path in places
+            for name, value in contents(path.resolve()).items()
+        }
         return {**hashes, **{n: "" for n in names if n.count("/") < 2 or ".partial" in n}}
     files = {n: value for n, value in contents(case / "place").items() if _RANDOM not in n}
     return {**names, **{f"place/{name}": value for name, value in files.items()}}

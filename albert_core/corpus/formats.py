@@ -86,8 +86,9 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
     """Return the format of a file, or of the first text in an archive.
 
     The endings .jsonl, .ndjson and .parquet tell it, also before that of a compression. Else the
-    first bytes do: those of Parquet, an article's tag, or a first line that is a JSON object. None
-    of a file that is empty, and of one without text, which is refused when it is read.
+    first bytes do: those of Parquet, an article's tag, or a first line that is a JSON object; any
+    other text is `sentences`. None for an empty file, and for one that is damaged, encrypted or no
+    text, which is refused when the corpus is read.
 
     Raises:
         InputError: It is JSON in another form than a line for each document.
@@ -99,7 +100,12 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
 
 
 def _first_text(file: StoredFile) -> tuple[str, bytes]:
-    """Return the address and the first bytes of the first text in a file; no bytes without any."""
+    """Return the address and the first bytes, decompressed, of the first text in a file.
+
+    At most 65,536 bytes. Of an archive the address is that of the member. Of a file that cannot be
+    read as text (damaged, encrypted, none of text, an archive without text) the address is its, and
+    there are no bytes: no error is raised here, since whoever reads the corpus raises it.
+    """
     source = FileRange(file.path, 0, file.num_bytes)
     try:
         with (

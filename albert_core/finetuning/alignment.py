@@ -53,7 +53,12 @@ class AlignedText:
     end_tokens: np.ndarray
 
     def span_tokens(self, start: int, length: int) -> tuple[int, int]:
-        """Return the numbers of the first and the last token of a span of characters."""
+        """Return the numbers of the first and the last token of a span of characters.
+
+        Args:
+            start: Number of its first character in the text, from 0.
+            length: Number of its characters, 1 or more.
+        """
         return int(self.start_tokens[start]), int(self.end_tokens[start + length - 1])
 
 
@@ -71,7 +76,11 @@ class Aligner:
         self._expansions: dict[int, np.ndarray] = {}  # of the characters whose code is _SEVERAL
 
     def align(self, texts: Sequence[str]) -> list[AlignedText | None]:
-        """Return each text with its tokens; None where fewer than 80 % of its characters match."""
+        """Return each text with its tokens, in order; None for one that cannot be aligned.
+
+        That is an empty text, one without tokens, and one of whose characters fewer than 80 % have
+        a match in the tokens; characters that normalisation drops do not count.
+        """
         batch = self._tokenizer.tokenize_batch(texts)
         return [self._align(text, tokens) for text, tokens in zip(texts, batch, strict=True)]
 
@@ -238,6 +247,8 @@ class GapFilledMap:
 
 def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """Return the position of each character of one in the other [C], [K]; None if too few match.
+
+    The position is -1 for a character without a match.
 
     Too few are less than 80 % of the text's characters that do not vanish, after a first try and,
     where it does not find more than that, a second one. The second try has a band twice as wide. It

@@ -76,7 +76,8 @@ class Answers:
 
         Returns:
             For each question's id, the best first: `text`, `probability`, `start_log_prob` and
-            `end_log_prob` of each candidate. A question's probabilities sum to 1.
+            `end_log_prob` of each candidate. A question's probabilities sum to 1, unless it has no
+            candidate.
         """
         return {
             key: [dict(_NO_CANDIDATE)]

@@ -39,8 +39,11 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
     Args:
         entry: The folder, named after everything the features depend on. Its files are read once to
             compare their checksums.
-        make: Makes the features; not called if the folder has them.
+        make: Makes the features; not called if the folder has them. Its errors are raised here.
         key: Hash of everything they depend on.
+
+    Raises:
+        OSError: The features cannot be stored: the disk is full or not writable.
     """
     if entry.is_dir():
         try:

@@ -46,8 +46,8 @@ def probe_checkpoint(
 
     Raises:
         InputError: The checkpoint has no vocabulary, the task's files cannot be used or have too
-            few examples, it asks for answers in texts or for tags, or `sequence_length` is below 8
-            or more than the model reads.
+            few examples, it asks for answers in texts or for tags, `sequence_length` is below 8 or
+            more than the model reads, or the model's outputs are not finite numbers.
     """
     longest = checkpoint.config.max_position_embeddings
     length = sequence_length or min(

@@ -92,6 +92,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         num_train_steps: Steps of training; if given, wins over `num_epochs`.
         num_warmup_steps: Steps that warm up, fewer than those of training; if given, wins over
             `warmup_ratio`.
+        bias_correction: Whether the optimizer's moments are corrected for beginning at 0; not with
+            `recipe: original`.
         batch_size: Examples in a step, over all devices; for questions, windows over their
             contexts.
         sequence_length: Longest input in tokens, special tokens included.
@@ -136,6 +138,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
     recipe: RecipeName = "general"
     optimizer: OptimizerName = "adamw"
+    bias_correction: bool = True
     learning_rate: float = 5e-5
     num_epochs: float = 3.0
     warmup_ratio: float = 0.1
@@ -246,7 +249,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     def leaves_out(self, task: Task) -> bool:
         """Return whether a task's unusable training rows are left out and counted, not refused.
 
-        `bad_rows` decides; with `as_declared` the task's own `bad_rows` does.
+        `bad_rows` decides; with `as_declared` the task's own `bad_rows` does. `per_task` is not
+        read: to be called on what `for_task` returned.
         """
         policy = task.bad_rows if self.bad_rows == "as_declared" else self.bad_rows
         return policy == "leave_out"
@@ -257,20 +261,22 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         """Return the settings of one task.
 
         Later ones win: these settings, the task's recipe if asked for (with it the optimizer has
-        moments as in the original), and the entries of `per_task` for every task and for this one.
+        moments as in the original; a task without a recipe has them uncorrected), and the entries
+        of `per_task` for every task and for this one.
         If an entry sets the length of the training, the recipe's warm-up is taken as a fraction of
         it. The result has no `per_task`, and a `pooling` other than `auto`.
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be.
+            poolings: Those that `auto` may be; where the best one is not among them, it is
+                `pooler`.
 
         Raises:
             InputError: They are impossible together, or the task cannot have the pooling.
         """
         exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
-        recipe: Mapping[str, Any] = {}
-        if self.recipe == "original" and task.recipe.settings():
+        recipe: Mapping[str, Any] = {"bias_correction": False} if self.recipe == "original" else {}
+        if recipe and task.recipe.settings():
             keeps_length = {"num_train_steps", "num_epochs"}.isdisjoint(exceptions)
             of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
             recipe = {**ORIGINAL_MOMENTS, **of_task()}
@@ -280,10 +286,17 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     def pooling_of(
         self, task: Task, *, poolings: Collection[HeadPooling] = tuple(POOLINGS)
     ) -> HeadPooling:
-        """Return what a task's head reads, with `auto` resolved; arguments as for `for_task`.
+        """Return the pooling of a task's head by these settings, with `auto` resolved.
+
+        `per_task` is not read, which may set another `pooling` or `recipe`: to be called on what
+        `for_task` returned.
+
+        Args:
+            task: The task.
+            poolings: Those that `auto` may be. A pooling that is set by its name may be another.
 
         Raises:
-            InputError: A task of this kind cannot have the pooling.
+            InputError: A task of this kind cannot have the pooling that is set.
         """
         is_original = self.recipe == "original"
         return choose_pooling(self.pooling, task, is_original=is_original, supported=poolings)
@@ -292,6 +305,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         """Return what the learning rate of a task's head is multiplied by.
 
         It is `head_rate_multiplier`, or where that is not set the one of the head's pooling.
+        `per_task` is not read: to be called on what `for_task` returned.
+
+        Raises:
+            InputError: A task of this kind cannot have the pooling that is set.
         """
         if self.head_rate_multiplier is not None:
             return self.head_rate_multiplier

@@ -23,7 +23,7 @@ class Evaluator(abc.ABC):
         data: The split.
         outputs: The model's outputs for each example, in their order; for each window of questions.
         threshold: Null odds from which on a question has no answer; None: the best on this split.
-            Read only for questions that may have no answer.
+            Read for questions alone; must be None where each of them has an answer.
     """
 
     def __init__(

@@ -114,7 +114,10 @@ class TextEvaluator(Evaluator):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _probabilities(self, row: int) -> np.ndarray:
-        """Return the probability of each class or choice of an example [C]."""
+        """Return the probability of each class or choice of an example [C]; they sum to 1.
+
+        Of labels of which any number may apply it is that of each by itself, without such a sum.
+        """
         logits = self.logits[row]
         return 1 / (1 + np.exp(-logits)) if self.task.kind == "multi_label" else softmax(logits)
 
@@ -159,9 +162,10 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def null_odds(self) -> np.ndarray:
-        """The logit of there being no answer for each question [M].
+        """The null odds of each question [M]: the higher, the likelier it has no answer.
 
-        Only where questions may have none (else KeyError).
+        A logit or a difference of scores, by the model's head (see `Answers.null_odds`). Only where
+        questions may have none (else KeyError).
         """
         return np.array([self.answers.null_odds[question.id] for question in self.data.examples])
 
@@ -169,8 +173,9 @@ class QuestionEvaluator(Evaluator):
     def threshold(self) -> float | None:
         """The null odds from which on no answer is given; None where every question has an answer.
 
-        If not set, the best on this split for the task's first metric: just above the null odds of
-        the last question that is answered, or just above 0 if no threshold gains anything.
+        If not given, the best on this split for the task's first metric, for which its answers must
+        be known (not checked): just above the null odds of the last question that is answered, or
+        just above 0 if no threshold gains anything.
 
         Source: `find_best_thresh` of SQuAD's evaluate-v2.0.py.
         """

@@ -35,7 +35,7 @@ def write_example_rows(
 
 
 def read_example_rows(evaluation: Path) -> list[dict[str, Any]]:
-    """Return the rows in an evaluation's folder; none if it has no such file, as before there was.
+    """Return the rows in an evaluation's folder; none where an earlier version wrote no such file.
 
     Raises:
         ValueError: A line is not JSON.
@@ -52,13 +52,13 @@ def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
 
     All rows have `id`, `source`, `texts` and `prediction`. Those of a classification, multiple
     choice or regression have `label`; it and the prediction are the number of a class or choice, or
-    a score; of `multi_label` both are lists of 1 or 0 for each label. All but those of regression
-    have `probabilities`, in the order of the classes, choices or labels. Those of
-    questions have as texts question and context; `answers`, empty where there is none; a prediction
-    as text, empty for no answer; its `probability` among the candidates; the `score` by the task's
-    first metric; and where there may be no answer `null_probability`, the probability of that.
-    Those of sentences with tags have `words`, as `label` and `prediction` the number of each word's
-    tag, and `word_probabilities`, the probability of each predicted tag.
+    a score; of `multi_label` both are lists of 1 or 0 for each label. These kinds, but regression,
+    also have `probabilities`, in the order of the classes, choices or labels. Those of questions
+    have as texts question and context; `answers`, empty where there is none; a prediction as text,
+    empty for no answer; its `probability` among the candidates; the `score` by the task's first
+    metric; and where there may be no answer `null_probability`, the probability of that. Those of
+    sentences with tags have `words`, as `label` and `prediction` the number of each word's tag, and
+    `word_probabilities`, the probability of each predicted tag.
     """
     if isinstance(evaluator, TokenEvaluator):
         return _sentence_rows(evaluator)

@@ -88,9 +88,10 @@ def probe_frozen_encoder(
         train: The training set, with targets.
         dev: The dev set, with targets, at least one example.
         sequence_length: Longest text in tokens; longer ones lose their ends.
-        num_examples: Of more texts than these, as many are taken, evenly spread: of either set so
-            many examples, of choices divided by their number.
-        seed: Seed of the random weights and of which training examples choose the penalty.
+        num_examples: Most examples of each set; of more, as many are taken, evenly spread. With
+            choices it is divided by their number, but not below 10.
+        seed: Seed of the random weights, for which Keras's random state is set, and of which
+            training examples choose the penalty.
         source: What the weights are, for messages.
         progress: Told what it is doing, and how long it took.
 

@@ -31,9 +31,10 @@ def num_train_steps(
 
 
 def num_evaluations(config: FinetuningConfig, num_steps: int) -> int:
-    """Return how often a training of so many steps is evaluated; at most as often as it has steps.
+    """Return how often a training of `num_steps` steps is evaluated on the dev set.
 
-    With `evaluation_interval_steps` that is before the first step, too, and at the end.
+    With `evaluation_interval_steps` that is once before the first step, once after each interval,
+    and at the end. Else it is `num_evaluations`, and at most as often as there are steps.
     """
     if config.evaluation_interval_steps:
         return 1 + math.ceil(num_steps / config.evaluation_interval_steps)
@@ -41,5 +42,5 @@ def num_evaluations(config: FinetuningConfig, num_steps: int) -> int:
 
 
 def has_original_recipe(config: FinetuningConfig, task: Task) -> bool:
-    """Return whether the task is trained as the original recommends, and not only asked to be."""
+    """Return whether the original's recipe is asked for and the original has one for the task."""
     return config.recipe == "original" and bool(task.recipe.settings())

@@ -42,15 +42,16 @@ def choose_pooling(
     """Return the pooling of a task's head.
 
     Args:
-        setting: What is asked for. `auto` is `mean` for single texts, `siamese` for pairs and
-            `pooler` for all else; and `pooler`, the original's, where `is_original`, or where the
-            former is not supported.
+        setting: What is asked for. `auto` is `mean` for single texts; `siamese` for scores
+            (regression) of pairs, and for tasks of pairs named `mrpc` or `rte`; `pooler` for other
+            pairs, choices, questions and words with tags. With `is_original` it is `pooler` for
+            all, and so it is where the pooling is not in `supported`.
         task: The task.
         is_original: Whether the task is fine-tuned as the original does.
-        supported: Those that the model may have; what is asked for by name is not looked for there.
+        supported: Those that `auto` may be, beside `pooler`. Not read for any other setting.
 
     Raises:
-        InputError: A task with such examples cannot have the pooling.
+        InputError: Another setting than `auto` is none that a task with such examples can have.
     """
     examples = _examples(task)
     if setting == "auto":
@@ -66,7 +67,7 @@ def choose_pooling(
 
 
 def _default(task: Task, examples: _Examples) -> HeadPooling:
-    """Return what `auto` is: by the task where that was measured, else by what an example is."""
+    """Return what `auto` is without the original's recipe, as `choose_pooling` says."""
     if examples == "pairs" and task.kind == "regression":
         return _SCORES_OF_PAIRS
     if examples == "pairs":
@@ -75,7 +76,10 @@ def _default(task: Task, examples: _Examples) -> HeadPooling:
 
 
 def _examples(task: Task) -> _Examples:
-    """Return what an example of a task is; pairs only if those of all its files are."""
+    """Return what an example of a task is; `pairs` only if all its files have two texts a row.
+
+    A task with files of one text and of two counts as one of `texts`.
+    """
     if task.kind == "question_answering":
         return "questions"
     if task.kind == "token_classification":

@@ -57,8 +57,8 @@ class TokenEvaluator(Evaluator):
         It is `predictions_{split}_{source}.conll`, or `predictions_{split}.conll` of a source
         without a name: a word a line with its right tag, where that is known, its predicted tag and
         the probability of that, between tabs, and an empty line after each sentence; tabs and line
-        ends in a word become spaces. For the dev set also `classification.json` with the scores of
-        each type of entities, or of each tag.
+        ends in a word become spaces. For the dev set, whose tags must be known, also
+        `classification.json` with the scores of each type of entities, or of each tag.
         """
         if split == "dev":
             write_json(folder / CLASSIFICATION_NAME, self.scores.describe())

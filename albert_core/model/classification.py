@@ -47,8 +47,9 @@ class PooledOutputModel(AlbertWithHead):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once; the pooler is trained only if the head reads it.
+        """Create all variables; the pooler is trained only if the head reads it.
 
+        `__init__` calls it; Keras refuses a second call (ValueError). `input_shape` is not used.
         With `pooler` the output layer has the original's names, else it is in a scope that is named
         as the pooling.
         """

@@ -159,7 +159,11 @@ class AlbertEncoder(keras.layers.Layer):
             self.pooler = dense(config, config.hidden_size, "dense", activation="tanh")
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables under the original's names; `input_shape` is not used."""
+        """Create all variables under the original's names; embeddings that are built stay.
+
+        To be called once by whoever makes the encoder; Keras refuses a second call (ValueError).
+        `input_shape` is not used.
+        """
         c = self.config
         if not self.embeddings.built:
             self.embeddings.build((None, None))

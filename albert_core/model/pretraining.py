@@ -226,7 +226,14 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         }
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names."""
+        """Create all variables of encoder and heads, under the original's names.
+
+        `__init__` calls it, so that nobody else has to. Keras refuses a second call, which would
+        add variables to layers that are built (ValueError).
+
+        Args:
+            input_shape: Not used: the architecture decides all shapes.
+        """
         # Not at the first call: then paths would follow the calls, not the original's names.
         self.bert.build()
         build_in_scope("cls", self.masked_lm, None)

@@ -65,7 +65,10 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names; the pooler is not trained."""
+        """Create all variables, under the original's names; the pooler is not trained.
+
+        `__init__` calls it; Keras refuses a second call (ValueError). `input_shape` is not used.
+        """
         self.bert.build()
         self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
         build_in_scope("cls", self.head, None)
@@ -138,7 +141,10 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         }
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names; the pooler is not trained."""
+        """Create all variables, under the original's names; the pooler is not trained.
+
+        `__init__` calls it; Keras refuses a second call (ValueError). `input_shape` is not used.
+        """
         hidden = (None, self.config.hidden_size)
         self.bert.build()
         self.bert.pooler.trainable = False  # this head takes [CLS] from the sequence itself

@@ -147,7 +147,10 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once: the published model's under the original's names."""
+        """Create all variables, those of the published model under the original's names.
+
+        `__init__` calls it; Keras refuses a second call (ValueError). `input_shape` is not used.
+        """
         self.bert.build()
         build_in_scope("cls", self.sentence_order, None)
         self.replaced_tokens.build()

@@ -63,7 +63,10 @@ class AlbertForTokenClassification(AlbertWithHead):
         }
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once; the pooler is not trained."""
+        """Create all variables; the pooler is not trained.
+
+        `__init__` calls it; Keras refuses a second call (ValueError). `input_shape` is not used.
+        """
         self.bert.build()
         self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
         self.head.build()

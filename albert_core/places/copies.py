@@ -39,7 +39,10 @@ def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
 
 
 def _publish_place(output: str, place: str) -> None:
-    """Copy the files of an output's folder to its place, a manifest of theirs last."""
+    """Copy the files of an output's folder to its place, the manifest last.
+
+    Does nothing where the place has the same manifest; anything else there is removed first.
+    """
     manifests = [join(folder, MANIFEST_NAME) for folder in (output, place)]
     if all(map(exists, manifests)) and len(set(map(read_bytes, manifests))) == 1:
         return

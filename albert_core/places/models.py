@@ -80,7 +80,10 @@ def find_models(path: str | Path, *, prefer: Preference = "finetuned") -> dict[s
 
 
 def find_place(path: str | Path) -> str:
-    """Return the folder of a place of a run, also of one of an earlier version; others as they are.
+    """Return the folder behind a place of a run of an earlier version, which is not on the disk.
+
+    Any other path is returned as it is: one that exists, one in a bucket, and one that is no place
+    of a run.
 
     Args:
         path: Such as `runs/x/vocab` or `runs/x/models/cola`, local, gs:// or s3://.

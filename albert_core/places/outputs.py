@@ -131,8 +131,10 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 def read_outputs(addresses: Iterable[str]) -> RunOutputs:
     """Return the outputs of one run that are at the given addresses, local, gs:// or s3://.
 
-    Only manifests are read; an address without one is left out. Of several outputs of the same step
-    (and task or length) the last one counts.
+    Only manifests are read; an address without one, or with that of a step that has no place in a
+    run, is left out. Of several outputs of the same step (and task or length) the last one counts.
+    Only `exports`, the folders with the formats of a task's model, are chosen task by task from all
+    exports: the last one of the very model that counts, else the last one of the task.
 
     Raises:
         InputError: A manifest cannot be read.

@@ -99,7 +99,7 @@ class PretrainingConfig(
         self.check_objective(num_train_steps=self.num_train_steps)
         self.check_optimizer("pretraining")
         check_between(self, "pretraining", "ema_decay", inclusive="neither")
-        self._check_initial_scale()
+        self._check_residual_init_scale()
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
@@ -145,8 +145,8 @@ class PretrainingConfig(
                 "with train_minutes; stop_after_steps and stop_after_minutes end it early"
             )
 
-    def _check_initial_scale(self) -> None:
-        """Refuse a scale of initial weights that is not above 0, or has no effect.
+    def _check_residual_init_scale(self) -> None:
+        """Refuse a `residual_init_scale` that is not above 0, or has no effect.
 
         Raises:
             InputError: It is not a finite number above 0; or it is not 1, and weights come from

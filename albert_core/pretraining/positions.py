@@ -37,10 +37,10 @@ class PositionsConfig:
             )
 
     def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
-        """Return the largest offset of positions of a training sequence; 0: none is drawn.
+        """Return the largest offset that a training sequence's positions may begin at.
 
-        It is `num_trained_positions`, or all that the model has, less the length; 0 where that is
-        less or the probability is 0.
+        It is `num_trained_positions`, or all that the model has, less the sequence's length. It is
+        0, and no offset is drawn, where the probability is 0 or the sequence is as long or longer.
 
         Args:
             sequence_length: Length of the sequence.
@@ -51,7 +51,10 @@ class PositionsConfig:
         return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
 
     def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
-        """Return how many positions training reaches: those of the longest sequence with offset.
+        """Return how many positions are trained, counted from 0: up to the furthest end.
+
+        That is `num_trained_positions`, or all that the model has, if any offset is drawn; else,
+        and if it is more, the longest length.
 
         Args:
             sequence_lengths: Lengths that are trained on, at least one.

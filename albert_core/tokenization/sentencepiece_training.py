@@ -143,11 +143,15 @@ def _training_error(size: int, error: RuntimeError, counts: TrainingCounts) -> I
         else ""
     )
     largest = re.search(r"value <= (\d+)", str(error))
+    least = re.search(r"smaller than required_chars. \d+ vs (\d+)", str(error))
     if largest:
-        remedy = f"at most {largest[1]}"
-    elif re.search(r"smaller than required_chars|required_chars", str(error)):
-        remedy = "more, to hold every character of the text"
+        remedy = f"at most {largest[1]} for this corpus"
+    elif least:
+        remedy = (
+            f"at least {least[1]}, to hold every character of this corpus, or a lower "
+            "vocab.character_coverage"
+        )
     else:
         reason = " ".join(str(error).split())
         return InputError(f"vocab: SentencePiece cannot train on this corpus{cut}: {reason}")
-    return InputError(f"vocab.size: got {size}, expected {remedy} for this corpus{cut}")
+    return InputError(f"vocab.size: got {size}, expected {remedy}{cut}")

@@ -41,9 +41,9 @@ def is_english(pieces: Iterable[str], *, word_start: str) -> bool:
 def text_word_borders(pieces: Sequence[str], *, word_start: str) -> np.ndarray:
     """Return a table of bits, uint8 [V], by which words are those of the text.
 
-    A word is a run of letters, their marks and digits. Any other sign is one by itself, and so is
-    each piece in a script that puts no spaces between words, as Chinese and Thai: a vocabulary
-    knows no other words of theirs.
+    A word is a run of letters, their marks, numbers and invisible format characters. Any other
+    sign is one by itself, and so is each piece in a script that puts no spaces between words, as
+    Chinese and Thai: a vocabulary knows no other words of theirs.
 
     Args:
         pieces: The vocabulary.
@@ -64,8 +64,8 @@ def _borders(piece: str, word_start: str) -> int:
 def _continues_word(character: str) -> bool:
     """Return whether a character belongs to the same word as a letter beside it.
 
-    Letters, their marks, digits and invisible format characters do; not those of scripts that put
-    no spaces between words.
+    Letters, their marks, numbers (all of Unicode's category N: digits, fractions, Roman numerals)
+    and invisible format characters do; not those of scripts that put no spaces between words.
     """
     # Cf: joiners and hyphenation marks, which are invisible inside words.
     if not (_is_letter(character) or unicodedata.category(character)[0] == "N"):

@@ -61,7 +61,7 @@ def write_examples(
 
 
 def _write_csv(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write one file: the dev set is split off."""
+    """Write train.csv alone, of which readers split off a dev set; `dev` is not used."""
     with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([_COLUMNS, *train])
 

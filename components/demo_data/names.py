@@ -23,7 +23,7 @@ TaggedWords = list[tuple[str, str]]
 def name_sentences(
     documents: Sequence[DocstringProse], *, max_sentences: int, seed: int
 ) -> list[TaggedWords]:
-    """Return shuffled sentences with a name, at most one of each document.
+    """Return shuffled sentences with a name: of each document the first one that has any.
 
     Of more than `max_sentences` those of the smallest document hashes are taken.
     """
@@ -49,7 +49,8 @@ def _with_names(document: DocstringProse) -> Iterator[TaggedWords]:
 def tag_names(text: str) -> TaggedWords:
     """Return the words of a sentence in lower case, each with its tag in IOB2.
 
-    The first word is no name: it always has a capital letter.
+    A name is a word with a capital letter first and any small letter; several in a row are one
+    name. The first word, which always has a capital letter, is none.
     """
     outside, begin, inside = NAME_TAGS
     tagged: TaggedWords = []

@@ -120,7 +120,8 @@ def write_data_set(
 ) -> dict[str, float | int]:
     """Write a corpus and three tasks from the documentation of any installed packages.
 
-    Examples of other formats, see `write_examples`, are made of them.
+    The corpus is the train documents; the dev documents are in the tasks' dev sets alone. Examples
+    of other formats, see `write_examples`, are made of both.
 
     Args:
         output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.
@@ -299,7 +300,12 @@ def _packages(documents: Sequence[DocstringProse]) -> list[str]:
 def _package_rows(
     train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the training and the dev rows of the task of telling packages apart."""
+    """Return training and dev rows (passage, package) of the task of telling packages apart.
+
+    Of each package there are equally many, at most MAX_PACKAGE_TRAIN_ROWS and MAX_PACKAGE_DEV_ROWS
+    (see `package_rows`). No row is dropped for its package: one that has no training rows may have
+    dev rows.
+    """
     return (
         package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed),
         package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed),

@@ -79,14 +79,19 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
     )
 
 
-def refuse_full_disk(estimate: SizeEstimate, folder: Path) -> None:
+def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, holds_work: bool) -> None:
     """Refuse work that the disk of an existing folder has no room for.
+
+    Args:
+        estimate: What is to be made.
+        folder: The folder, which receives the records.
+        holds_work: Whether it holds the workers' files, too, and they are not elsewhere.
 
     Raises:
         InputError: Less is free there than records and work in progress will need.
     """
     free = shutil.disk_usage(folder).free
-    needed = estimate.num_record_bytes + estimate.num_work_bytes
+    needed = estimate.num_record_bytes + (estimate.num_work_bytes if holds_work else 0)
     if needed > free:
         raise InputError(
             f"{folder}: {_megabytes(free)} are free there, expected about {_megabytes(needed)} "

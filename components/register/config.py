@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
+from components.google_names import check_google_labels, check_google_project, check_region
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -47,6 +48,10 @@ class VertexModelsConfig:
                 "vertex_models.location: got nothing, expected the region of the registry, such as "
                 "us-central1"
             )
+        if self.project:
+            check_google_project("vertex_models.project", self.project)
+            check_region("vertex_models.location", self.location)
+        check_google_labels("vertex_models.labels", self.labels)
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"vertex_models.name: got {self.name!r}, expected at most 31 lower-case letters, "

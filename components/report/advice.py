@@ -250,13 +250,13 @@ def _scores(task: TaskSummary) -> list[float]:
 
 
 def _is_rising(task: TaskSummary) -> bool:
-    """Return whether the last dev score is the best by more than a point; False of a single."""
+    """Return whether the last dev score is the best by more than a point; False below two."""
     scores = _scores(task)
     return len(scores) > 1 and scores[-1] > max(scores[:-1]) + 0.01
 
 
 def _is_falling(task: TaskSummary) -> bool:
-    """Return whether the first dev score is the best by more than a point; False of a single."""
+    """Return whether the first dev score is the best by more than a point; False below two."""
     scores = _scores(task)
     return len(scores) > 1 and scores[0] > max(scores[1:]) + 0.01
 
@@ -267,9 +267,9 @@ def _half_width(task: TaskSummary) -> float:
 
 
 def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
-    """Yield advice on the tasks where simple ways are better by more than chance, or lack a twin.
+    """Yield advice on tasks that need no model yet, and on those without random weights' score.
 
-    The twin is a model fine-tuned from random weights.
+    A task needs none where TF-IDF, or each word's most frequent tag, is better by more than chance.
     """
     beaten = [
         task

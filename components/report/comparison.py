@@ -1,7 +1,6 @@
 """Compare runs by the summaries of their reports: settings, curves, scores."""
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.files import sha256_of_file, write_json
+from albert_core.json_values import read_json_object
 from albert_core.old_names import rename_settings
 from albert_core.storage import local_path
 from components.masked_lm import SHOWN_ACCURACIES
@@ -99,8 +99,8 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
         output: Folder to make, local, gs:// or s3://.
 
     Raises:
-        InputError: A run has no report, or there are too few or too many, or `output` holds
-            something else.
+        InputError: A run has no report or a damaged one, or there are too few or too many, or
+            `output` holds something else.
     """
     if not 2 <= len(runs) <= MAX_RUNS:
         raise InputError(
@@ -114,7 +114,7 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
         """Write page and data; return the number of runs."""
         from components.report.comparison_page import render_comparison
 
-        values = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        values = [read_json_object(path) for path in paths]
         comparison = compare(names, values)
         write_json(results / COMPARISON_NAME, dataclasses.asdict(comparison))
         (results / PAGE_NAME).write_text(render_comparison(comparison, values), encoding="utf-8")
@@ -158,10 +158,10 @@ def find_summary(run: str) -> Path:
 
 
 def name_runs(runs: Sequence[str]) -> list[str]:
-    """Return short names of runs: those of their folders, or of all the paths if two are the same.
+    """Return short names of runs: their folders' names, or where two of these are equal the paths.
 
-    A folder's name is that of the folder a link leads to; a path is as it was given. A path that is
-    given twice is followed by its place among the runs, from 1.
+    A folder's name is that of the folder a link leads to; the paths, then of all runs, are as they
+    were given. A path that is given twice is followed by its place among the runs, from 1.
     """
     names = [Path(run).resolve().name for run in runs]
     if len(set(names)) < len(names):

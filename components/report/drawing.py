@@ -125,7 +125,7 @@ def draw_square(
 
     Args:
         name: Begins every id in the SVG; unique on the page.
-        lines: The lines, with points from 0 to 100.
+        lines: The lines, each with a point at least, whose x and y are from 0 to 100.
         x_label: Label of the x axis.
         y_label: Label of the y axis.
         diagonal: Name of the diagonal in the legend.

@@ -138,7 +138,15 @@ def paired_interval(
 
 
 def _tags_interval(task: Task, rows: Sequence[ExampleRow], others: Sequence[Any]) -> Interval:
-    """Return the interval of a gain on sentences with tags; arguments as of `paired_interval`."""
+    """Return the 95 % bootstrap interval of a gain in the first metric of a task of tags.
+
+    Sentences are drawn, and each draw is scored as a whole, since F1 is no mean over sentences.
+
+    Args:
+        task: The task.
+        rows: The dev sentences with the model's predictions, at least one.
+        others: The baseline's tags of each, as numbers.
+    """
     targets = [row["label"] for row in rows]
     ours, theirs = (
         TagScores(task, targets, tags) for tags in ([row["prediction"] for row in rows], others)

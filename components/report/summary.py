@@ -228,13 +228,13 @@ class RunSummary:
             `pieces`.
         records: The records' report: counts, sequence_length, padding_fraction.
         pretraining_history: A row for each held-out evaluation: global_step, phase (if there are
-            several), seconds, train_loss and
-            train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,
-            sentence_order_accuracy, sentence_order_loss, loss; masked_lm_<kind>_accuracy, _loss and
-            _fraction for each kind in `components.masked_lm`; `masking` in words; in the last
-            row effective ranks. With replaced-token detection those of masked LM are the
-            generator's, and there are replaced_token_accuracy, _loss, _precision, _recall,
-            _fraction and _predicted_fraction. Rows of earlier versions lack those after `loss`.
+            several), seconds, train_loss and train_masked_lm_accuracy, and the held-out
+            masked_lm_accuracy, masked_lm_loss, sentence_order_accuracy, sentence_order_loss, loss;
+            masked_lm_<kind>_accuracy, _loss and _fraction for each kind in `components.masked_lm`;
+            `masking` in words; in the last row effective ranks. With replaced-token detection those
+            of masked LM are the generator's, and there are replaced_token_accuracy, _loss,
+            _precision, _recall, _fraction and _predicted_fraction. Rows of earlier versions lack
+            those after `loss`.
         most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
         tasks: Scores.
         submission: The files in the archive for GLUE's site; empty without one.
@@ -273,7 +273,8 @@ def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, A
     """Return the evaluation of the weights that pretraining published; empty without any.
 
     Args:
-        history: Rows in the order of the steps. Of one whose masked LM accuracy is missing or not
-            finite, that accuracy is returned as minus infinity.
+        history: Rows in the order of the steps. Without detection, a row whose masked LM accuracy
+            is missing or not finite counts as the worst; where it is returned, that accuracy is
+            minus infinity.
     """
     return published_row(history) if history else {}

@@ -55,7 +55,7 @@ def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
 
 
 def _simple_way(tasks: Sequence[TaskSummary]) -> str:
-    """Return in words how tasks are scored without a model: as all of them, or either way."""
+    """Return in words which baseline without a model the tasks have: TF-IDF, tags, or either."""
     of_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
     if all(of_tags) and of_tags:
         return _MOST_FREQUENT_TAG

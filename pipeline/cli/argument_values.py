@@ -1,21 +1,29 @@
 """What the arguments of a command line hold: mappings in YAML, files of sections, addresses."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from albert_core.errors import InputError
-from albert_core.storage import split_addresses
+from albert_core.storage import find_files, split_addresses
 from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import parse_section, read_section
 
 
 def refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
-    """Refuse some options where they are given twice; one that appends (`--tasks+`) may be.
+    """Refuse arguments in which one of some options is given twice.
+
+    Options that append to a list, such as `--tasks+`, may be.
+
+    Args:
+        arguments: The arguments.
+        options: The options, with their dashes.
 
     Raises:
-        InputError: One is.
+        InputError: One of them is given twice.
     """
     given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
     names = [name for name in given if name in options and not name.endswith("+")]
@@ -29,15 +37,22 @@ def refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
 def refuse_repeated_keys_in(value: str, *, source: str) -> None:
     """Refuse a mapping in braces, also within a list, with a key twice; any other text passes.
 
+    Args:
+        value: What stands behind an option.
+        source: The option, for the message.
+
     Raises:
-        InputError: The value is one.
+        InputError: A mapping in the value has a key twice.
     """
     if value.lstrip().startswith(("{", "[")):
         refuse_repeated_keys(value, source=source)
 
 
 def given_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the dotted names of the options among arguments; those of a section's file, too.
+    """Yield the dotted names of the options among arguments, without dashes before them.
+
+    Behind the name of a section with a mapping as its value, as the content of its file is, come
+    the names of the settings in it.
 
     Args:
         arguments: As `spell_out` returns them.
@@ -54,21 +69,57 @@ def given_options(arguments: Sequence[str]) -> Iterator[str]:
 
 def is_mapping(value: str) -> bool:
     """Return whether a text is a mapping in YAML."""
-    try:
-        return isinstance(yaml.safe_load(value), Mapping)
-    # ValueError: of a date that is none.
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        return False
+    return isinstance(_yaml_value(value), Mapping)
 
 
 def addresses_in(value: str) -> list[str] | None:
-    """Return the addresses that an option lists; None if it is an option, or a list in YAML."""
-    if value.startswith("-"):
+    """Return the addresses that a value lists, separated by commas; None for a list in YAML.
+
+    Commas in names of what exists do not separate: where there are commas, local files, folders and
+    globs and the objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are
+    lists in YAML, unless something of just this name exists. A single word in brackets, as `[ab]`,
+    is a glob where it matches files (of one character) and there is no `ab`. `[ab].txt` and
+    `[a].txt,[b]` are never lists in YAML.
+
+    Args:
+        value: What stands behind an option. One that begins with a dash is the next option, and
+            None is returned for it, too.
+
+    Raises:
+        InputError: A folder that a glob looks into cannot be read.
+    """
+    if value.startswith("-") or _is_list_of_addresses(value):
         return None
-    addresses = split_addresses(value)
-    if addresses != [value] and value.startswith("[") and value.endswith("]"):
+    return split_addresses(value)
+
+
+def _is_list_of_addresses(value: str) -> bool:
+    """Return whether a text in brackets is a list of plain values in YAML, and no name or glob."""
+    items = _yaml_value(value) if value.startswith("[") and value.endswith("]") else None
+    if not isinstance(items, list) or any(isinstance(item, list | Mapping) for item in items):
+        return False
+    if os.path.lexists(value):
+        return False
+    # A list of one plain word is also a glob. Where the word exists, both say the same.
+    is_glob = items == [value[1:-1]] and not os.path.lexists(items[0])
+    return not (is_glob and _has_files(value))
+
+
+def _has_files(pattern: str) -> bool:
+    """Return whether a local file or glob has files."""
+    try:
+        return bool(find_files(pattern))
+    except InputError:
+        return False
+
+
+def _yaml_value(value: str) -> Any:
+    """Return what a text is in YAML; None if it is not YAML."""
+    try:
+        return yaml.safe_load(value)
+    # ValueError: of a date that is none.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return None
-    return addresses
 
 
 def section_as_yaml(option: str, value: str, cls: type) -> str:

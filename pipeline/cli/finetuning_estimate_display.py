@@ -77,14 +77,14 @@ def _time_lines(estimate: TaskEstimate) -> Iterator[str]:
 
 
 def _memory(estimate: TaskEstimate) -> str:
-    """Return the memory of a chip, of how much, and how that is known."""
+    """Return as text what is needed of a chip's memory, and whether compiled or calculated."""
     limit = estimate.step.accelerator.chip.memory_gib
     by = "compiled" if estimate.compiled else "calculated"
     return f"{estimate.memory_bytes / _GIB:.2f} of {limit:g} GiB a chip ({by})"
 
 
 def _division(estimate: TaskEstimate) -> str:
-    """Return how a step is divided, in words."""
+    """Return in words how many examples of a step a chip or group has, in how many parts."""
     step = estimate.step
     group = step.layout.model_parallel_size
     holder = "a chip" if group == 1 else f"a group of {group} chips"

@@ -33,8 +33,9 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     Args:
         parser: The command's parser.
         prog: Program and command, as they are typed.
-        topic: A section or a setting, with or without its sections; empty: the first layer. So is
-            what can only be one of the command's arguments, such as a folder.
+        topic: A section or a setting, with or without its sections. The first layer is returned
+            where it is empty, and where it is a path and the command has arguments without a name,
+            as in `albert info --help runs/x`.
 
     Raises:
         InputError: The command has no such section or setting.

@@ -45,7 +45,7 @@ def wrapped(text: str) -> list[str]:
 
 
 def width() -> int:
-    """Return the columns of the terminal, 80 where there is none, and no more than can be read."""
+    """Return the columns of the terminal, 80 where there is none, and at most 100."""
     return min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
 
 

@@ -48,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_to_its_end(arguments: list[str]) -> int:
-    """Run a command line, flush its output, and return the exit status."""
+    """Run a command line, flush its output, and return the exit status.
+
+    Raises:
+        BrokenPipeError: Nobody reads the output any more, and the process is being stopped.
+    """
     try:
         try:
             is_attended = not {*arguments[:1]} & _UNATTENDED_COMMANDS

@@ -208,7 +208,8 @@ class CommandParser:
     def _names_vocabulary(self, value: str) -> bool:
         """Return whether a value of `--vocab` is a checkpoint's vocabulary, not a section's file.
 
-        In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
+        Only in commands with `--checkpoint.vocab`; there every value is, but for the next option, a
+        mapping in YAML, and a file whose name ends in .yaml, .yml or .json.
         """
         is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
         return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)

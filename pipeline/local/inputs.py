@@ -134,6 +134,8 @@ class LocalInputs:
     def find_task(self, name: str, config: RunConfig, tokenizer: Tokenizer | None) -> TaskFiles:
         """Read all files of a task, and return the task with its folder, absolute, and its hash.
 
+        Prints a line about which files these are.
+
         Args:
             name: As in `config.tasks`: a built-in task, a folder of `data_dir`, or a task.yaml.
             config: The run.

@@ -84,7 +84,9 @@ def run_locally(
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
     finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the steps and
-    then the whole process, within seconds and with status 130.
+    then the whole process, within seconds and with status 130. Meanwhile environment variables of
+    the process name the run for its steps, and `sys.stdout` and `sys.stderr` lead to a log; kfp's
+    local settings stay changed.
 
     Args:
         config: The run.
@@ -184,13 +186,18 @@ def _run_pipeline(
 ) -> Path:
     """Run the pipeline by kfp's local runner and return the report's folder.
 
-    While it runs, standard output and error of the whole process go to logs/kfp.log in the run's
-    folder. kfp's local settings stay as they are set here.
+    Steps that are in kfp's cache, `cache` in the run's folder, are not run; artifacts go to
+    `artifacts` there. While it runs, `sys.stdout` and `sys.stderr` write to logs/kfp.log in that
+    folder, for all threads; what is written to the file descriptors 1 and 2 themselves still
+    reaches the terminal. Python's warnings are not shown. kfp's local settings stay as they are set
+    here.
 
     Args:
         pipeline: A kfp pipeline whose output is the report.
         arguments: Its arguments.
-        folder: The run's folder; must exist.
+        folder: The run's folder; must exist. `logs` is made in it; with `containers` also the
+            other folders that steps write to, and all is given to the containers' user
+            (`make_writable`).
         containers: Runs each step in a container; None to run it as a process.
 
     Raises:

@@ -122,12 +122,11 @@ def _is_damaged(data: bytes) -> bool:
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a folder that is not for this run.
 
-    A folder that does not exist, or was only begun, is accepted, and so are
-    changes of tasks and `random_weights_baseline`, and a format of the corpus that is left to be
-    found. Of a damaged configuration, which is told,
-    nothing is compared: every step compares its own settings with those of its results. A run's
-    folder has the lock's file or that of the events beside its configuration: a folder in which
-    people keep theirs has neither.
+    A folder that does not exist, or was only begun, is accepted, and so are changes of the settings
+    in `_FREE_SETTINGS`, and a format of the corpus that is left to be found. Of a damaged
+    configuration, which is told on standard error, nothing is compared: every step compares its own
+    settings with those of its results. A run's folder has the lock's file or that of the events
+    beside its configuration: a folder in which people keep a configuration has neither.
 
     Raises:
         InputError: The folder is no run's, or it has another configuration and `reconfigure` is
@@ -146,14 +145,18 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
 def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a run in a folder of a run with other settings, but for those that may change.
 
+    The latter are tasks, the baseline of random weights, who pays for buckets and their endpoint,
+    and trackers (`_FREE_SETTINGS`); and a format of the corpus that this run leaves to be found.
+
     Args:
         folder: The folder, local or in a bucket.
-        data: Content of its configuration; a damaged one is told, and nothing is compared.
+        data: Content of its configuration; a damaged one is told on standard error, and nothing is
+            compared.
         config: The run.
-        reconfigure: Whether settings may change.
+        reconfigure: Whether all settings may change.
 
     Raises:
-        InputError: They differ, and may not.
+        InputError: Others differ, and `reconfigure` is False.
     """
     path = join(folder, RUN_CONFIG_NAME)
     if _is_damaged(data):

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
+from albert_core.json_values import JsonObject, parse_json
 from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
@@ -22,6 +22,7 @@ from albert_core.places.outputs import (
 )
 from albert_core.places.scores import SCORES_NAME, TaskScore, task_scores
 from albert_core.progress import read_events
+from albert_core.settings import parse_settings
 from albert_core.storage import exists, find_files, is_remote, join, read_bytes
 from albert_core.yaml_text import load_yaml
 from components.finetune.job import task_step_name
@@ -85,6 +86,7 @@ def describe_stored_run(address: str) -> RunDescription:
 
     Raises:
         InputError: A file of it cannot be read.
+        ValueError: Its scores or its summary are not JSON.
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
@@ -92,19 +94,29 @@ def describe_stored_run(address: str) -> RunDescription:
     names = (path.removeprefix(f"{root}/") for path in manifests)
     placed = [name for name in names if name.partition("/")[0] in PLACES]
     outputs = read_outputs(join(root, name).removesuffix(ending) for name in placed)
-    summary: Mapping[str, Any] = {}
-    if exists(join(root, SUMMARY_NAME)):
-        summary = json.loads(read_bytes(join(root, SUMMARY_NAME)))
-    rows = json.loads(read_bytes(join(root, SCORES_NAME)))["tasks"]
+    has_summary = exists(join(root, SUMMARY_NAME))
+    summary = _read_stored_object(root, SUMMARY_NAME).values if has_summary else {}
+    rows = _read_stored_object(root, SCORES_NAME).objects("tasks")
     return RunDescription(
         folder=root,
         title=summary.get("title", ""),
         state="finished" if summary.get("is_success", True) else "failed",
         message=summary.get("error", ""),
         steps=list(_done_steps(outputs, except_for=())),
-        scores=[TaskScore(**row) for row in rows],
+        scores=[parse_settings(TaskScore, row.values, source=row.place) for row in rows],
         models=list_remote_models(root),
     )
+
+
+def _read_stored_object(root: str, name: str) -> JsonObject:
+    """Return the JSON object in a file of a run in a bucket.
+
+    Raises:
+        InputError: It cannot be read, or holds something else.
+    """
+    path = join(root, name)
+    expected = "what the run wrote there; run it again with the same output"
+    return JsonObject.of(parse_json(read_bytes(path), path, expected=expected), path)
 
 
 def describe_run(folder: Path) -> RunDescription:
@@ -176,7 +188,12 @@ def _step_state(event: Mapping[str, Any], state: RunState) -> str:
 
 
 def _done_steps(outputs: RunOutputs, *, except_for: Sequence[str]) -> Iterator[StepRow]:
-    """Yield a row for each output that there is, without those of the steps that are done anew."""
+    """Yield a row for each output that there is.
+
+    Args:
+        outputs: The outputs of a run.
+        except_for: Names of the steps that were begun again and have not ended: they are left out.
+    """
     for name, output in _named_outputs(outputs):
         if output and name not in except_for:
             manifest = output.manifest

@@ -1,4 +1,4 @@
-"""Names as Google Cloud and Kubernetes take them: regions, labels, kinds of GPUs.
+"""Names as Kubernetes takes them, and kinds of GPUs that platforms have.
 
 A platform would refuse others when a run starts, or hours later when a step does.
 """
@@ -8,15 +8,11 @@ from collections.abc import Mapping
 
 from albert_core.errors import InputError
 
-_REGION = re.compile(r"[a-z]+-[a-z]+\d{1,2}")
-_ZONE = re.compile(rf"({_REGION.pattern})-[a-z]")
-_GOOGLE_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_GOOGLE_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
-_MOST_LABELS = 64
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _KUBERNETES_KEY = re.compile(rf"({_DOMAIN}/)?{_NAME}")
 _KUBERNETES_VALUE = re.compile(rf"({_NAME})?")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Of NVIDIA's device plugin, since the image for GPUs has CUDA. `mig-1g.5gb` is a part of a GPU.
 _NVIDIA_RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.\S+)?)")
 
@@ -38,36 +34,16 @@ VERTEX_GPUS: Mapping[str, tuple[int, ...]] = {
 }
 
 
-def check_region(setting: str, value: str) -> None:
-    """Refuse what is no region of Google Cloud, such as a zone.
+def check_kubernetes_name(setting: str, value: str) -> None:
+    """Refuse what is no name of a namespace or of a service account of Kubernetes.
 
     Raises:
-        InputError: It is none; of a zone the message names the region.
+        InputError: It is none.
     """
-    if zone := _ZONE.fullmatch(value):
-        raise InputError(f"{setting}: got the zone {value!r}, expected its region, {zone[1]}")
-    if not _REGION.fullmatch(value):
-        raise InputError(f"{setting}: got {value!r}, expected a region such as us-central1")
-
-
-def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
-    """Refuse labels that Google Cloud does not take, such as one without a name.
-
-    Raises:
-        InputError: There is one, or there are over 64.
-    """
-    for name, value in labels.items():
-        if not _GOOGLE_KEY.fullmatch(name):
-            raise InputError(
-                f"{setting}: got {name!r}, expected names of 1 to 63 lower-case letters, digits, - "
-                "and _, a letter first"
-            )
-        if not _GOOGLE_VALUE.fullmatch(value):
-            raise InputError(
-                f"{setting}: got {value!r}, expected up to 63 lower-case letters, digits, - and _"
-            )
-    if len(labels) > _MOST_LABELS:
-        raise InputError(f"{setting}: got {len(labels)} labels, expected {_MOST_LABELS} at most")
+    if not _NAMESPACE.fullmatch(value):
+        raise InputError(
+            f"{setting}: got {value!r}, expected up to 63 lower-case letters, digits and -"
+        )
 
 
 def check_kubernetes_labels(setting: str, labels: Mapping[str, str]) -> None:

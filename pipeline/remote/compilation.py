@@ -8,7 +8,7 @@ from typing import Any
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tracking.config import GROUP_OF_OUTPUT
-from components.image import get_registry, image_name
+from components.image import check_image_variables, get_registry, image_name
 from components.resolve.dates import NO_DATE, with_date
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, plain_values
@@ -65,8 +65,8 @@ def compile_pipeline(
         progress: Called with what could not be checked.
 
     Raises:
-        InputError: ALBERT_REGISTRY is not set, an input is on this machine or missing, a setting
-            is wrong, or the parameters are too large or cannot be written.
+        InputError: ALBERT_REGISTRY is not set or no registry, an input is on this machine or
+            missing, a setting is wrong, or the parameters are too large or cannot be written.
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
         NoConnectionError: `caching` is set, and there is no way to the buckets.
     """
@@ -77,6 +77,7 @@ def compile_pipeline(
             "ALBERT_REGISTRY: got nothing, expected the registry that holds the images, for "
             "example europe-docker.pkg.dev/PROJECT/REPOSITORY; export it"
         )
+    check_image_variables()
     _refuse_long_title(config.title, resources.platform)
     refuse_local_inputs(config, work_root)
     try:

@@ -2,18 +2,19 @@
 
 import base64
 import dataclasses
-import json
-import os
 import re
-import subprocess
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from albert_core.errors import InputError
 from albert_core.google_client import find_credentials
 from albert_core.google_sessions import login_request
+from albert_core.json_values import JsonObject, parse_json
+from components.image import IMAGE_PATH
 from components.service_calls import CallConfig, Service
+from pipeline.remote.docker_login import find_docker_login
+
+if TYPE_CHECKING:
+    import requests
 
 _MANIFESTS = ", ".join(
     (
@@ -48,7 +49,8 @@ def parse_image(image: str) -> ImageReference:
     """Split an image's name into host, path and tag or digest; the tag is `latest` if it has none.
 
     Raises:
-        InputError: It names no registry, like an image that is on this machine only.
+        InputError: It names no registry, like an image that is on this machine only, or cannot be
+            the name of an image.
     """
     registry, _, rest = image.partition("/")
     if not rest or not re.search(r"[.:]|^localhost$", registry):
@@ -56,9 +58,15 @@ def parse_image(image: str) -> ImageReference:
             f"image {image}: got no registry, expected one that the platform reaches; set "
             "ALBERT_REGISTRY=host/path and compile again"
         )
-    separator = "@" if "@" in rest else ":"
-    repository, _, reference = rest.rpartition(separator) if separator in rest else (rest, "", "")
-    return ImageReference(registry=registry, repository=repository, reference=reference or "latest")
+    path, _, digest = rest.partition("@")
+    repository, _, tag = path.partition(":")
+    if not IMAGE_PATH.fullmatch(f"{registry}/{repository}"):
+        raise InputError(
+            f"image {image}: not a name that an image can have, expected host/path:tag in "
+            "lower-case letters; set ALBERT_REGISTRY=host/path and compile again"
+        )
+    reference = digest or tag or "latest"  # of both the digest counts
+    return ImageReference(registry=registry, repository=repository, reference=reference)
 
 
 def check_image(image: str, calls: CallConfig) -> None:
@@ -74,7 +82,8 @@ def check_image(image: str, calls: CallConfig) -> None:
         calls: Time-outs and retries; what may pass is retried.
 
     Raises:
-        InputError: There is no such image, none for linux/amd64, or its name has no registry.
+        InputError: There is no such image, none for linux/amd64, its name has no registry, Docker's
+            login cannot be read, or what answers there is no registry.
         ServiceError: The registry refused to tell, or did not answer.
     """
     import requests
@@ -83,6 +92,7 @@ def check_image(image: str, calls: CallConfig) -> None:
     scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
     root = f"{scheme}://{reference.registry}/v2/{reference.repository}"
     service = Service(name=f"the registry {reference.registry}", config=calls)
+    place = f"image {image}: {service.name}"
 
     def find_platforms(timeout_s: float) -> set[str] | None:
         """Return the platforms of the image; None if there is none. Logs in if that is asked for.
@@ -91,6 +101,7 @@ def check_image(image: str, calls: CallConfig) -> None:
 
         Raises:
             requests.RequestException: No answer, or a status other than 200 and 404.
+            InputError: What answers is no registry, or Docker's login cannot be read.
         """
         login: dict[str, str] = {}
 
@@ -110,12 +121,14 @@ def check_image(image: str, calls: CallConfig) -> None:
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
-        manifest = answer.json()
+        manifest = _read_object(answer, place)
         if "config" not in manifest:
-            return {_platform(entry.get("platform", {})) for entry in manifest.get("manifests", ())}
-        config = get(f"blobs/{manifest['config']['digest']}")
+            entries = manifest.objects("manifests") if "manifests" in manifest else ()
+            return {_platform(entry.values.get("platform") or {}, entry.place) for entry in entries}
+        digest = JsonObject.of(manifest.value("config"), manifest.place).text("digest")
+        config = get(f"blobs/{digest}")
         config.raise_for_status()
-        return {_platform(config.json())}
+        return {_platform(_read_object(config, place).values, place)}
 
     platforms = service.call(f"image {image}", find_platforms)
     if platforms is None:
@@ -131,9 +144,28 @@ def check_image(image: str, calls: CallConfig) -> None:
         )
 
 
-def _platform(values: Mapping[str, Any]) -> str:
-    """Return the platform that an image's configuration or index names, such as linux/amd64."""
-    return f"{values.get('os', 'linux')}/{values.get('architecture', 'amd64')}"
+def _read_object(answer: "requests.Response", place: str) -> JsonObject:
+    """Return the JSON object that a registry answered with.
+
+    Args:
+        answer: Its answer.
+        place: Which registry, the beginning of messages.
+
+    Raises:
+        InputError: It is something else, such as the page of a proxy.
+    """
+    expected = "the API of a registry: log in where the network asks for it, or correct the name"
+    return JsonObject.of(parse_json(answer.content, place, expected=expected), place)
+
+
+def _platform(values: Any, place: str) -> str:
+    """Return the platform that an image's configuration or index names, such as linux/amd64.
+
+    Raises:
+        FieldError: The value, which is at `place`, is no object.
+    """
+    named = JsonObject.of(values, place).values
+    return f"{named.get('os', 'linux')}/{named.get('architecture', 'amd64')}"
 
 
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
@@ -150,20 +182,28 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
     Raises:
         requests.RequestException: No token was given.
+        InputError: The challenge, or what answers for the token, is something else; or Docker's
+            login cannot be read.
     """
     import requests
 
-    user = _google_login() if _GOOGLE.fullmatch(registry) else _docker_login(registry)
+    user = _google_login() if _GOOGLE.fullmatch(registry) else find_docker_login(registry)
     kind, _, details = challenge.partition(" ")
     if kind.lower() == "basic":
         text = ":".join(user or ("", ""))
         return f"Basic {base64.b64encode(text.encode()).decode()}"
     values = dict(_CHALLENGE.findall(details))
+    realm, place = values.get("realm", ""), f"the registry {registry}"
+    if not realm.startswith(("http://", "https://")):
+        raise InputError(
+            f"{place}: asks for a login by {challenge[:80]!r}, expected Basic, or Bearer with an "
+            "address; check that it is a registry, or correct the name"
+        )
     query = {key: values[key] for key in ("service", "scope") if key in values}
-    answer = requests.get(values["realm"], params=query, auth=user, timeout=timeout_s)
+    answer = requests.get(realm, params=query, auth=user, timeout=timeout_s)
     answer.raise_for_status()
-    token = answer.json()
-    return f"Bearer {token.get('token') or token['access_token']}"
+    token = _read_object(answer, f"{place}: its tokens at {realm}")
+    return f"Bearer {token.text('token' if token.values.get('token') else 'access_token')}"
 
 
 def _google_login() -> tuple[str, str] | None:
@@ -179,39 +219,3 @@ def _google_login() -> tuple[str, str] | None:
         return None
     credentials.refresh(login_request())
     return "oauth2accesstoken", str(credentials.token)
-
-
-def _docker_login(registry: str) -> tuple[str, str] | None:
-    """Return the user and password that `docker login` stored; None if none can be read.
-
-    Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) has them, or names a credential
-    helper, a program whose answer wins.
-
-    Raises:
-        InputError: The credential helper is not installed.
-    """
-    path = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    helper = config.get("credHelpers", {}).get(registry) or config.get("credsStore")
-    if helper:
-        program = f"docker-credential-{helper}"
-        try:
-            result = subprocess.run(
-                [program, "get"], input=registry, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:
-            raise InputError(
-                f"{path}: names the credential helper {program}, which is not installed; install "
-                f"it, or take it out of the file and run `docker login {registry}`"
-            ) from None
-        if result.returncode == 0:
-            login = json.loads(result.stdout)
-            return login["Username"], login["Secret"]
-    encoded = config.get("auths", {}).get(registry, {}).get("auth")
-    if not encoded:
-        return None
-    user, _, password = base64.b64decode(encoded).decode().partition(":")
-    return user, password

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
+from components.google_names import check_google_labels
 from components.steps import STEPS, Step
-from pipeline.remote.cloud_names import check_google_labels
 from pipeline.remote.pod_settings import SecretKey, Toleration, VolumeClaim
 from pipeline.remote.tpu import TpuSlice
 

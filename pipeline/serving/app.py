@@ -38,7 +38,7 @@ _PAGE_HEADERS = {
 def make_app(
     model: LoadedModel, config: ServingConfig, metrics: ServerMetrics | None = None
 ) -> fastapi.FastAPI:
-    """Return the application that answers with a model, which has answered samples then.
+    """Run a model on samples, to warm it up, and return the web application that answers with it.
 
     Its batches run from the application's startup on; at its shutdown, all that waits is answered.
     It has the endpoint of the model's kind, those of the `instances` protocol and the pages of

@@ -16,12 +16,16 @@ _USUALLY_OPEN = 64
 def limit_by_open_files(wanted: int) -> int:
     """Return how many connections this process can hold open, at most `wanted`.
 
-    Raises the process's soft limit of open files where that is too low and the hard one permits it.
-    A server that ran into the limit could accept nobody, and would be told so by the system again
-    and again.
+    That is the limit of open files, less the files that are open now and 64 that are kept free for
+    other uses. Raises the process's soft limit, for good, where that is too low for `wanted` and
+    the hard one permits it. A server that ran into the limit could accept nobody, and would be told
+    so by the system again and again.
+
+    Args:
+        wanted: Most connections.
 
     Raises:
-        InputError: Fewer than 16 are possible.
+        InputError: Fewer than `wanted` are possible, and fewer than 16.
     """
     num_open = _count_open()
     limit = _raise_limit(num_open + wanted + _SPARE)
@@ -35,7 +39,7 @@ def limit_by_open_files(wanted: int) -> int:
 
 
 def _count_open() -> int:
-    """Return the number of this process's open files; 64 where the system does not tell."""
+    """Return the number of this process's open files; 64 is assumed where it cannot be read."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:  # a container without /proc
@@ -43,7 +47,10 @@ def _count_open() -> int:
 
 
 def _raise_limit(needed: int) -> int:
-    """Return the limit of open files once it is `needed` or as near to it as may be."""
+    """Raise the soft limit of open files to `needed`, or as near to it as may be, and return it.
+
+    A limit that is `needed` or higher stays, and `needed` is returned.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return needed

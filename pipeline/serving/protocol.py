@@ -55,7 +55,7 @@ class ClientLimits:
 
 
 class LimitedProtocol(H11Protocol):
-    """A connection.
+    """A client's connection under HTTP/1.1, which the server ends where its limits are exceeded.
 
     Args:
         limits: What all connections share.
@@ -96,7 +96,11 @@ class LimitedProtocol(H11Protocol):
         return is_expected and is_recent and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a new connection; refuse it with 503 if there are too many and all are in use."""
+        """Take a new connection, and start the time limit of its first request's headers.
+
+        Where there are too many connections, of all or of its address, one that waits for its
+        client is dropped; if none waits, the new one is answered with 503 and closed.
+        """
         self._lingering = LingeringTransport(
             transport,
             self._is_receiving,
@@ -116,14 +120,20 @@ class LimitedProtocol(H11Protocol):
         self._refuse(_too_many(exceeded))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Take the connection from the open ones, and stop its time limits."""
         self._limits.connections.remove(self)
         for timer in (self._headers_timer, self._answer_timer, self._lingering):
             timer.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of a request; what comes after the last answer is discarded."""
+        """Take bytes that have arrived, and pass them to uvicorn, which parses the request.
+
+        The first bytes of a request start the time limit of `header_timeout_s` seconds, which ends
+        with its headers. A part of a body makes the connection active for a second. Once the
+        connection is closing, bytes are only counted and discarded, and more than
+        `max_discarded_bytes` of them end it at once.
+        """
         if self.transport.is_closing():
             self._lingering.discard(len(data))
             return
@@ -145,18 +155,24 @@ class LimitedProtocol(H11Protocol):
             self._headers_timer.start()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; a request whose body it was to be has ended."""
+        """Answer bytes that are not HTTP with 400, count that, and close the connection.
+
+        An application that still waits for the body of a request learns that it ends here.
+        """
         self._limits.on_drop("malformed")
         super().send_400_response(msg)
         self._abandon_request()
 
     def pause_writing(self) -> None:
-        """Hold the rest of an answer back until the client reads, for a time."""
+        """Hold the rest of an answer back until the client reads.
+
+        If it reads nothing for `answer_timeout_s` seconds, the connection is dropped.
+        """
         super().pause_writing()
         self._answer_timer.start()
 
     def resume_writing(self) -> None:
-        """Send the rest."""
+        """Let the rest of an answer be sent, and stop the time limit for reading it."""
         self._answer_timer.stop()
         super().resume_writing()
 

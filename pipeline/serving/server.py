@@ -38,12 +38,10 @@ def run_server(
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and print a line on start and end.
 
-    What was changed or left out on reading the model is told on standard error.
-
-    The port is bound and the limit of open files checked before the model is loaded, so that a
-    taken port or too low a limit is known at once. Requests
-    that arrived before the signal are answered, if that takes no longer than 30 s. To be called in
-    the main thread, which takes the signals.
+    What was changed or left out on reading the model is told on standard error. The port is bound
+    and the limit of open files checked before the model is loaded, so that a taken port or too low
+    a limit is known at once. Requests that arrived before the signal are answered, if that takes no
+    longer than 30 s. To be called in the main thread, which takes the signals.
 
     Args:
         model: Path of what `albert_core.load` can load.
@@ -52,7 +50,8 @@ def run_server(
             precision: the keyword arguments of `albert_core.load`.
 
     Raises:
-        InputError: The model cannot be served, or the address not be listened on.
+        InputError: The model cannot be served, the address not be listened on, or the limit of open
+            files leaves too few connections (`limit_by_open_files`).
     """
     with _listen(config.host, config.port) as listener:
         metrics = ServerMetrics()
@@ -77,12 +76,13 @@ def run_server(
 
 
 def limit_clients(config: ServingConfig, metrics: ServerMetrics) -> ClientLimits:
-    """Return the limits for clients that settings ask for, and count what becomes of them.
+    """Return the limits for clients that settings ask for, and let the metrics count connections.
 
-    A note on standard error tells of fewer connections than the settings ask for.
+    A note on standard error tells of fewer connections than the settings ask for. Raises the
+    process's limit of open files.
 
     Raises:
-        InputError: The limit of open files allows hardly any.
+        InputError: The limit of open files allows fewer than asked for, and fewer than 16.
     """
     in_all = limit_by_open_files(config.max_connections)
     if in_all < config.max_connections:

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import random
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from albert_core.records.rng import document_key
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
+from components.records.size_estimate import SizeEstimate, refuse_full_disk
 from components.records.step import make_records
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_run import write_corpus
@@ -214,6 +217,17 @@ def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_pat
     (example, *_) = report["examples"]["overlap:sst-2"]
     assert len(example["evidence"].split()) == 13
     assert example["text"].split()[0] in leaked
+
+
+def test_a_disk_needs_no_room_for_work_that_is_in_a_shared_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000_000))
+    sizes = {"num_text_bytes": 200_000_000, "num_records": 9, "num_record_bytes": 90_000_000}
+    estimate = SizeEstimate(**sizes, num_work_bytes=20_000_000)
+    with pytest.raises(
+        InputError, match=r"100\.0 MB are free there, expected about 110\.0 MB for "
+    ):
+        refuse_full_disk(estimate, tmp_path, holds_work=True)
+    refuse_full_disk(estimate, tmp_path, holds_work=False)
 
 
 def test_the_estimate_is_about_right(folder, tmp_path):

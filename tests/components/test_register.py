@@ -218,6 +218,14 @@ RUN = {
             r"vertex_models\.format: got litert, expected one of export\.formats: onnx",
         ),
         ("vertex_models", {**RUN["vertex_models"], "name": "My"}, r"vertex_models\.name: got 'My'"),
+        *(
+            ("vertex_models", {**RUN["vertex_models"], name: value}, rf"vertex_models\.{name}: got")
+            for name, value in (
+                ("project", "My Project"),
+                ("location", "us-central1-a"),
+                ("labels", {"Team": "x"}),
+            )
+        ),
     ],
 )
 def test_settings_that_register_nothing_are_refused(section, values, message):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,13 @@ def test_what_cannot_be_reported_is_refused(runs, tmp_path, capsys, arguments, m
     with pytest.raises(InputError):
         write_comparison(runs[:1], output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_summary_is_named(runs, tmp_path, capsys):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(runs[0], damaged)
+    summary = damaged / "report" / "summary.json"
+    summary.write_bytes(summary.read_bytes()[:100])
+    arguments = ["report", runs[0], str(damaged), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert f"{summary}: not JSON" in capsys.readouterr().err

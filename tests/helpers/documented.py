@@ -90,6 +90,8 @@ def _words(line: str) -> tuple[str, ...]:
         return ()
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]
+    if ">" in words:
+        words = words[: words.index(">")]
     program = words[0].removeprefix(".venv/bin/") if words else ""
     if program not in ("albert", "make", "python"):
         return ()

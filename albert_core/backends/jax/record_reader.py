@@ -220,7 +220,7 @@ def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
     is_wanted.set()
 
     def put(item: Batch | Exception) -> None:
-        """Hand an item to the consumer; wait for a free place, or drop it if none is wanted now."""
+        """Hand an item to the consumer once the queue has room; drop it if the consumer goes."""
         # Not a blocking `put`: it would never return once the consumer has gone.
         while is_wanted.is_set():
             try:
@@ -229,7 +229,10 @@ def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
                 continue
 
     def make_batches() -> None:
-        """Hand over batches until none is wanted, or the error that making one raised."""
+        """Make batches and hand them over until the consumer goes.
+
+        An error in making one ends this, and is handed over in its place.
+        """
         try:
             for batch in batches:
                 put(batch)

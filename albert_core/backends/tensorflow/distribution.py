@@ -15,13 +15,16 @@ STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
 
 @contextlib.contextmanager
 def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -> Iterator[Devices]:
-    """Let models made inside be trained on the devices of a strategy.
+    """Let models made inside be trained on the devices of a strategy; yield what these are.
 
-    `tpu` connects this process to the TPU and resets it; that is not undone at the end.
+    `single` is TensorFlow's default: the first GPU, or the CPU without any. `mirrored` is all GPUs,
+    or without any all logical CPUs. `tpu` connects this process to the TPU of TPU_NAME and resets
+    it; that is not undone at the end.
 
     Args:
-        strategy: One of `STRATEGIES` (not checked here), or `auto`: the TPU of TPU_NAME, else every
-            GPU, else the CPU.
+        strategy: One of `STRATEGIES` (not checked here), or `auto`: `tpu` where TPU_NAME is set,
+            else `mirrored` with several GPUs, else `single`. Why it is that one is in the
+            `Devices`.
         model_parallel_size: Not used: no strategy here cuts the weights.
         prefix: Not used: nothing is refused here.
     """

@@ -11,11 +11,14 @@ from albert_core.backends.portable.rows import fill_rows
 def make_predict_function(model: Any) -> Callable[[Any], Any]:
     """Return a function from inputs by name [B, ...] to the model's outputs as arrays.
 
-    The rows are divided among the replicas of the strategy that the model was made in. Every
-    structure of inputs is traced once.
+    The rows are divided among the replicas of the strategy that the model was made in; where their
+    number B cannot be divided, some are repeated, and left out of the outputs. With several
+    replicas each structure of inputs is traced twice at most: for its first shapes, then once with
+    open dimensions for all others. Where the model is compiled with XLA, XLA still compiles for
+    every shape. With one replica the function is Keras's `predict_on_batch`.
 
     Args:
-        model: Compiled.
+        model: A compiled Keras model.
     """
     strategy = model.distribute_strategy
     num_replicas = strategy.num_replicas_in_sync

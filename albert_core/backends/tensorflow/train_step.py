@@ -59,7 +59,7 @@ class TrainStep:
             weights: Of its examples, or None.
 
         Raises:
-            ValueError: The loss does not depend on one of the weights.
+            ValueError: The loss does not depend on one of the dense weights.
         """
         with tf.GradientTape() as tape:
             outputs = self(inputs, training=True)
@@ -78,15 +78,19 @@ class TrainStep:
     def _accumulate_gradients(
         self: Any, data: Any, totals: Mapping[str, Any]
     ) -> tuple[Any, list[Any]]:
-        """Return summed loss and gradients of all micro-batches, the gradients in float32.
+        """Run a batch as micro-batches, one after the other; return its loss and its gradients.
 
-        Of `sliced_weights` the slices of all micro-batches are put behind each other. As each loss
-        is divided by the totals of the whole batch, the sums are the batch's loss and gradients:
-        nothing is averaged.
+        These are sums over the micro-batches: as each loss is divided by the totals of the whole
+        batch, nothing is averaged. The gradients, in float32 and in the order of
+        `trainable_weights`, are dense; those of `sliced_weights` are IndexedSlices with the slices
+        of all micro-batches one behind the other, so that a row may occur several times.
 
         Args:
             data: The whole batch of this replica, as of `train_step`.
             totals: What losses are divided by, of the batch over all replicas.
+
+        Raises:
+            ValueError: The loss does not depend on one of the dense weights.
         """
         num_micro_batches = self.num_micro_batches
         micro_batches = tf.nest.map_structure(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -97,6 +98,14 @@ def test_a_corpus_that_is_not_utf8(capsys, folder):
 def test_a_vocabulary_larger_than_the_text_allows(capsys, folder):
     line = refuse(capsys, folder, "--vocab.size", "5000")
     assert "vocab.size: got 5000, expected at most " in line
+
+
+def test_a_vocabulary_too_small_for_the_characters_of_the_text(capsys, folder):
+    (folder / "characters.txt").write_text(" ".join(map(chr, range(0x4E00, 0x4E40))))
+    line = refuse(capsys, folder, "--corpus", str(folder / "characters.txt"), "--vocab.size", "50")
+    least = re.search(r"vocab\.size: got 50, expected at least (\d+), .* a lower vocab\.char", line)
+    assert least
+    assert int(least[1]) > 0x40
 
 
 def test_an_unknown_task(capsys, folder):

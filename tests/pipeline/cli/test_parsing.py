@@ -134,6 +134,35 @@ def test_lists_are_typed_with_commas(run_parser):
     assert exported["to"] == ("onnx", "litert")
 
 
+@pytest.mark.parametrize(
+    ("value", "files"),
+    [
+        ("[a.txt]", ("a.txt",)),
+        ('["a.txt"]', ("a.txt",)),
+        ('["a.txt", "b.txt"]', ("a.txt", "b.txt")),
+        ("[gs://bucket/a.txt]", ("gs://bucket/a.txt",)),
+        ("[]", ()),
+        # Nothing of these names: not well-formed lists, or none of plain values.
+        ("[ab].txt", ("[ab].txt",)),
+        ("[a].txt,[b]", ("[a].txt", "[b]")),
+        ("[a: b]", ("[a: b]",)),
+        # A file of this name.
+        ("[named]", ("[named]",)),
+        ("one, two.txt,a.txt", ("one, two.txt", "a.txt")),
+        # A file `q`, which `[q]` names as a list and as a glob, and `[qy]` as a glob alone.
+        ("[q]", ("q",)),
+        ("[qy]", ("[qy]",)),
+        ("[zy]", ("zy",)),
+        ('["q", "y"]', ("q", "y")),
+    ],
+)
+def test_a_list_of_addresses_is_in_yaml_or_separated_by_commas(folder, run_parser, value, files):
+    for name in ("[named]", "one, two.txt", "q"):
+        (folder / name).write_text("text")
+    settings = parse(run_parser, "--output", "out", "--corpus.files", value)
+    assert settings["corpus"].files == files
+
+
 def test_options_of_the_beam_runner_may_hold_commas(run_parser):
     options = json.dumps(["--experiments=a,b"])
     settings = parse(run_parser, "--output", "out", "--beam.options", options)

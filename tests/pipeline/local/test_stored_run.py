@@ -83,6 +83,27 @@ def test_work_in_progress_is_no_result(address, runs):
     assert [step.name for step in describe_stored_run(address).steps] == steps
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("summary.json", b"{", "summary.json: not JSON .*; expected what the run wrote there"),
+        ("summary.json", b"[]", "summary.json: got a list, expected an object"),
+        ("scores.json", b"{}", "scores.json: got no 'tasks', only nothing"),
+        ("scores.json", b'{"tasks": [null]}', r"scores.json, tasks\[0\]: got null"),
+        (
+            "scores.json",
+            b'{"tasks": [{"task": "cola"}]}',
+            r"scores.json, tasks\[0\]: .* required: model",
+        ),
+    ],
+)
+def test_a_damaged_file_of_a_run_in_a_bucket_is_named(address, runs, name, data, message):
+    run_to_bucket(CONFIG, address)
+    storage.write_bytes(f"{address}/{name}", data)
+    with pytest.raises(InputError, match=message):
+        describe_stored_run(address)
+
+
 def test_a_folder_belongs_to_one_configuration(address, runs):
     run_to_bucket(CONFIG, address)
     with pytest.raises(InputError, match=f"output {address}: belongs to another .* in title"):

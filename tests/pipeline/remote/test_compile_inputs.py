@@ -9,6 +9,7 @@ from albert_core import storage
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.finetune.job import parse_job
+from components.image import check_image_variables
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote import inputs
@@ -172,6 +173,33 @@ def test_no_registry(capsys, tmp_path, monkeypatch):
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
     monkeypatch.delenv("ALBERT_REGISTRY")
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("registry", "tag"),
+    [
+        *(
+            (name, "")
+            for name in ("https://gcr.io/proj", "gcr.io/Proj", "gcr.io/proj/", "gcr.io/a b")
+        ),
+        *((name, "") for name in (" gcr.io/proj", "gcr.io/proj:1", "gcr.io//proj", "gs://proj")),
+        *(("gcr.io/proj", tag) for tag in ("a:b", ".a", "-a", "a b", "a" * 129, "ä")),
+    ],
+)
+def test_an_image_that_cannot_be_named(capsys, tmp_path, monkeypatch, registry, tag):
+    monkeypatch.setenv("ALBERT_REGISTRY", registry)
+    monkeypatch.setenv("ALBERT_TAG", tag)
+    name, got = ("ALBERT_TAG", tag) if tag else ("ALBERT_REGISTRY", registry)
+    assert f"{name}: got {got!r}, expected" in refuse(capsys, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "registry", ["local", "localhost:5000", "10.0.0.1:5000/a-b/c_d.e", "Ghcr.io/user/x__y"]
+)
+def test_names_of_registries(monkeypatch, registry):
+    monkeypatch.setenv("ALBERT_REGISTRY", registry)
+    monkeypatch.setenv("ALBERT_TAG", "V1.0_rc-1")
+    check_image_variables()
 
 
 def test_a_file_that_is_no_pipeline_is_not_written_over(capsys, tmp_path):

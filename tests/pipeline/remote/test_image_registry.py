@@ -8,7 +8,7 @@ import pytest
 
 from albert_core.errors import InputError, ServiceError
 from pipeline.remote.image_registry import check_image, parse_image
-from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.loopback import Answer, loopback
 from tests.helpers.fakes.registry import Registry
 from tests.helpers.platforms import CALLS
 
@@ -65,6 +65,67 @@ def test_a_credential_helper_that_is_not_installed(docker_config):
         check(server)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "config.json: not JSON"),
+        ("[]", "config.json: got a list, expected an object"),
+        ('{"auths": []}', "config.json: auths: got a list, expected an object"),
+        ('{"auths": {"HOST": 5}}', "HOST: got the number 5, expected an object"),
+        ('{"auths": {"HOST": {"auth": 5}}}', "got the number 5 as 'auth of HOST', expected text"),
+        ('{"auths": {"HOST": {"auth": "%&a"}}}', "auth of HOST: not the base64 of user:password"),
+        ('{"auths": {"HOST": {"auth": "cm9ib3Q="}}}', "auth of HOST: not the base64"),  # robot
+        ('{"credsStore": ["a"]}', "got a list as 'the credential helper', expected text"),
+        ('{"credsStore": "test"}', "docker-credential-test: not JSON .*; expected a login; run `d"),
+        ('{"credHelpers": {"HOST": "test"}}', "docker-credential-test: not JSON"),
+    ],
+)
+def test_a_configuration_of_docker_in_another_form(config, message, docker_config, monkeypatch):
+    helper = docker_config.parent / "docker-credential-test"
+    helper.write_text("#!/bin/sh\necho locked\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker_config.parent), prepend=":")
+    with loopback(Registry(IMAGE, login="bearer", user=USER)) as server:
+        host = f"127.0.0.1:{server.port}"
+        docker_config.write_text(config.replace("HOST", host))
+        with pytest.raises(InputError, match=message.replace("HOST", host)):
+            check(server)
+
+
+@pytest.mark.parametrize("config", ['{"auths": null}', '{"credHelpers": null}', "{}"])
+def test_a_configuration_of_docker_without_logins(config, docker_config):
+    docker_config.write_text(config)
+    with loopback(Registry(IMAGE, login="bearer")) as server:
+        check(server)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Answer(b"<html>Log in</html>"), "image .*: the registry .*: not JSON .* log in where"),
+        (Answer([]), "got a list, expected an object"),
+        (Answer({"manifests": {}}), "got an object as 'manifests', expected a list"),
+        (Answer({"manifests": [5]}), r"manifests\[0\]: got the number 5"),
+        (Answer({"manifests": [{"platform": "linux"}]}), "got the text 'linux', expected an obj"),
+        (Answer({"config": {}}), "got no 'digest'"),
+        (Answer({}, 401), "asks for a login by '', expected Basic, or Bearer with an address"),
+        (Answer({}, 401, {"WWW-Authenticate": 'Bearer realm="here"'}), "by 'Bearer realm="),
+    ],
+)
+def test_what_is_no_registry(answer, message):
+    with loopback(lambda _: answer) as server, pytest.raises(InputError, match=message):
+        check(server)
+
+
+def test_a_token_that_is_none():
+    registry = Registry(IMAGE, login="bearer")
+    with (
+        loopback(lambda call: Answer([]) if call.path == "/token" else registry(call)) as server,
+        pytest.raises(InputError, match=r"its tokens at http://.*/token: got a list"),
+    ):
+        check(server)
+
+
 def test_an_image_that_is_not_there():
     with (
         loopback(Registry()) as server,
@@ -109,11 +170,18 @@ def test_an_image_for_other_processors_alone(is_index):
         ("localhost/data:1", ("localhost", "data", "1")),
         ("host:5000/a/b:1.0", ("host:5000", "a/b", "1.0")),
         ("eu.gcr.io/a@sha256:12ab", ("eu.gcr.io", "a", "sha256:12ab")),
+        ("eu.gcr.io/a:1@sha256:12ab", ("eu.gcr.io", "a", "sha256:12ab")),
     ],
 )
 def test_the_parts_of_a_name(image, parts):
     found = parse_image(image)
     assert (found.registry, found.repository, found.reference) == parts
+
+
+@pytest.mark.parametrize("image", ["https://gcr.io/a:1", "gcr.io/A:1", "gcr.io/a b", "gcr.io/a/"])
+def test_what_is_no_name_of_an_image(image):
+    with pytest.raises(InputError, match="expected host/path"):
+        parse_image(image)
 
 
 @pytest.mark.parametrize("image", ["local/albert-python-data:src-1", "python:3.11"])

@@ -10,6 +10,7 @@ from albert_core.errors import InputError
 from albert_core.storage_settings import StorageConfig
 from components.image import GPU_TRAINER, image_name
 from pipeline.remote.platform_config import RemotePlatformConfig
+from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.platforms.vertex.config import VertexConfig
 from pipeline.remote.platforms.vertex.rules import _tpu_job
@@ -237,6 +238,38 @@ def test_labels_that_google_does_not_take(labels):
     with pytest.raises(InputError, match=r"vertex\.labels: got '"):
         VertexConfig(labels=labels)
     assert VertexConfig(labels={"team": "", "a-1_b": "x" * 63})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("project", value) for value in ("My Project", "Proj", "projects/proj", "gs://proj")),
+        *(("service_account", value) for value in ("runner", "runner@proj", "a b@c.d", "@c.d")),
+        *(("network", value) for value in ("default", "projects/1/networks/a", "/projects/1")),
+        *(("encryption_key", value) for value in ("key", "projects/p/locations/eu/keyRings/r")),
+    ],
+)
+def test_names_that_vertex_does_not_take(name, value):
+    with pytest.raises(InputError, match=rf"vertex\.{name}: got '.*', expected"):
+        VertexConfig(**{name: value})
+
+
+def test_names_that_vertex_takes():
+    for project in ("my-project-1", "12345", "example.com:my-project"):
+        assert VertexConfig(
+            project=project,
+            service_account="12345-compute@developer.gserviceaccount.com",
+            network=f"projects/{project}/global/networks/a-1",
+            encryption_key=f"projects/{project}/locations/eu/keyRings/R_1/cryptoKeys/k",
+        )
+
+
+@pytest.mark.parametrize("name", ["namespace", "service_account"])
+def test_names_that_kubernetes_does_not_take(name):
+    for value in ("Team", "a b", "a_b", "-a", "a.", "a" * 64):
+        with pytest.raises(InputError, match=rf"kubeflow\.{name}: got '.*', expected up to 63"):
+            KubeflowConfig(**{name: value})
+    assert KubeflowConfig(**{name: "team-1"})
 
 
 POD = {

@@ -110,6 +110,14 @@ def test_a_tasks_settings_win_over_the_recipe(tmp_path) -> None:
     assert evaluated_steps(plan_of("rte", config, data_of(9)), tmp_path) == [200, 400, 600, 800]
 
 
+@pytest.mark.parametrize("task", ["rte", "tnews"])
+def test_moments_are_corrected_but_for_the_originals_recipe(task) -> None:
+    assert FinetuningConfig().for_task(TASKS[task]).bias_correction
+    assert not RECIPE.for_task(TASKS[task]).bias_correction
+    exception = FinetuningConfig(recipe="original", per_task={task: {"bias_correction": True}})
+    assert exception.for_task(TASKS[task]).bias_correction
+
+
 def test_steps_of_the_general_recipe_are_rounded_up_to_even_intervals(tmp_path) -> None:
     config = FinetuningConfig(num_train_steps=10, num_evaluations=3)
     assert evaluated_steps(plan_of("rte", config, data_of(9)), tmp_path) == [4, 8, 12]

@@ -6,6 +6,7 @@ import urllib.parse
 
 from albert_core.errors import InputError
 from albert_core.storage import check_bucket
+from pipeline.remote.cloud_names import check_kubernetes_name
 from pipeline.remote.cron import check_time_zone
 
 _EXAMPLE = "https://kubeflow.example.org/pipeline"
@@ -40,7 +41,7 @@ class KubeflowConfig:
     check_version: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a host that is no address, a bucket of an impossible name and other time zones.
+        """Refuse a host that is no address, impossible names, and other time zones.
 
         Raises:
             InputError: There is one of these.
@@ -49,6 +50,12 @@ class KubeflowConfig:
             _check_host(self.host)
         for root in (self.root, self.work_root):
             check_bucket(root)
+        for name, value in (
+            ("namespace", self.namespace),
+            ("service_account", self.service_account),
+        ):
+            if value:
+                check_kubernetes_name(f"kubeflow.{name}", value)
         check_time_zone("kubeflow.time_zone", self.time_zone)
 
 

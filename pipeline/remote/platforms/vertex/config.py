@@ -5,8 +5,14 @@ from collections.abc import Mapping
 
 from albert_core.errors import InputError
 from albert_core.storage import GOOGLE_STORAGE, check_bucket, find_storage
+from components.google_names import (
+    check_full_name,
+    check_google_account,
+    check_google_labels,
+    check_google_project,
+    check_region,
+)
 from components.vertex import REQUEST_LABEL
-from pipeline.remote.cloud_names import check_google_labels, check_region
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,7 @@ class VertexConfig:
     endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a root that is not in gs://, and a region or labels that Google Cloud has not.
+        """Refuse a root that is not in gs://, and names that Google Cloud does not take.
 
         Raises:
             InputError: One is refused, or a label has the name that the submission itself sets.
@@ -43,8 +49,15 @@ class VertexConfig:
         if self.root and find_storage(self.root) is not GOOGLE_STORAGE:
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
         check_bucket(self.root)
-        if self.location:
-            check_region("vertex.location", self.location)
+        for name, check in (
+            ("project", check_google_project),
+            ("location", check_region),
+            ("service_account", check_google_account),
+            ("network", check_full_name),
+            ("encryption_key", check_full_name),
+        ):
+            if value := getattr(self, name):
+                check(f"vertex.{name}", value)
         check_google_labels("vertex.labels", self.labels)
         if REQUEST_LABEL in self.labels:
             raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")
