@@ -41,8 +41,8 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
 def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
-    On a CPU, products in bfloat16 are fast by oneDNN alone, where the processor has instructions
-    for them, and never by XLA; of a processor that does not tell them both precisions are
+    On a CPU, products in bfloat16 are fast where the processor has instructions for them, and most
+    of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
     undecided.
     """
     jits = should_jit(devices, hidden_size)
@@ -57,8 +57,7 @@ def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
         return Ranking.of(("float32", jits), ("float32", not jits), *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
     if instructions:
-        best, worst = in_bfloat16
-        return Ranking.of(best, *in_float32, worst, why=f"this CPU has {instructions}")
+        return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
     if instructions is None and devices.strategy == "single":
         ways = zip(in_float32, in_bfloat16, strict=True)
         return Ranking.of(*itertools.chain(*ways), num_undecided=2)

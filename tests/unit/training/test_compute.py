@@ -46,8 +46,7 @@ def ways(devices: Devices, hidden_size: int, **fixed: Any) -> list[tuple[str, bo
         # A setting that is given is kept, and the other one is the best beside it.
         ("AMX", 768, {"precision": "float32"}, [("float32", False)]),
         ("AMX", 64, {"precision": "bfloat16"}, [("bfloat16", False)]),
-        # XLA is no faster in bfloat16 on a CPU.
-        ("AMX", 768, {"jit_compile": True}, [("float32", True)]),
+        ("AMX", 768, {"jit_compile": True}, [("bfloat16", True)]),
         ("", 256, {"precision": "bfloat16"}, [("bfloat16", False)]),
         ("", 256, {"jit_compile": False}, [("float32", False)]),
         (None, 256, {"jit_compile": False}, [("float32", False), ("bfloat16", False)]),
