@@ -27,9 +27,9 @@ class TrainingConfig:
         precision: `bfloat16`, `float32`, or `auto`: as is faster on the device, which is bfloat16
             on accelerators, and processors, made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX; with TensorFlow where it
-            is faster: for pretraining on one accelerator, or of the tiniest models on a CPU, and
-            not for fine-tuning, whose batches differ in length. A training that goes on keeps the
-            precision and the compilation that it began with.
+            is faster: for pretraining on one accelerator, not on a CPU, and not for fine-tuning,
+            whose batches differ in length. A training that goes on keeps the precision and the
+            compilation that it began with.
         rematerialize: Whether to compute a layer's values again for the gradient instead of
             keeping them: a third more work, far less memory. Not with dropout in the encoder, which
             would be drawn anew.

@@ -31,7 +31,7 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
     """Tell whether XLA compiled the train step of a model where the settings left it open.
 
     True for a single device that is not a CPU, or on a CPU for a `hidden_size` below 512.
-    Accelerators and the tiniest models keep this rule.
+    Accelerators keep this rule.
     """
     if devices.strategy != "single":
         return False  # XLA fails in MirroredStrategy: it cannot resolve the replicas' variables
@@ -45,16 +45,15 @@ def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
     of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
     undecided.
     """
-    jits = should_jit(devices, hidden_size)
     if devices.name != "CPU":
-        why = f"on {devices.name}"
+        jits = should_jit(devices, hidden_size)
         fast, slow = precisions_by_speed(devices)
-        return Ranking.of((fast, jits), (slow, jits), why=why)
+        return Ranking.of((fast, jits), (slow, jits), why=f"on {devices.name}")
     in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
     in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
     if hidden_size < _TINY_HIDDEN_SIZE:
         why = f"a width of {hidden_size} gains nothing by bfloat16"
-        return Ranking.of(("float32", jits), ("float32", not jits), *in_bfloat16, why=why)
+        return Ranking.of(*in_float32, *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
     if instructions:
         return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")

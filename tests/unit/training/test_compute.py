@@ -38,10 +38,10 @@ def ways(devices: Devices, hidden_size: int, **fixed: Any) -> list[tuple[str, bo
     [
         ("AMX", 768, {}, [("bfloat16", False)]),
         ("AVX512_BF16", 256, {}, [("bfloat16", False)]),
-        ("AMX", 64, {}, [("float32", True)]),
+        ("AMX", 64, {}, [("float32", False)]),
         ("", 768, {}, [("float32", False)]),
         ("", 256, {}, [("float32", False)]),
-        (None, 64, {}, [("float32", True)]),
+        (None, 64, {}, [("float32", False)]),
         (None, 256, {}, [("float32", False), ("bfloat16", False)]),
         # A setting that is given is kept, and the other one is the best beside it.
         ("AMX", 768, {"precision": "float32"}, [("float32", False)]),
