@@ -24,7 +24,7 @@ from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import Task
-from albert_core.training.compute import possible_settings
+from albert_core.training.compute import Purpose, possible_settings
 from albert_core.training.devices import (
     Devices,
     Precision,
@@ -50,6 +50,7 @@ def load(
     precision: Precision = "auto",
     strategy: StrategyName = "single",
     model_parallel_size: int = 1,
+    many_at_a_time: bool = False,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -79,6 +80,8 @@ def load(
         strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
             is all of them. An export runs as its runtime does.
         model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
+        many_at_a_time: Whether it is to predict for many examples at a time, and not as they come:
+            `auto` of `precision` chooses by it, too.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -100,13 +103,20 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
+        load_on = functools.partial(
+            _load_checkpoint,
+            folder,
+            read_source,
+            precision,
+            "batches" if many_at_a_time else "single_texts",
+        )
         if strategy == "single" and model_parallel_size == 1:
             # As Keras has it: no process waits for others, and XLA keeps its flags.
             from albert_core.backends import distribution
 
-            return _load_checkpoint(folder, read_source, precision, distribution.first_device())
+            return load_on(distribution.first_device())
         with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
-            return _load_checkpoint(folder, read_source, precision, devices)
+            return load_on(devices)
     if precision == "bfloat16":
         raise InputError(
             f"precision: got bfloat16 for the export {path}, which computes as it was written; "
@@ -187,7 +197,11 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
 
 
 def _load_checkpoint(
-    path: Path, read_source: Callable[[], Checkpoint], precision: Precision, devices: Devices
+    path: Path,
+    read_source: Callable[[], Checkpoint],
+    precision: Precision,
+    purpose: Purpose,
+    devices: Devices,
 ) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
@@ -197,6 +211,7 @@ def _load_checkpoint(
         path: The checkpoint.
         read_source: Reads it.
         precision: What it computes in; `auto` as is likely to be the fastest.
+        purpose: Whether it predicts for many texts at a time or for few.
         devices: Those that compute, for a note if they are several.
 
     Raises:
@@ -217,6 +232,7 @@ def _load_checkpoint(
         checkpoint.config.hidden_size,
         precision=precision,
         jit_compile=JITS_VARYING_LENGTHS,
+        purpose=purpose,
     )
     with use_precision(compute.precision):
         model = _keras_model(checkpoint, task, settings)

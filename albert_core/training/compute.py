@@ -16,6 +16,9 @@ ResolvedPrecision = Literal["float32", "bfloat16"]
 Way = tuple[ResolvedPrecision, bool]
 """A precision, and whether XLA compiles the step."""
 
+Purpose = Literal["training", "batches", "single_texts"]
+"""What is computed: steps of training, or predictions for many texts at a time, or for few."""
+
 # GPUs before Ampere have no units for bfloat16 and would emulate it.
 _OLD_GPUS = ("V100", "T4", "P100", "K80")
 
@@ -96,7 +99,12 @@ def precisions_by_speed(devices: Devices) -> tuple[ResolvedPrecision, ResolvedPr
 
 
 def possible_settings(
-    devices: Devices, hidden_size: int, *, precision: Precision, jit_compile: bool | None
+    devices: Devices,
+    hidden_size: int,
+    *,
+    precision: Precision,
+    jit_compile: bool | None,
+    purpose: Purpose = "training",
 ) -> tuple[ComputeSettings, ...]:
     """Return the ways to compute that may be the fastest here; one where the machine decides.
 
@@ -107,10 +115,11 @@ def possible_settings(
         hidden_size: Width of the model.
         precision: As set; `auto` leaves it open.
         jit_compile: As set; None leaves it open.
+        purpose: What is computed.
     """
     from albert_core.backends import rank_compute_settings
 
-    return rank_compute_settings(devices, hidden_size).allowed(precision, jit_compile)
+    return rank_compute_settings(devices, hidden_size, purpose).allowed(precision, jit_compile)
 
 
 def former_settings(

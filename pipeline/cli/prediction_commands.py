@@ -71,6 +71,7 @@ def predict(
         lower_case=lower_case,
         strip_accents=strip_accents,
         precision=precision,
+        many_at_a_time=True,
         strategy=strategy,
         model_parallel_size=model_parallel_size,
     )
@@ -139,6 +140,7 @@ def embed(
         lower_case=lower_case,
         strip_accents=strip_accents,
         precision=precision,
+        many_at_a_time=True,
     )
     if loaded.compute:
         progress(0, 0, f"computing in {loaded.compute}")

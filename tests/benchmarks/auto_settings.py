@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from albert_core.training.compute import ComputeSettings, possible_settings
+from albert_core.training.compute import ComputeSettings, Purpose, possible_settings
 from albert_core.training.devices import Devices, use_devices, use_precision
 from tests.benchmarks.pretrain import Shape, examples, repeated
 
@@ -148,8 +148,16 @@ def choose(work: Work, devices: Devices) -> ComputeSettings:
     from albert_core.training.timed_steps import time_settings
 
     jit_compile = None if work.kind == "pretraining" else JITS_VARYING_LENGTHS
-    hidden_size = model_config(work).hidden_size
-    possible = possible_settings(devices, hidden_size, precision="auto", jit_compile=jit_compile)
+    purpose: Purpose = "training"
+    if work.kind == "prediction":
+        purpose = "batches" if work.batch_size > 1 else "single_texts"
+    possible = possible_settings(
+        devices,
+        model_config(work).hidden_size,
+        precision="auto",
+        jit_compile=jit_compile,
+        purpose=purpose,
+    )
     if len(possible) == 1 or work.kind == "prediction":  # which times nothing
         return possible[0]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from albert_core.training.compute import Ranking, precisions_by_speed
+from albert_core.training.compute import Purpose, Ranking, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Every length is compiled anew, for seconds:
@@ -20,7 +20,7 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
     return True
 
 
-def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
+def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
     """Return both precisions with XLA, the faster first on a kind of device.
 
     On a CPU that is float32: XLA does not use the instructions for bfloat16 that there may be.

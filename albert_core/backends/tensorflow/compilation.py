@@ -2,14 +2,14 @@
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from albert_core.cpu_instructions import bfloat16_instructions
-from albert_core.training.compute import Ranking, Way, precisions_by_speed
+from albert_core.training.compute import Purpose, Ranking, Way, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Nothing is compiled for a length, so that
@@ -23,8 +23,13 @@ JITS_VARYING_LENGTHS = False
 # single operations without it, too, and oneDNN's matrix products are faster.
 _FORMERLY_SMALL_HIDDEN_SIZE = 512
 
-# Narrower models spend their time between operations: bfloat16 would only add casts.
-_TINY_HIDDEN_SIZE = 128
+# In narrower models products are too small to repay the casts of bfloat16: in training those of
+# what a step computes, in predictions also those of the weights, which every batch casts anew.
+_LEAST_HIDDEN_SIZES: Mapping[Purpose, int] = {
+    "training": 128,
+    "batches": 256,
+    "single_texts": 768,
+}
 
 
 def should_jit(devices: Devices, hidden_size: int) -> bool:
@@ -38,7 +43,7 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
     return devices.name != "CPU" or hidden_size < _FORMERLY_SMALL_HIDDEN_SIZE
 
 
-def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
+def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
     On a CPU, products in bfloat16 are fast where the processor has instructions for them, and most
@@ -51,7 +56,7 @@ def rank_compute_settings(devices: Devices, hidden_size: int) -> Ranking:
         return Ranking.of((fast, jits), (slow, jits), why=f"on {devices.name}")
     in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
     in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
-    if hidden_size < _TINY_HIDDEN_SIZE:
+    if hidden_size < _LEAST_HIDDEN_SIZES[purpose]:
         why = f"a width of {hidden_size} gains nothing by bfloat16"
         return Ranking.of(*in_float32, *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
