@@ -62,7 +62,11 @@ def input_errors(path: str | Path) -> Iterator[None]:
 
 
 def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
-    """Return the error of a request that Google answered with a status of 400 or above."""
+    """Return the error of a request that Google answered with an error's status.
+
+    It is a ServiceError for 429 and 500 or above, else an InputError; of no access for 401, 403,
+    and a bucket whose readers pay.
+    """
     message = _message_of(error)
     if "requester pays" in message.lower() and not user_project():
         login = f"{login_remedy()}, and " if is_anonymous() else ""
@@ -96,7 +100,10 @@ def _no_right(path: str | Path, message: str) -> NoAccessError:
 
 
 def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
-    """Return the error of a login at Google that failed: expired, revoked, or not made at all."""
+    """Return the error of a failed login at Google: expired, revoked, impossible or interrupted.
+
+    A connection that was lost meanwhile is a ServiceError.
+    """
     from google.auth.exceptions import OAuthError, RefreshError, TransportError
 
     if isinstance(error, TransportError):

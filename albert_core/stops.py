@@ -138,7 +138,11 @@ def longer_grace(seconds: Callable[[], float], *, may_follow: bool = False) -> I
 
 @contextlib.contextmanager
 def cleaned_by_force(clean: Callable[[], object]) -> Iterator[None]:
-    """Call a function, in another thread, if the process is ended by force during the body."""
+    """Call a function, in another thread, if the process is ended by force during the body.
+
+    It is given half a second, and its errors are dropped. After a body that ends by itself it is
+    not called.
+    """
     _cleanings.append(clean)
     try:
         yield
@@ -194,10 +198,11 @@ def call_in_thread(function: Callable[[], _Result]) -> _Result:
 
 
 def call_stoppably(function: Callable[[], _Result]) -> _Result:
-    """Call a function by `call_in_thread` where this process answers stops, else directly.
+    """Call a function by `call_in_thread` where this process answers stops; return its result.
 
     For libraries that wait for processes of theirs before they pass an interruption on. Where the
     process does not end by a stop, as in a notebook, the function must not go on after one.
+    Elsewhere, and outside the main thread, it is called directly. Its error is raised here.
     """
     is_answered = _watch and threading.current_thread() is threading.main_thread()
     return call_in_thread(function) if is_answered else function()
@@ -277,7 +282,7 @@ class _StopWatch:
         return f"{happened}; run again to continue"
 
     def close(self) -> None:
-        """Put the handlers and standard error of before back, and end the thread."""
+        """Put the handlers and standard error of before back, and end the thread and its pipe."""
         self.is_main_told = True  # what comes now comes too late, and must not interrupt this
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -347,7 +352,7 @@ class _StopWatch:
                 self._end_by_force()
 
     def _deadline_s(self) -> float:
-        """Return until when the main thread may end in order."""
+        """Return until when, by the monotonic clock, the main thread may end in order."""
         longest_s = max((seconds() for seconds in _graces), default=0.0)
         return max(self.grace_from_s + GRACE_S, self._began_s + longest_s)
 

@@ -103,8 +103,8 @@ def _build_from_text(
 
     Its steps are, the optional ones in brackets: (resolve), vocab, records of each length one after
     the other, pretrain, finetune and evaluate for each job, (export), (promote, after the export),
-    (register, after both), report. Its output is the report; there is none if the run ends with a
-    summary.
+    (register, after both, which must be there), report. Its output is the report; there is none if
+    the run ends with a summary.
     """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.

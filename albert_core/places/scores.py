@@ -145,7 +145,7 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json and scores.csv, of equal content, into a folder, local, gs:// or s3://.
+    """Write scores.json, then scores.csv, of equal content, into a folder, local, gs:// or s3://.
 
     A file that holds the same bytes already is not written again.
     """

@@ -85,8 +85,8 @@ def count_classes(
     Args:
         targets: Class numbers [M], or 1 and 0 for each label [M, C].
         predicted: The same of the predictions.
-        num_classes: Number of classes C; None: as many as the highest number that occurs asks for.
-            Not read for labels [M, C].
+        num_classes: Least number of classes C; None or 0: as many as the highest number that occurs
+            asks for, which needs at least one example. Not read for labels [M, C].
     """
     if targets.ndim > 1:
         is_true_MC, is_predicted_MC = targets > 0, predicted > 0

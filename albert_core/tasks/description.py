@@ -55,7 +55,7 @@ def describe_dev_split(task: Task) -> str:
 
 
 def _describe_split(task: Task, split: Split, folder: Path) -> str:
-    """Return the files of a split that are there, with their formats."""
+    """Return the files of a split that are there, with their formats; empty if there are none."""
     sources = [(source, existing_files(source, folder)) for source in task.sources(split)]
     return ", ".join(
         f"{source.file} ({_describe_format(task, source, paths)})"

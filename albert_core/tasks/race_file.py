@@ -24,8 +24,9 @@ _FORMAT = "a passage of RACE: JSON with article, questions, options, answers"
 def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Iterator[Example]:
     """Yield the questions of a file, which is one JSON object or has one on each line.
 
-    The texts of an example are the passage, then for every option the question with the option
-    filled in (`fill_blank`). Source: `_create_examples` of the original's race_utils.py.
+    By line is a file that has the key "article" several times. The texts of an example are the
+    passage, then for every option the question with the option filled in (`fill_blank`). Source:
+    `_create_examples` of the original's race_utils.py.
 
     Args:
         source: The file's declaration.
@@ -96,7 +97,7 @@ def _option_number(answer: object, num_options: int, field: str) -> float:
     """Return the number, from 0, of the option that a letter names: A is 0.
 
     Raises:
-        FieldError: It is not the letter of one of the options.
+        FieldError: It is not the letter, A to H, of one of the options.
     """
     letters = _LETTERS[:num_options]
     letter = as_text(answer, field)
@@ -110,5 +111,5 @@ def _option_number(answer: object, num_options: int, field: str) -> float:
 
 
 def fill_blank(question: str, option: str) -> str:
-    """Return a question with an option in place of its blank `_`, or appended if it has none."""
+    """Return a question with an option in place of each `_`, or at its end where it has none."""
     return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

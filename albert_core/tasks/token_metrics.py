@@ -63,10 +63,12 @@ class TagScores:
         return float(getattr(counts.total, name)[0]) if self._entities.types else 0.0
 
     def describe(self) -> dict[str, Any]:
-        """Return the scores of each type of entities, or of each tag where they tell none.
+        """Return the scores, over all sentences, of each type of entities.
+
+        Where the task's tags tell no entities, they are of each tag, counted in words.
 
         Returns:
-            `labels`, which are the tags, and `classes`, see `ClassCounts.describe`.
+            `labels`, which are the task's tags, and `classes`, see `ClassCounts.describe`.
         """
         labels = self._task.labels
         if self._entities:

@@ -204,7 +204,7 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
     Manifests that cannot be read are passed over.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: There is no such folder; raised when the first output is asked for.
     """
     if not folder.is_dir():
         raise InputError(f"--run {folder}: no such folder on this machine")

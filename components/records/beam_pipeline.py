@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -193,7 +194,7 @@ def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
 
 def run_beam(
     context: WorkerContext, splits: Mapping[str, CorpusSplit], options: PipelineOptions
-) -> None:
+) -> Any:
     """Write the shards of all splits, and a JSON file of counts for each shard; wait for the end.
 
     Files in the context's folder that an earlier run finished are not made again. Where there are
@@ -203,6 +204,9 @@ def run_beam(
         context: What every worker needs.
         splits: The corpus, as `name_splits` returns it.
         options: Options of Beam, which name the runner.
+
+    Returns:
+        Beam's result of the pipeline; with the option `no_wait_until_finish` while it runs.
     """
     # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
     # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
@@ -215,6 +219,7 @@ def run_beam(
             | "GroupByShard" >> beam.GroupByKey()
             | "BuildShard" >> beam.ParDo(BuildShard(context))
         )
+    return pipeline.result
 
 
 class EncodeSplit(beam.DoFn):

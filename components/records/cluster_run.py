@@ -7,19 +7,22 @@ from collections.abc import Callable
 from albert_core.errors import InputError, StepFailedError
 from albert_core.progress import ReportProgress
 from components.records.clusters import Cluster, cancel_jobs
+from components.records.job_servers import end_left_servers
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)")
 _CAUSE = re.compile(r"Caused by: (?P<error>.*)")
 _TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?'\]")
+_FAILED = re.compile(r"Pipeline \S+ failed in state [A-Z]+: ")
 _LONGEST_REASON = 500
 
 
 def run_on_cluster(
     cluster: Cluster, job_name: str, run: Callable[[], None], progress: ReportProgress
 ) -> None:
-    """Run a job on a cluster, after one of its name that a killed command left is cancelled.
+    """Run a job on a cluster, after what a killed command left of its name has been ended.
 
-    If `run` fails or is interrupted, the job is cancelled, so that none goes on writing.
+    That is the job itself and, on this machine, the job server. If `run` fails or is interrupted,
+    the job is cancelled, so that none goes on writing.
 
     Args:
         cluster: Where it runs.
@@ -31,6 +34,7 @@ def run_on_cluster(
         StepFailedError: The job failed; the message says why, in a line.
         InputError: A job that was left does not end.
     """
+    end_left_servers(job_name)
     if num_left := cancel_jobs(cluster, job_name):
         progress(
             0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
@@ -60,8 +64,17 @@ def find_reason(error: Exception) -> str:
     if isinstance(error, grpc.RpcError):
         details = getattr(error, "details", lambda: "")()
         return f"Beam's job server is gone ({details or type(error).__name__})"
-    text = str(error)
+    return shorten_reason(str(error)) or type(error).__name__
+
+
+def shorten_reason(text: str) -> str:
+    """Return in part of a line what a runner tells of a failure.
+
+    Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
+    500 characters.
+    """
+    text = _FAILED.sub("", text)
     found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
     reason = found[-1]["error"] if found else text
     reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
-    return reason[:_LONGEST_REASON].rstrip() or type(error).__name__
+    return reason[:_LONGEST_REASON].rstrip()

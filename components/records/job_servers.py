@@ -1,8 +1,10 @@
 """Beam's job server, a Java program between this one and a Flink or Spark cluster: where it is."""
 
 import contextlib
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _JAR = re.compile(
     r"beam-runners-(?P<engine>flink-(?P<minor>[\d.]+)|spark-\d+)-job-server-(?P<beam>[\w.]+)\.jar"
 )
+_PROCESSES = Path("/proc")
 _REPOSITORY = "https://repo.maven.apache.org/maven2/org/apache/beam"
 
 
@@ -90,6 +93,31 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
         yield options
     finally:
         server.stop()
+
+
+def job_mark(job_name: str) -> str:
+    """Return the option of Java by which the job server of a job is known; it sets nothing."""
+    return f"-Dalbert.job={job_name}"
+
+
+def end_left_servers(job_name: str) -> int:
+    """Kill the job servers of a job that killed commands left on this machine.
+
+    Without /proc, which other systems than Linux lack, it does nothing.
+
+    Args:
+        job_name: Name of the job, which nothing else does at this time.
+
+    Returns:
+        Their number.
+    """
+    mark, num_killed = job_mark(job_name).encode(), 0
+    for path in _PROCESSES.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                num_killed += 1
+    return num_killed
 
 
 def job_server_name(cluster: Cluster) -> str:

@@ -69,7 +69,10 @@ class VertexModels:
             raise
 
     def _upload(self, name: str, values: Mapping[str, Any], timeout_s: float) -> str:
-        """Enter a version, wait until that is done, and return its full name."""
+        """Enter a version, wait up to ten minutes until that is done, and return its full name.
+
+        Raises the errors of Google's client.
+        """
         from google.cloud.aiplatform_v1.types import Model, UploadModelRequest
 
         request = UploadModelRequest(parent=self._parent, model=to_message(Model, values))

@@ -7,6 +7,8 @@ job in this process.
 import contextlib
 import functools
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from components.records import clusters, step
 from components.records.cluster_options import find_cluster
 from components.records.cluster_run import find_reason, run_on_cluster
 from components.records.clusters import cancel_jobs
+from components.records.job_servers import end_left_servers, job_mark
 from components.vocab.step import train_vocab
 from tests.helpers.fakes.engine_cluster import FakeCluster, flink, quiet, spark
 from tests.helpers.fakes.loopback import loopback
@@ -47,6 +50,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
             "java.util.concurrent.TimeoutException: no slots",
         ),
         ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
+        ("Pipeline albert-records-1a_2-3 failed in state FAILED: java.lang.E: b", "java.lang.E: b"),
         ("", "RuntimeError"),
     ],
 )
@@ -71,6 +75,25 @@ def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
         "jobs of the same work cancelled, as a killed command leaves them: 2",
         {"b": "other"},
     ]
+
+
+def test_job_servers_that_killed_commands_left_are_ended():
+    """Those of the same job; what ends the others is their own command."""
+    names = ("mine", "mine", "other")
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    servers = [
+        subprocess.Popen([*command, job_mark(name)], stdout=subprocess.PIPE) for name in names
+    ]
+    try:
+        for server in servers:
+            server.stdout.readline()  # until then its command line may be that of its parent
+        assert end_left_servers("mine") == 2
+        assert [server.wait(timeout=10) for server in servers[:2]] == [-signal.SIGKILL] * 2
+        assert servers[2].poll() is None
+    finally:
+        for server in servers:
+            server.kill()
+            server.communicate()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])

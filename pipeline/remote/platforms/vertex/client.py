@@ -67,6 +67,9 @@ class VertexPlatform(Platform):
 
         Where training runs as a custom job on TPUs and the file has no settings for it, it gets the
         account, network, key and labels that the pipeline itself runs with.
+
+        Raises:
+            InputError: The file is missing, or a value in it is wrong.
         """
         resources = super().read_resources(path)
         if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
@@ -213,7 +216,7 @@ class VertexPlatform(Platform):
         self._schedules.resume_schedule(name=schedule.id, retry=None, timeout=timeout_s)
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
-        """Delete the Schedule, and wait until that is done, for as long as `timeout_s` again."""
+        """Delete the Schedule; wait until that is done, for at most `timeout_s` seconds more."""
         operation = self._schedules.delete_schedule(name=schedule.id, retry=None, timeout=timeout_s)
         operation.result(timeout=timeout_s)
 
