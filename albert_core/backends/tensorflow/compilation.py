@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,11 +25,12 @@ JITS_VARYING_LENGTHS = False
 _FORMERLY_SMALL_HIDDEN_SIZE = 512
 
 # In narrower models products are too small to repay the casts of bfloat16: in training those of
-# what a step computes, in predictions also those of the weights, which every batch casts anew.
-_LEAST_HIDDEN_SIZES: Mapping[Purpose, int] = {
+# what a step computes, in predictions also those of the weights, which every batch casts anew: a
+# single text does not repay them in base either.
+_LEAST_HIDDEN_SIZES: Mapping[Purpose, float] = {
     "training": 128,
     "batches": 256,
-    "single_texts": 768,
+    "single_texts": math.inf,
 }
 
 
@@ -57,7 +59,8 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
     in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
     if hidden_size < _LEAST_HIDDEN_SIZES[purpose]:
-        why = f"a width of {hidden_size} gains nothing by bfloat16"
+        what = "a single text" if purpose == "single_texts" else f"a width of {hidden_size}"
+        why = f"{what} gains nothing by bfloat16"
         return Ranking.of(*in_float32, *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
     if instructions:

@@ -45,8 +45,7 @@ def ways(devices: Devices, hidden_size: int, **fixed: Any) -> list[tuple[str, bo
         # A prediction casts all weights, in every batch.
         ("AMX", 128, {"purpose": "batches"}, [("float32", False)]),
         ("AMX", 256, {"purpose": "batches"}, [("bfloat16", False)]),
-        ("AMX", 256, {"purpose": "single_texts"}, [("float32", False)]),
-        ("AMX", 768, {"purpose": "single_texts"}, [("bfloat16", False)]),
+        ("AMX", 768, {"purpose": "single_texts"}, [("float32", False)]),
         (None, 256, {}, [("float32", False), ("bfloat16", False)]),
         # A setting that is given is kept, and the other one is the best beside it.
         ("AMX", 768, {"precision": "float32"}, [("float32", False)]),
