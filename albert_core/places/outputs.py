@@ -112,8 +112,9 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 
     Args:
         run: The run's folder.
-        report: Output of the report of a run that has just finished. Without it, the newest
-            report counts if the last run in the folder has written one.
+        report: Output of the report of a run that has just finished; where it is not among the
+            outputs, the run counts as one at work. Without it, the newest report counts if the last
+            run in the folder has written one.
     """
     outputs = _read_outputs(run)
     newest = {_key(output.manifest): output for output in outputs}

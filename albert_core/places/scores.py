@@ -137,7 +137,7 @@ def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
 
 
 def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, Any]:
-    """Return the metrics of an evaluation; none if it is of another model, or there is none."""
+    """Return the metrics of an evaluation; empty if it is of another model, or is None."""
     if evaluation is None:
         return {}
     is_of_model = evaluation.manifest.inputs.get("model") == model.manifest.content_hash

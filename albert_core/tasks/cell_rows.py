@@ -32,7 +32,8 @@ CellFormat = Literal["tsv", "csv"]
 def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str]:
     """Return the cells of the first row of a table, whether a header or not.
 
-    None for an empty file, one that is missing, no regular file, not UTF-8 or otherwise unreadable.
+    Empty for an empty file, one that is missing, no regular file, not UTF-8 or otherwise
+    unreadable.
     """
     if not path.is_file():
         return []  # a pipe would be waited for

@@ -101,6 +101,8 @@ def count_classes(
 def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], float]:
     """Return a function of targets and predictions that averages a score over the classes.
 
+    The function takes arrays as `count_classes` does, of at least one example.
+
     Args:
         average: `micro` counts all classes together; `macro` is the mean over the classes, of class
             numbers over those that occur or are predicted, of labels [M, C] over all.

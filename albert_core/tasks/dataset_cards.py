@@ -57,7 +57,7 @@ def _features(info: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _names_in(feature: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a feature's classes, in order of their numbers; none of other features.
+    """Return the names of a feature's classes, in order of their numbers; empty for other features.
 
     They are below `dtype`, of lists below `sequence` or `list`, as `{'0': ..., '1': ...}` or as a
     list. A number without a name gets an empty one.

@@ -98,7 +98,7 @@ class EntityCounts:
     predicted: np.ndarray
 
     def over(self, rows: np.ndarray) -> ClassCounts:
-        """Return the counts of some sentences together, by their numbers; [T]."""
+        """Return the counts [T] of some sentences together, by their numbers, which may repeat."""
         return ClassCounts(
             *(counts[rows].sum(axis=0) for counts in (self.right, self.true, self.predicted))
         )

@@ -61,8 +61,8 @@ def with_found_labels(task: Task, folder: str) -> Task:
 def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
     """Return the names of classes that the data set's card gives whole numbers as labels.
 
-    None of tasks of GLUE, whose layouts say what numbers stand for, none where the first training
-    file has names itself, and no ambiguous ones.
+    Empty for tasks of GLUE, whose layouts say what numbers stand for, where the first training file
+    has names itself or does not exist, and for ambiguous names.
 
     Raises:
         NoAccessError: Card or file cannot be read from here.
@@ -75,7 +75,7 @@ def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
 
 
 def _unambiguous(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names of classes; none if one of them is the number of another class.
+    """Return names of classes; empty if one of them is the number of another class.
 
     A number in a file could then be the name of one class as well as the number of the other.
     """
@@ -99,7 +99,7 @@ def refuse_unknown_labels(task: Task) -> None:
 def find_source_files(source: Source, folder: str) -> list[str]:
     """Return the addresses of the files of a source below a folder, sorted.
 
-    None where there are no such files, nor where the folder's bucket cannot be listed for another
+    Empty where there are no such files, and where the folder's bucket cannot be listed for another
     reason than missing access.
 
     Raises:
@@ -127,7 +127,7 @@ def _label(task: Task) -> int | str:
 
 
 def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
-    """Return the names of classes that a Parquet file gives its labels; none of other files.
+    """Return the names of classes that a Parquet file gives its labels; empty for other files.
 
     Raises:
         InputError: The file cannot be read or is no Parquet, although its ending or format says so.

@@ -53,15 +53,16 @@ def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Itera
 def _examples(
     passage: JsonObject, source: Source, path: Path, invalid_rows: InvalidRows
 ) -> Iterator[Example]:
-    """Yield an example for each question of a passage, in order; its id is source/passage-number.
+    """Yield an example for each question of a passage, in order.
 
-    The passage's id is that of the file, or the file's name where it has none.
+    Its id is source/passage-number, from 0. The passage's id is that of the file, or the file's
+    name where it has none.
 
     Raises:
         FieldError: A field is missing or of another type, there are not as many options and answers
             as questions, fewer than two options, or an answer is no letter of an option.
         InputError: A question has another number of options than the first, and `invalid_rows`
-            refuses it.
+            refuses it; otherwise such a question is counted and left out.
     """
     article = passage.text("article")
     passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")

@@ -66,7 +66,7 @@ def _name_in_source(path: Path, source: Source, folder: Path) -> str:
 
 
 def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:
-    """Return the existing files of a source, sorted by name; maybe none.
+    """Return the existing files of a source, sorted by path; empty if there are none.
 
     Raises:
         InputError: None exists, although the source is neither optional nor of the test split.
@@ -80,7 +80,7 @@ def source_files(task: Task, source: Source, folder: Path, split: Split) -> list
 
 
 def existing_files(source: Source, folder: Path) -> list[Path]:
-    """Return the files that match `source.file` below a folder, sorted by name."""
+    """Return the files that match `source.file` below a folder, sorted by path; maybe empty."""
     return find_below(folder, source.file)
 
 

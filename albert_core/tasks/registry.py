@@ -69,7 +69,8 @@ def named_task(name: str) -> Task:
     """Return a task without its files: one of `TASKS`, or of the path of a task.yaml.
 
     Raises:
-        InputError: It is neither, or the declaration is wrong.
+        InputError: It is neither, the declaration is wrong or cannot be read, or it declares no
+            labels where the task needs some.
     """
     if name in TASKS:
         return TASKS[name]

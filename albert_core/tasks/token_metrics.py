@@ -53,6 +53,10 @@ class TagScores:
         return {name: self._metric(name, rows) for name in self._task.metrics}
 
     def _metric(self, name: str, rows: np.ndarray) -> float:
+        """Return one metric over some sentences; needs counted entities for all but accuracy.
+
+        It is 0 where the task has no type of entities; accuracy needs at least one word.
+        """
         if name == "accuracy":
             return float(self._num_right_M[rows].sum() / self._num_words_M[rows].sum())
         assert self._entities is not None  # as the declaration of the task was checked

@@ -99,7 +99,7 @@ class TrackingConfig:
     def environment(self, group: str) -> dict[str, str]:
         """Return environment variables by which the steps of a run have these settings.
 
-        None where nothing is tracked.
+        Empty where nothing is tracked.
 
         Args:
             group: Id of the run, or `GROUP_OF_OUTPUT`.

@@ -46,6 +46,10 @@ class StepRun:
         _call(self._open)
 
     def _open(self) -> None:
+        """Find or make the experiment, parent run and run, in this order; write what they have.
+
+        A run that is found becomes RUNNING and keeps its parameters; new ones are added.
+        """
         experiment_id = self._find_experiment()
         if self._run.group:
             self._parent_id = self._find_parent(experiment_id)

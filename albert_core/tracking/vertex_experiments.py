@@ -48,6 +48,7 @@ class StepRun:
         _call(self._open)
 
     def _open(self) -> None:
+        """Log in, find or make the run, then write parameters and addresses."""
         run = self._run
         match = VERTEX_ADDRESS.fullmatch(run.address)
         assert match
@@ -85,6 +86,7 @@ class StepRun:
         _call(lambda: self._log_rows(rows))
 
     def _log_rows(self, rows: Sequence[Row]) -> None:
+        """Write the finite values of each row in a call of its own, at the row's step and time."""
         for row in rows:
             time = Timestamp()
             time.FromDatetime(datetime.datetime.fromtimestamp(row.time_s, datetime.UTC))

@@ -31,7 +31,11 @@ _OPTIONS = {
 
 
 def dataflow_options(config: "BeamConfig") -> list[str]:
-    """Return the options that the settings stand for, without those of `beam.options`.
+    """Return the options of Beam that the settings of Dataflow stand for.
+
+    Settings that are left to Dataflow give none, but for `temp_location`, which is then below a
+    `beam.shared_folder` in gs://. Those of `beam.options` are not among them. At an endpoint of
+    plain http nobody logs in.
 
     Args:
         config: Where the work is done.

@@ -59,7 +59,7 @@ class VertexModels:
         return None
 
     def _versions(self, name: str, timeout_s: float) -> list[Any]:
-        """Return the versions of a model; none of a model that does not exist."""
+        """Return the versions of a model; empty for a model that does not exist."""
         try:
             pages = self._client.list_model_versions(name=name, retry=None, timeout=timeout_s)
             return list(pages)

@@ -138,7 +138,10 @@ def load_source(config: VocabConfig) -> Tokenizer:
 
 
 class _CountedSentences:
-    """The sentences of a corpus; `count` is the number of those read so far."""
+    """The sentences of a corpus, to be read once; `count` is the number of those read so far.
+
+    Whole documents are counted, before their sentences are given out.
+    """
 
     def __init__(self, corpus: CorpusConfig, reading: ReadCounts) -> None:
         self._documents = corpus_documents(corpus, reading)
