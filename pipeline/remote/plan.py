@@ -1,10 +1,12 @@
 """What a compiled pipeline asks of its platform, task by task: image, machine, price, inputs."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.errors import InputError
 from albert_core.estimation.prices import Prices
 from pipeline.remote.package import Package
 from pipeline.remote.tpu import TpuSlice
@@ -71,6 +73,26 @@ def planned_tasks(package: Package) -> list[PlannedTask]:
         package: A pipeline that kfp compiled, with values of all parameters.
     """
     return list(_Plan(package).tasks(package.spec["root"], num_runs=1))
+
+
+def refuse_other_forms(package: Package) -> None:
+    """Refuse a pipeline that is not as kfp compiles it, such as one changed by hand.
+
+    All that is read of it later is read here.
+
+    Raises:
+        InputError: Something in it is missing, is not what it should be, or cannot be sent.
+    """
+    try:
+        json.dumps([package.spec, package.platform])  # as it is sent
+        planned_tasks(package)
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{package.source}: not as it was compiled ({type(error).__name__}: {error}); compile "
+            "it again with `albert compile`"
+        ) from error
 
 
 class _Plan:
