@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
-from components.google_names import check_google_labels
+from components.google_names import check_google_labels, check_identity
 from components.steps import STEPS, Step
 from pipeline.remote.pod_settings import SecretKey, Toleration, VolumeClaim
 from pipeline.remote.tpu import TpuSlice
@@ -231,9 +231,10 @@ class CustomJobSettings:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse labels that Google Cloud does not take.
+        """Refuse names and labels that Google Cloud does not take.
 
         Raises:
             InputError: There is one.
         """
+        check_identity("custom_job", self.service_account, self.network, self.encryption_key)
         check_google_labels("custom_job.labels", self.labels)

@@ -22,7 +22,7 @@ Kind = tuple[Callable[[random.Random], bytes], Callable[[bytes], object]]
 _RESOURCES: Mapping[str, Any] = {
     "all_steps": {"env": {"HF_HOME": "/tmp"}, "retries": 3},
     "records": {"cpus": 8, "memory_gib": 32, "timeout_s": 600},
-    "pretrain": {"tpu": {"machine": "ct5lp-hightpu-4t", "topology": "2x4"}, "spot": True},
+    "pretrain": {"tpu": {"machine": "ct5lp-hightpu-4t", "topology": "2x2"}, "spot": True},
     "finetune": {
         "tpu": None,
         "accelerator": {"type": "nvidia.com/gpu", "count": 1},
