@@ -50,8 +50,9 @@ class RecordsDescription:
 def describe_records(path: str | Path) -> RecordsDescription:
     """Describe what `albert records` wrote, or TFRecord files of the original.
 
-    A folder with a manifest is described from that alone; its files are not opened. Others are
-    static records of the original; all their files are read for the hash.
+    A folder with a manifest is described from that and the names of its files, which are not opened
+    or checked; there may be none to train on. Others are static records of the original; all their
+    files are read for the hash.
 
     Args:
         path: A local folder, or one TFRecord file of the original.
