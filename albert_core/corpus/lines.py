@@ -49,9 +49,11 @@ def strip_line(text: str) -> str:
 
 
 def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
-    """Yield each line of the range as its byte offset in the file and its bytes with the line feed.
+    """Yield each line that begins in or behind the range: its byte offset, and its bytes.
 
-    A line that begins before the range is left out.
+    A line that begins before the range is left out. Lines go on to the end of the file, past the
+    range's: whoever reads them stops. Offsets count from the beginning of the file; the bytes have
+    the line's end.
     """
     for offset, lines in _blocks(source):
         for raw in lines:
@@ -134,9 +136,10 @@ def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: Re
 
 
 def clean_text(text: str, raw: bytes, counts: ReadCounts) -> str:
-    """Return a text without control characters, and count them.
+    """Return a text without control characters; add their number to `num_control_characters`.
 
-    `raw` are the bytes of the text: looking for controls in them is faster.
+    `raw` are the bytes of the text: looking for controls in them is faster. Tabs, line ends and
+    other white space stay; halves of surrogate pairs go, too.
     """
     if text.isascii() and len(raw.translate(None, _CONTROL_BYTES)) == len(raw):
         return text

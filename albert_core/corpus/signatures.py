@@ -80,7 +80,8 @@ def is_binary(head: bytes) -> bool:
     """Return whether the first bytes of a file show that it is no text.
 
     They begin as another known kind of file or as safetensors, or they are not UTF-8 and have a
-    zero byte. `head` may end within a character.
+    zero byte. The last four bytes are not decoded, so that `head` may end within a character. Of an
+    empty file False.
     """
     if find_other(head) or head[8:10] == b'{"':  # the latter is how safetensors begins
         return True
