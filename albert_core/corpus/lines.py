@@ -15,6 +15,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]"
 # White space, and separators that no reader sees: zero-width space, word joiner, byte order mark.
 _WITHOUT_WIDTH = string.whitespace + "\u00a0\u200b\u2060\ufeff"
 _REPLACEMENT = "\ufffd"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK_BYTES = 1 << 16  # read and looked at together
 
 Lines = Iterator[tuple[int, str]]
@@ -120,8 +121,9 @@ def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: Re
     Raises:
         InputError: There are such bytes and `config.invalid_utf8` is `refuse`; names the byte.
     """
-    if offset == 0:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if offset == 0 and raw.startswith(_BYTE_ORDER_MARK):
+        offset = len(_BYTE_ORDER_MARK)  # of the first byte that is decoded, for the message
+        raw = raw[offset:]
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
