@@ -129,7 +129,10 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
 
 
 def _note_on_tables(corpus: CorpusFiles) -> str:
-    """Return which tables are read as plain text, header and all; empty if none is."""
+    """Return a note on the first table that is read as plain text; empty if none is.
+
+    Tables are files named .csv or .tsv, also compressed; a format other than plain text has none.
+    """
     tables = [file.path for file in corpus.files if find_ending(file.path) in _TABLE_ENDINGS]
     if not tables or corpus.format not in _SHORT_CHARACTERS:
         return ""

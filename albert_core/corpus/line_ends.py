@@ -58,6 +58,8 @@ class _LineFeeds(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to an offset from the beginning; return it.
 
+        What is left of the head is dropped.
+
         Raises:
             UnsupportedOperation: `whence` is not the beginning.
         """

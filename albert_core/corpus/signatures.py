@@ -65,7 +65,8 @@ def find_data(head: bytes) -> str | None:
 def find_other(head: bytes) -> str | None:
     """Return what a file is that is not text, in words, some with ", " and a remedy; else None.
 
-    By signatures, a tar header, or over 20 % zero bytes (in 16 or more).
+    By signatures, a tar header, or over 20 % zero bytes (in 16 or more). A form that `find_data`
+    knows is not looked for.
     """
     if is_tar(head):
         return "a tar archive, name it .tar"
