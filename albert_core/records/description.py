@@ -139,6 +139,7 @@ def _first_lengths(file: Path) -> tuple[int, int]:
 
     Raises:
         InputError: It lacks one of the eight features.
+        StopIteration: The file has no record.
     """
     features = parse_example(next(read_tfrecords(file)))
     expected = {*TOKEN_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
