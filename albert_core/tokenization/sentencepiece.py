@@ -194,7 +194,10 @@ class SentencePieceTokenizer(Tokenizer):
         )
 
     def _begins_with_space(self, text: str) -> bool:
-        """Return whether white space is the first of a text that normalisation leaves of it."""
+        """Return whether a text begins with white space, after characters that normalisation drops.
+
+        False for a text of which nothing is left.
+        """
         for character in text:
             normal = self._continuing_processor.Normalize(self.preprocess(f"a{character}a"))
             if normal != "aa":
@@ -308,6 +311,8 @@ class SentencePieceTokenizer(Tokenizer):
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
     """Load a serialised model.
+
+    One that is cut between two pieces is refused, too.
 
     Raises:
         InputError: It is no SentencePiece model, or one that is cut short.

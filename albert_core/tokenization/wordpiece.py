@@ -153,7 +153,8 @@ class WordPieceTokenizer(Tokenizer):
     def _cut_word(self, word: str) -> list[str]:
         """Cut a word into the longest pieces of the vocabulary, from left to right.
 
-        Just [UNK] for a word that cannot be cut or has more than `MAX_WORD_CHARACTERS`.
+        Just [UNK] for a word that cannot be cut or has more than 200 characters; nothing of an
+        empty one.
         """
         if len(word) > MAX_WORD_CHARACTERS:
             return [UNKNOWN]
