@@ -9,28 +9,44 @@ REQUEST_LABEL = "albert-request"
 
 
 def pipeline_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of pipeline jobs in a location; arguments and errors as of `_client`."""
+    """Return the client of pipeline jobs in a location, or at another endpoint; makes no call.
+
+    Raises:
+        InputError: There are no credentials, or they would leave this machine unencrypted.
+    """
     from google.cloud.aiplatform_v1 import PipelineServiceClient
 
     return _client(PipelineServiceClient, location, endpoint)
 
 
 def schedule_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of schedules in a location; arguments and errors as of `_client`."""
+    """Return the client of schedules in a location, or at another endpoint; makes no call.
+
+    Raises:
+        InputError: There are no credentials, or they would leave this machine unencrypted.
+    """
     from google.cloud.aiplatform_v1 import ScheduleServiceClient
 
     return _client(ScheduleServiceClient, location, endpoint)
 
 
 def job_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of custom jobs in a location; arguments and errors as of `_client`."""
+    """Return the client of custom jobs in a location, or at another endpoint; makes no call.
+
+    Raises:
+        InputError: There are no credentials, or they would leave this machine unencrypted.
+    """
     from google.cloud.aiplatform_v1 import JobServiceClient
 
     return _client(JobServiceClient, location, endpoint)
 
 
 def model_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of the model registry in a location; as `_client`."""
+    """Return the client of the model registry in a location, or at another endpoint; makes no call.
+
+    Raises:
+        InputError: There are no credentials, or they would leave this machine unencrypted.
+    """
     from google.cloud.aiplatform_v1 import ModelServiceClient
 
     return _client(ModelServiceClient, location, endpoint)
@@ -52,7 +68,7 @@ def to_message(message: Any, values: Any) -> Any:
 
 
 def _client(kind: Any, location: str, endpoint: str) -> Any:
-    """Return a client of Vertex AI, as `rest_client` makes it.
+    """Return a client of Vertex AI, as `rest_client` makes it, without a call.
 
     Args:
         kind: Class of the client.
@@ -60,7 +76,8 @@ def _client(kind: Any, location: str, endpoint: str) -> Any:
         endpoint: Another endpoint; that of the region when empty.
 
     Raises:
-        InputError: As of `rest_client`.
+        InputError: There are no credentials, they cannot be read, or they would leave this machine
+            unencrypted.
     """
     address = endpoint or f"{location}-aiplatform.googleapis.com"
     return rest_client(kind, address, service=f"Vertex AI in {location}", setting="vertex.endpoint")

@@ -57,7 +57,7 @@ class ModelSummary:
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_labels: Outputs of its classifier; 0 without one.
         pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
-        num_slots: Variables of the optimizer.
+        num_slots: Moments and averages that the optimizer keeps of variables.
         num_unused: Variables of groups that no layer uses.
         global_step: Training steps made; None if the checkpoint does not say.
     """
@@ -160,7 +160,7 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     Reads no array but global_step.
 
     Args:
-        path: As for `find_tf1_checkpoint`.
+        path: A checkpoint's prefix, or a folder with one.
         config_path: The configuration, which may be missing; albert_config.json beside the
             checkpoint when not given.
     """
@@ -181,7 +181,11 @@ def _folder_model(folder: Path) -> ModelSummary:
 
 
 def _huggingface_model(folder: Path) -> ModelSummary:
-    """Return the model in a folder of transformers, without parameters the original has not."""
+    """Return the model in a folder of transformers, without parameters the original has not.
+
+    Raises:
+        InputError: A file is missing or damaged, or the model is no ALBERT of the original's kind.
+    """
     path = folder / HUGGINGFACE_CONFIG_NAME
     values = read_json_object(path)
     config, _ = config_from_huggingface(values, source=str(path))

@@ -167,7 +167,11 @@ def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
 
 
 def _read_head(folder: Path) -> JsonObject:
-    """Return the contents of head.json; an empty object without that file."""
+    """Return the contents of head.json; an empty object without that file.
+
+    Raises:
+        InputError: The file cannot be read, or is no JSON object.
+    """
     path = folder / HEAD_NAME
     return JsonObject(read_json_object(path) if path.is_file() else {}, str(path))
 

@@ -18,7 +18,7 @@ def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: A
     """Read a checkpoint of any format, as the model of a task if one is given.
 
     Args:
-        path: As for `read_checkpoint`.
+        path: Any path of a finished model that `read_checkpoint` reads.
         task: Task that it answers as; None: the one that its files declare, if any.
         **side_files: The other arguments of `read_checkpoint`.
 

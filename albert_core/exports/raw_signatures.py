@@ -90,7 +90,10 @@ class RawSignatures:
         return concrete_function(method, **texts)
 
     def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C], and `label` [B] where classes have names."""
+        """Return `logits` and `probabilities` [B, C] of texts or pairs.
+
+        Where classes have names, also `label` [B], that of the largest logit.
+        """
         outputs = _with_probabilities(self._logits(text, text_b))
         if self._labels:
             best_B = tf.argmax(outputs["logits"], -1)

@@ -86,7 +86,10 @@ def predict_file(
 
 
 def _word_column(task: Task | None) -> int:
-    """Return the number of the column of words in a task's files of columns; 0 if unknown."""
+    """Return the number of the column of words in a task's files of columns; 0 if unknown.
+
+    The first CoNLL file of train, dev and test decides whose first column is given by number.
+    """
     if task is None:
         return 0
     for source in (*task.train, *task.dev, *task.test):
@@ -114,7 +117,7 @@ def embed_file(
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
         output: File of vectors, `.npy` or `.parquet`, local, gs:// or s3://.
-        pooling: As of `LoadedModel.encode`.
+        pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.
         progress: Told how much has been read, every few seconds.

@@ -35,6 +35,7 @@ def copy_best(folder: Path, best: BestWeights, target: Path) -> None:
 
     Raises:
         StepFailedError: They are damaged; the copy is removed.
+        OSError: They are missing, or the copy cannot be written.
     """
     shutil.copy(folder / best["file"], target)
     if damage := find_file_damage(target, best):

@@ -54,6 +54,8 @@ class Cluster:
 def find_flink(master: str) -> Cluster:
     """Ask a Flink cluster for its version and its task slots.
 
+    The number of slots is that of the free ones; where none is free, that of all.
+
     Args:
         master: The setting `beam.flink_master`.
 
@@ -86,15 +88,15 @@ def find_flink(master: str) -> Cluster:
 
 
 def find_spark(master: str, page: str) -> Cluster:
-    """Ask a Spark standalone cluster for its version and its cores.
+    """Ask a Spark standalone cluster for its version and the cores of its workers that are alive.
 
     Args:
         master: The setting `beam.spark_master`.
         page: The setting `beam.spark_page`; port 8080 of the master's host when empty.
 
     Raises:
-        InputError: Nothing answers there, what answers is no master, or its version is another
-            than that of the client in Beam's job server.
+        InputError: Nothing answers there, what answers is no master, or its version is another than
+            that of the client in Beam's job server.
     """
     import requests
 
@@ -129,7 +131,9 @@ def find_spark(master: str, page: str) -> Cluster:
 
 
 def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
-    """Cancel the jobs of a name that have not ended, and return their number.
+    """Cancel the jobs of a name that have not ended, and return how many these were.
+
+    A cluster that answers a request to cancel with an error is noticed by waiting only.
 
     Args:
         cluster: Where they run.
@@ -166,7 +170,11 @@ def _running_flink_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def _cancel_flink_job(cluster: Cluster, job: str) -> None:
-    """Ask Flink to cancel a job."""
+    """Ask Flink to cancel a job; an answer with an error is not noticed.
+
+    Raises:
+        requests.RequestException: Flink does not answer.
+    """
     import requests
 
     requests.patch(f"{cluster.page}/jobs/{job}", timeout=_TIMEOUT_S)
@@ -179,7 +187,13 @@ def _running_spark_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def _cancel_spark_job(cluster: Cluster, job: str) -> None:
-    """Ask Spark's master to end an application, as the button on its page does."""
+    """Ask Spark's master to end an application, as the button on its page does.
+
+    An answer with an error is not noticed.
+
+    Raises:
+        requests.RequestException: The master does not answer.
+    """
     import requests
 
     form = {"id": job, "terminate": "true"}

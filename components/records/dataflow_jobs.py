@@ -85,11 +85,13 @@ class DataflowJobs:
         return str(answer.current_state.name).removeprefix(_PREFIX).lower()
 
     def messages(self, job: str, since_s: float) -> list[Message]:
-        """Return the messages of a job from a time on, oldest first, without those for developers.
+        """Return the messages of a job from a time on, without those for developers.
+
+        They come in the order in which Dataflow lists them.
 
         Args:
             job: Id of the job.
-            since_s: The time, in seconds since 1970.
+            since_s: The time, in seconds since 1970; 0 for all messages.
 
         Raises:
             ServiceError: Dataflow refused, or kept failing.

@@ -31,7 +31,11 @@ _OPTIONS = {
 
 
 def dataflow_options(config: "BeamConfig") -> list[str]:
-    """Return the options that the settings stand for, without those of `beam.options`.
+    """Return the options of Beam that the settings of Dataflow stand for.
+
+    Settings that are left to Dataflow give none, but for `temp_location`, which is then below a
+    `beam.shared_folder` in gs://. Those of `beam.options` are not among them. At an endpoint of
+    plain http nobody logs in.
 
     Args:
         config: Where the work is done.
@@ -61,7 +65,7 @@ def dataflow_options(config: "BeamConfig") -> list[str]:
 def check_dataflow_options(options: "PipelineOptions") -> "GoogleCloudOptions":
     """Return the options of Google Cloud, complete, or refuse what a job cannot do without.
 
-    A region that is not named is the default one of gcloud.
+    A region that is not named becomes the default one of gcloud, in `options`, too.
 
     Args:
         options: All options of Beam, those that people gave included.
@@ -90,6 +94,6 @@ def check_dataflow_options(options: "PipelineOptions") -> "GoogleCloudOptions":
 
 
 def _default_temp_location(config: "BeamConfig") -> str:
-    """Return a folder in the shared one; empty if that is not in gs://, or options name one."""
+    """Return the folder `dataflow` in the shared one; empty if that is not in gs://."""
     is_google = find_storage(config.shared_folder) is GOOGLE_STORAGE
     return join(config.shared_folder, _TEMP_FOLDER) if is_google else ""

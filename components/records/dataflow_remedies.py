@@ -66,5 +66,8 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def find_remedy(text: str) -> str:
-    """Return what to do about a message of Dataflow; empty if it is none of the known ones."""
+    """Return what to do about a message of Dataflow; empty if it is none of the known ones.
+
+    Of several that fit, it is the first in the table.
+    """
     return next((remedy for pattern, remedy in _REMEDIES if pattern.search(text)), "")

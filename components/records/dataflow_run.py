@@ -35,12 +35,13 @@ def run_on_dataflow(
 ) -> None:
     """Run a pipeline on Dataflow, after a job of its name that a killed command left has ended.
 
-    The job's states, warnings and errors are told, with what to do where that is known. If this
-    process is interrupted, the job is cancelled, so that none goes on writing.
+    That job is cancelled first. The new job's states, warnings and errors are told, with what to do
+    where that is known. If this process is interrupted, the job is cancelled, as far as Dataflow
+    answers, and KeyboardInterrupt raised again; on other errors the job goes on.
 
     Args:
         submit: Starts the pipeline with options, and returns the id of its job.
-        options: Beam's options; a job name among them comes before `job_name`.
+        options: Beam's options, changed in place; a job name among them comes before `job_name`.
         job_name: Its name, by which it is found.
         progress: Told of the job.
         calls: Time-outs and retries of calls to Dataflow; the defaults when None.
@@ -96,7 +97,7 @@ def _end_left_jobs(jobs: DataflowJobs, name: str, progress: ReportProgress) -> N
 
 @contextlib.contextmanager
 def _submission_errors(jobs: DataflowJobs) -> Iterator[None]:
-    """Say in a line why a job was not accepted.
+    """Say in a line why a job was not accepted; errors of the body that are bugs pass.
 
     Raises:
         InputError: Beam refuses the options, or cannot write into the folders that they name.
@@ -183,7 +184,10 @@ class _JobWatch:
         )
 
     def _describe_end(self, state: str) -> str:
-        """Return in a line how a job ended that did not succeed, why, and what to do."""
+        """Return in a line how a job ended that did not succeed, why, and what to do.
+
+        For the reason of a failed job its messages are waited for, up to 50 seconds.
+        """
         page = self.jobs.page(self.job)
         again = "the same command goes on from what is done"
         if state != "failed":

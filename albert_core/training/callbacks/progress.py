@@ -25,7 +25,10 @@ class ProgressReport(keras.callbacks.Callback):
         self._first: tuple[int, float] | None = None  # the first step that is done, and when
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report loss, accuracies and the time left, if the last report is over 2 seconds old."""
+        """Report loss, accuracies and the time left, if the last report is over 2 seconds old.
+
+        The first step of this process is noted, from which the time left is told.
+        """
         session, now = self.session, time.monotonic()
         step = session.state.step
         if self._first is None or self._first[0] > step:  # a roll-back goes behind it
