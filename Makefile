@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
-.PHONY: run-docker audit power-cuts stops
+.PHONY: run-docker audit power-cuts stops test-engines test-engines-installed
 .PHONY: kubernetes-flink kubernetes-records
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
@@ -135,7 +135,7 @@ estimate: setup-all  ## what a training needs on TPUs or GPUs: make estimate CON
 
 test: setup-all  ## lint, types and all tests, as continuous integration runs them
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kernels lint \
-		test-unit test-components test-jax test-runs test-pretraining test-parity
+		test-unit test-components test-jax test-runs test-pretraining test-parity test-engines-installed
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 
@@ -166,6 +166,15 @@ power-cuts: setup-all  ## kill commands at every call that changes files and run
 
 stops: setup  ## stop commands by SIGTERM and Ctrl-C at random moments and run them again: ARGS="vocab run --times 10 --seed 1"
 	$(BIN)/python -m tests.stops $(ARGS)
+
+test-engines: setup-all  ## records on real clusters of Flink and Spark, and kills; installs these into ALBERT_ENGINES=folder (900 MB)
+	$(BIN)/python -m tests.engines.installation
+	$(BIN)/pytest tests/engines $(ARGS)
+
+test-engines-installed: setup-all  # a short form, which installs nothing
+	@if [ -n "$$ALBERT_ENGINES" ]; then \
+		$(BIN)/pytest $(foreach engine,flink spark,'tests/engines/test_same_bytes.py::test_the_same_bytes[$(engine)-2]'); \
+	else echo "LEFT OUT: records on real clusters of Flink and Spark: set ALBERT_ENGINES to the folder of 'make test-engines'"; fi
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker

@@ -14,15 +14,18 @@ from albert_core.user_folder import user_folder
 def trust_certificates(path: str, *, setting: str) -> None:
     """Let this process and those it starts trust the certificates in a file, and the known ones.
 
-    Writes both into one file among this user's temporary files, and names it in REQUESTS_CA_BUNDLE.
-    Known are those of the file or folder that this variable named before, else certifi's.
+    Writes both into one file in this user's `user_folder`, and names that in the environment's
+    REQUESTS_CA_BUNDLE; does neither where the known ones have those of the file in them already.
+    Known are those of the file or folder that REQUESTS_CA_BUNDLE, else CURL_CA_BUNDLE, named
+    before, else certifi's.
 
     Args:
         path: File of certificates in PEM.
-        setting: Name of the setting, for messages.
+        setting: Name of the setting, the beginning of messages about `path`.
 
     Raises:
-        InputError: The file is missing, or holds no certificate.
+        InputError: The file is missing, is none that can be read, or holds no certificate; or the
+            known certificates cannot be read.
     """
     try:
         added = read_regular_file(path)
@@ -44,7 +47,9 @@ def trust_certificates(path: str, *, setting: str) -> None:
 def certificates_file() -> str | None:
     """Return the file of certificates that the environment names; None: certifi's.
 
-    Those of a folder are written into one file among this user's temporary files.
+    It is the value of REQUESTS_CA_BUNDLE, else of CURL_CA_BUNDLE, as it is, existing or not. Of a
+    folder, all certificates in it (not below it) are written into one file in this user's
+    `user_folder`, whose path is returned.
 
     Raises:
         InputError: The folder has no certificate, or a file of it cannot be read.
@@ -65,7 +70,10 @@ def certificates_file() -> str | None:
 
 
 def _write_bundle(bundle: bytes) -> str:
-    """Write certificates among this user's temporary files; return the file's path."""
+    """Write certificates to a file in this user's `user_folder`; return its path.
+
+    Its name is a hash of the certificates: a file of the same ones is written over.
+    """
     name = f"{hashlib.sha256(bundle).hexdigest()[:16]}.pem"
     target = user_folder("albert-certificates") / name
     write_atomically(target, bundle)

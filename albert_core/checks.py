@@ -30,7 +30,7 @@ def check_minimum(name: str, value: float, minimum: float) -> None:
 
 
 def check_at_least(settings: object, section: str = "", **minimums: float) -> None:
-    """Refuse settings below their minimum.
+    """Refuse settings below their minimum; the first of several is told.
 
     Args:
         settings: The dataclass; fields that are None are not set and pass.
@@ -50,7 +50,8 @@ def check_positive(settings: object, section: str, *names: str) -> None:
     """Refuse settings that are not above zero.
 
     Args:
-        settings: The dataclass; unlike in the other checks, its fields must not be None.
+        settings: The dataclass; unlike in the other checks, its fields must not be None (a
+            TypeError).
         section: Name of these settings in the configuration, for messages.
         *names: The fields to check.
 
@@ -111,7 +112,7 @@ def check_seed(name: str, seed: int) -> None:
 
 
 def check_distinct(name: str, values: Sequence[object]) -> None:
-    """Refuse a list in which a value is twice, where each stands for a thing of its own.
+    """Refuse a list in which a value is equal to an earlier one.
 
     Args:
         name: Full name of the setting, for the message.
@@ -126,14 +127,16 @@ def check_distinct(name: str, values: Sequence[object]) -> None:
 
 
 def refuse_nulls(declaration: Any, what: str) -> None:
-    """Refuse a null in a field whose default is another: as a truth value it would count as false.
+    """Refuse a null in a field whose default is not None, or that has none.
+
+    A null would count as false where a truth value is expected.
 
     Args:
-        declaration: A dataclass.
-        what: What it is, for the message.
+        declaration: A dataclass's object.
+        what: What it is, the beginning of the message.
 
     Raises:
-        InputError: There is one; names the first field.
+        InputError: There is such a null; names the first field that has one.
     """
     for field in dataclasses.fields(declaration):
         if getattr(declaration, field.name) is None and field.default is not None:

@@ -29,8 +29,10 @@ class _Process(NamedTuple):
 def end_children(*, within_s: float) -> None:
     """Send SIGTERM to all processes below this one, wait for their end, and kill those left.
 
-    Those that they start meanwhile are ended, too. Returns when all are gone, or a moment after the
-    kill. Without /proc, which other systems than Linux lack, it does nothing.
+    Those are its children, their children and so on, also what they start meanwhile; not the
+    resource tracker of multiprocessing, which ends by itself. Processes that may not be signalled
+    are passed over. Returns when all are gone, or 0.2 s after the first kill. Without /proc, which
+    other systems than Linux lack, it does nothing.
 
     Args:
         within_s: Seconds until they are killed.
@@ -56,7 +58,10 @@ def end_children(*, within_s: float) -> None:
 
 
 def _find_children(known: set[_Process]) -> set[_Process]:
-    """Return the processes below this one, and those of `known` and below them, that are alive."""
+    """Return the live processes below this one, and those of `known` and below them.
+
+    The resource tracker of multiprocessing is left out.
+    """
     parents = _read_parents()
     below = {os.getpid(), *(process.pid for process in known & parents.keys())}
     found: set[_Process] = known & parents.keys()
@@ -67,7 +72,10 @@ def _find_children(known: set[_Process]) -> set[_Process]:
 
 
 def _read_parents() -> dict[_Process, int]:
-    """Return the id of the parent of every process of this machine that has not ended."""
+    """Return the id of the parent of every live process of this machine, by process.
+
+    Zombies have ended. Empty where there is no /proc.
+    """
     parents = {}
     for folder in _PROCESSES.glob("[0-9]*"):
         try:

@@ -26,7 +26,10 @@ _DAMAGES = (
 
 
 def without_compression(name: str) -> str:
-    """Return the name of a file that is one compressed file as it is called once unpacked."""
+    """Return a file's name without its ending of `COMPRESSION_ENDINGS`, in any case of letters.
+
+    A name without such an ending, also one like `.tgz` or `.zip`, is returned as it is.
+    """
     ending = next((one for one in COMPRESSION_ENDINGS if name.lower().endswith(one)), "")
     return name[: len(name) - len(ending)]
 
@@ -34,14 +37,16 @@ def without_compression(name: str) -> str:
 def open_unpacked(path: str, stored: BinaryIO) -> BinaryIO:
     """Return the content of an open file, decompressed as it is read if its ending asks for it.
 
-    Damage shows as the errors that `damage_errors` turns into an InputError.
+    Those are the `COMPRESSION_ENDINGS`; with any other ending `stored` itself is returned. Damage
+    shows while it is read, as errors that `damage_errors` turns into an InputError. Zstandard needs
+    pyarrow.
     """
     opener = None if without_compression(path) == path else decompressor(path)
     return opener(stored) if opener else stored
 
 
 def unpacked(path: str, data: bytes) -> bytes:
-    """Return the content of a file from its bytes, decompressed if its ending asks for it.
+    """Return the content of a file from its bytes, decompressed whole if its ending asks for it.
 
     Raises:
         InputError: It is damaged, or not compressed as its ending says.
@@ -55,6 +60,8 @@ def unpacked(path: str, data: bytes) -> bytes:
 @contextlib.contextmanager
 def damage_errors(path: str) -> Iterator[None]:
     """Turn errors of decompression and archives raised inside into one that names the file.
+
+    Any other OSError inside, such as that of a disk, is turned into the same.
 
     Raises:
         InputError: There was such an error.
@@ -70,7 +77,9 @@ def damage_errors(path: str) -> Iterator[None]:
 def decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
     """Return the function that opens a compressed file, by its ending; None for any other.
 
-    Also by those of compressed tar archives, whose compression alone it undoes; not for ZIP.
+    The ending counts in any case of letters. The function takes the open file and returns its
+    content, decompressed as it is read. Of compressed tar archives (`.tgz`, `.tar.gz` and so on) it
+    undoes the compression alone; there is none for ZIP.
     """
     suffix = path.lower().rpartition(".")[2]
     openers = {

@@ -145,7 +145,7 @@ class AlbertConfig:
         return tuple(sorted(set(self.layer_groups)))
 
     def with_depth(self, num_hidden_layers: int) -> "AlbertConfig":
-        """Return the same architecture, with the same weights, applied as so many layers.
+        """Return the same architecture with another number of layers, which share the same weights.
 
         Raises:
             InputError: The number is not 1 or more, or other groups would be used than now, so that
@@ -224,7 +224,11 @@ class AlbertConfig:
         return {**dataclasses.asdict(self), "layers_to_keep": list(self.layers_to_keep)}
 
     def to_json_file(self, path: str | Path) -> None:
-        """Write an albert_config.json with every key; a file at the path is replaced."""
+        """Write an albert_config.json with every key; a file at the path is written over.
+
+        Raises:
+            OSError: Its folder does not exist, or the file cannot be written.
+        """
         Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -243,10 +247,12 @@ def find_ignored_keys(values: Mapping[str, Any]) -> list[str]:
 
 
 def describe_ignored_keys(path: Path) -> tuple[str, ...]:
-    """Return a note about the keys of an albert_config.json that are passed over; none without.
+    """Return one note about the keys of an albert_config.json that are passed over.
+
+    They are those of `find_ignored_keys`; empty where there are none.
 
     Raises:
-        InputError: The file cannot be read, or is of another model.
+        InputError: The file cannot be read, or its `ln_type` is another model's.
     """
     keys = find_ignored_keys(read_json_object(path))
     return (f"{path}: passed over {', '.join(keys)}, which ALBERT has no use for",) if keys else ()
@@ -349,6 +355,12 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
 
 
 def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
+    """Return the architecture of a preset with other values of some keys; they win.
+
+    Raises:
+        InputError: The preset or a key is unknown, `vocab_size` is missing, or a value is
+            impossible.
+    """
     if name not in PRESETS:
         raise InputError(
             f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}"
@@ -360,6 +372,8 @@ def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which model a run trains; the vocabulary gives its `vocab_size`.
+
+    Preset and overrides are checked by `with_vocabulary` only.
 
     Attributes:
         preset: A named size.

@@ -47,9 +47,10 @@ class UnreachableError(Exception):
 
 
 def explain_failure(error: BaseException) -> ConnectionFailure | None:
-    """Return why a server was not reached; None if it was, or nothing says why.
+    """Return why a server was not reached, and whether for good; None if nothing says why.
 
-    None, too, for connections that were made and dropped later, and for late answers.
+    None, too, if it was reached: for connections that were made and dropped later, and for late
+    answers.
 
     Args:
         error: What a client raised; the errors that it was raised for are looked at, too.
@@ -64,7 +65,10 @@ def explain_failure(error: BaseException) -> ConnectionFailure | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those that it holds, in arguments, as `reason` or as its cause."""
+    """Yield an exception and those that it holds, in arguments, as `reason` or as its cause.
+
+    Breadth first, the exception itself first, each once.
+    """
     seen: set[int] = set()
     remaining = [error]
     while remaining:
@@ -78,14 +82,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(error: BaseException) -> ConnectionFailure | None:
-    """Return what is wrong with a server's certificate; None for other errors."""
+    """Return what is wrong with a server's certificate; lasting; None for other errors."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionFailure(reason=_explain_certificate(error), is_lasting=True)
     return None
 
 
 def _explain_text(error: BaseException) -> ConnectionFailure | None:
-    """Return what the text of an error says of TLS; None for other errors."""
+    """Return what the text of an error says of TLS; lasting; None for other errors."""
     text = f"{error} {getattr(error, 'reason', '')}"
     if any(code in text for code in _NO_TLS):
         return ConnectionFailure(
@@ -99,7 +103,11 @@ def _explain_text(error: BaseException) -> ConnectionFailure | None:
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
-    """Return why a certificate was refused, and what to do."""
+    """Return why a certificate was refused, and what to do, in part of a line.
+
+    It tells apart one that has expired or is not valid yet, one for another host, and one that is
+    not trusted; of any other refusal the remedy is to trust it.
+    """
     code, message = getattr(error, "verify_code", 0), getattr(error, "verify_message", "refused")
     if code in _EXPIRED:
         return f"its certificate is refused ({message}); check this machine's clock"
@@ -110,7 +118,10 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _trust_remedy() -> str:
-    """Return how to let a certificate be trusted."""
+    """Return how to let a certificate be trusted.
+
+    In part of a line, with the file that REQUESTS_CA_BUNDLE names now, if any.
+    """
     given = os.environ.get(CERTIFICATES_VARIABLE)
     now = f" (it is {given})" if given else ""
     return (
@@ -120,7 +131,10 @@ def _trust_remedy() -> str:
 
 
 def _explain_network(error: BaseException) -> ConnectionFailure | None:
-    """Return why there is no way to a server; None for other errors."""
+    """Return why there is no way to a server; None for other errors.
+
+    None of these failures is lasting.
+    """
     name = type(error).__name__
     if isinstance(error, socket.gaierror) or name == "NameResolutionError":
         return ConnectionFailure(

@@ -16,7 +16,8 @@ from albert_core.partial_files import partial_file
 def hash_json(value: Any) -> str:
     """Return the sha256, in hex, of a JSON value, independent of the order of its keys.
 
-    A tuple counts as a list, and a key that is a number as its text.
+    A tuple counts as a list, and a key that is a number as its text. Raises TypeError or ValueError
+    for a value that JSON does not have; NaN and infinity pass.
     """
     # These options decide the bytes: another separator would change every fingerprint, and with
     # it the names of all work folders that people have.
@@ -25,16 +26,20 @@ def hash_json(value: Any) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
+    """Return the sha256 of a file's bytes, in hex.
+
+    Raises:
+        OSError: It is missing, a folder, or must not be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_regular_file(path: str | Path) -> bytes:
-    """Return the bytes of a file.
+    """Return the bytes of a file; links are followed.
 
     Raises:
-        InputError: It is missing, a folder, a pipe or a device, or must not be read.
+        InputError: It is missing, a folder, a pipe, a socket or a device, or cannot be read.
     """
     refuse_special_file(path)
     try:
@@ -68,8 +73,12 @@ def refuse_special_file(path: str | Path) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file, or replace it, so that it is never seen in part.
 
-    Whenever the process or machine stops, the path has the new file, or what it had before. The
-    folder must exist. Of several processes that write the same file at once each writes it whole.
+    Whenever the process or machine stops, the path has the new file, or what it had before. A file
+    that is replaced keeps its mode; a link at the path is replaced itself. While another process
+    writes the same file, this one waits, and then writes it whole.
+
+    Raises:
+        OSError: The folder does not exist, or must not be written.
     """
     with partial_file(path) as partial, partial.open("wb") as file:
         file.write(data)
@@ -78,10 +87,12 @@ def write_atomically(path: Path, data: bytes) -> None:
 def link_or_copy(source: str | Path, target: str | Path) -> None:
     """Make `target` a hard link of a file, or a copy where the system refuses to link.
 
-    `target` should not exist (not checked): its content would be overwritten by the copy.
+    After a link, what is written into either file is in both. `target` should not exist (not
+    checked): its content would be overwritten by the copy.
 
     Raises:
         FileNotFoundError: `source`, or the folder of `target`, does not exist.
+        OSError: The copy fails, too.
     """
     try:
         os.link(source, target)
@@ -93,6 +104,6 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object by `write_atomically`, indented, with its keys in their order."""
+    """Write a JSON object by `write_atomically`, indented by 2, its keys in their order."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode())

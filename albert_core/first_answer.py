@@ -17,9 +17,10 @@ _interactive_processes: set[int] = set()
 
 @contextlib.contextmanager
 def interactive() -> Iterator[None]:
-    """Let this process, and none that it starts, give up unreached servers within seconds.
+    """Let this process give up unreached servers within seconds while the body runs.
 
-    It is for commands that somebody waits for; steps and workers ride out a short outage.
+    Processes that it starts or forks do not. It is for commands that somebody waits for; steps and
+    workers ride out a short outage. Within another `interactive` it changes nothing.
     """
     process = os.getpid()
     is_outermost = process not in _interactive_processes
@@ -37,7 +38,9 @@ def is_interactive() -> bool:
 
 
 def connect_timeout(timeout_s: float | None, *, has_answered: bool) -> float | None:
-    """Return the seconds that a connection may take: two at most while the wait is to be short.
+    """Return the seconds that a connection may take: `timeout_s`, but two at most for a first try.
+
+    The two are for an `interactive` process and a server that has not answered.
 
     Args:
         timeout_s: Seconds at other times; None: no limit.
@@ -49,7 +52,7 @@ def connect_timeout(timeout_s: float | None, *, has_answered: bool) -> float | N
 
 
 class Attempts:
-    """The attempts, from now on, to reach a server that has not answered yet."""
+    """The failed attempts to reach a server that has not answered yet, counted from now on."""
 
     def __init__(self) -> None:
         self._num_failed = 0
@@ -58,8 +61,9 @@ class Attempts:
     def end_with(self, failure: ConnectionFailure | None) -> bool:
         """Count an attempt that failed; return whether to make no other.
 
-        That is after a failure that lasts; in an interactive process, too, after three attempts or
-        four seconds without a connection. Never where the reason is not known.
+        True after a failure that lasts. In an `interactive` process, also from the third failure
+        on, or over four seconds after this object was made. Always False where the reason is not
+        known.
 
         Args:
             failure: Why the server was not reached; None if that is not known.

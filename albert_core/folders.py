@@ -10,7 +10,7 @@ from albert_core.locks import LOCK_NAME
 
 
 def make_empty(folder: Path) -> None:
-    """Make a folder, or remove everything in one that exists.
+    """Make a folder and those above it, or remove everything in one that exists.
 
     Raises:
         InputError: A file has its name, or something in it cannot be removed; names that.
@@ -23,10 +23,14 @@ def make_empty(folder: Path) -> None:
 
 
 def empty_folder(folder: Path, *, except_for: str = "") -> None:
-    """Remove everything in a folder but the entry of a name.
+    """Remove everything in a folder but the file of a name; links are removed, not followed.
+
+    Args:
+        folder: An existing folder.
+        except_for: Name of the file in it that stays; empty: none.
 
     Raises:
-        InputError: Something cannot be removed; names it.
+        InputError: Something cannot be removed, after all else is; names what is deepest of it.
     """
     for entry in list(folder.iterdir()):
         if entry.name == except_for:
@@ -45,9 +49,9 @@ def empty_folder(folder: Path, *, except_for: str = "") -> None:
 
 
 def remove_locked_folder(folder: Path) -> None:
-    """Remove a folder that holds nothing but its lock, which the caller holds.
+    """Remove a folder that holds nothing but its file `LOCK_NAME`, which the caller has locked.
 
-    Does nothing where it holds more, or is gone.
+    Does nothing where it holds anything else, has no lock, is gone, or cannot be removed.
     """
     with contextlib.suppress(OSError):
         if [entry.name for entry in folder.iterdir()] == [LOCK_NAME]:
@@ -57,10 +61,13 @@ def remove_locked_folder(folder: Path) -> None:
 
 
 def flush_to_disk(folder: Path) -> None:
-    """Have the disk hold a folder, and all files and folders below it.
+    """Have the disk hold a folder, and all files and folders below it; links are passed over.
 
     Without it, a machine that loses power within some seconds may come back with a manifest and
     empty files, when what they were made from is gone.
+
+    Raises:
+        OSError: A file cannot be opened or flushed.
     """
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -79,7 +86,8 @@ def flush_to_disk(folder: Path) -> None:
 def flush_folder(folder: Path) -> None:
     """Have the disk hold the names in a folder, as after a rename there.
 
-    Does nothing on file systems that cannot, as some network disks.
+    Every OSError is swallowed: of file systems that cannot, as some network disks, and of a folder
+    that is missing.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -21,7 +21,7 @@ def is_glob(name: str) -> bool:
 
 
 def literal_beginning(pattern: str) -> str:
-    """Return what comes before the first sign of a glob."""
+    """Return what comes before the first sign of a glob; all of a name without one."""
     return _SIGNS.split(pattern, maxsplit=1)[0]
 
 
@@ -31,8 +31,8 @@ def expand_glob(
     """Yield the paths that match a glob, one maybe several times.
 
     `**` stands for any number of folders, also none, hidden ones left out; as the last part for all
-    files and folders below. A part without a sign of globs is taken as it is: the path need not
-    exist.
+    files and folders below it, hidden ones left out. A part without a sign of globs is taken as it
+    is: the path need not exist.
 
     Args:
         parts: The glob, relative to the folder.
@@ -56,7 +56,10 @@ def expand_glob(
 
 
 def match_names(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the names that match a glob, sorted, as if their slashes made folders."""
+    """Return the names that match a glob, sorted, each once; their slashes count as folders'.
+
+    The names of these folders are not among the matches.
+    """
     names = set(names)
     folders: dict[Parts, set[str]] = {}
     for name in names:

@@ -38,7 +38,10 @@ _METADATA_VARIABLES = (
 
 
 def login_remedy() -> str:
-    """Return how to get Google credentials here, in part of a line."""
+    """Return how to get Google credentials here, in part of a line.
+
+    In Kubernetes for the pod, else a command for a person.
+    """
     if os.environ.get(_KUBERNETES_VARIABLE):
         return (
             "give the pod's service account the rights of a Google service account (Workload "
@@ -52,7 +55,9 @@ def storage_client() -> Any:
 
     A forked process gets a new one, as two processes must not share connections. Without
     credentials it is anonymous, and reads public buckets; it looks for credentials again whenever
-    it is refused, since the metadata server of a new machine or pod may answer late.
+    it is refused, since the metadata server of a new machine or pod may answer late. With
+    STORAGE_EMULATOR_HOST set it is anonymous in any case. It is made anew when that variable, or
+    API_ENDPOINT_OVERRIDE, changes.
 
     Raises:
         NoAccessError: There are credentials that cannot be read.
@@ -62,7 +67,13 @@ def storage_client() -> Any:
 
 
 def is_anonymous() -> bool:
-    """Return whether this process calls Google Cloud Storage without credentials."""
+    """Return whether this process calls Google Cloud Storage without credentials.
+
+    False once credentials were found late. Makes the client if there is none yet.
+
+    Raises:
+        NoAccessError: There are credentials that cannot be read.
+    """
     from google.auth.credentials import AnonymousCredentials
 
     credentials = storage_client()._credentials
@@ -73,6 +84,11 @@ def is_anonymous() -> bool:
 
 @functools.cache
 def _client_of_process(_: int, emulator: str | None, __: str | None) -> Any:
+    """Make a client of Google Cloud Storage; the arguments only tell cached clients apart.
+
+    Gives Google's modules a random state of their own. Raises NoAccessError for credentials that
+    cannot be read.
+    """
     import google.cloud.storage as storage
     from google.auth.credentials import AnonymousCredentials
 
@@ -118,7 +134,10 @@ def _make_late_credentials(scopes: tuple[str, ...]) -> Any:
 
 
 def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
-    """Return the Application Default Credentials; None if there are none.
+    """Return Google's Application Default Credentials; None if there are none.
+
+    Looks at a key file that is named, at the file of `gcloud`, and asks the metadata server of a
+    machine of Google's: two seconds at most elsewhere.
 
     Args:
         scopes: What they are for; what Google's client asks for where it is empty.
@@ -146,7 +165,10 @@ def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
 
 @contextlib.contextmanager
 def _quiet_google() -> Iterator[None]:
-    """Keep Google's warnings about missing projects and servers off standard error."""
+    """Raise the level of Google's logger to errors during the body; put it back afterwards.
+
+    It warns of missing projects and servers.
+    """
     logger = logging.getLogger("google.auth")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -157,7 +179,10 @@ def _quiet_google() -> Iterator[None]:
 
 
 def _has_credentials_file() -> bool:
-    """Return whether a file of credentials is named, or is where `gcloud` writes it."""
+    """Return whether a file of credentials is named, or is where `gcloud` writes it.
+
+    A file that GOOGLE_APPLICATION_CREDENTIALS names need not exist.
+    """
     from google.auth import _cloud_sdk
 
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
@@ -167,8 +192,9 @@ def _has_credentials_file() -> bool:
 def _may_have_metadata_server() -> bool:
     """Return whether this may be a machine of Google's, which has credentials of its own.
 
-    Google's own search takes 12 seconds where a network drops its packets. In Kubernetes it is
-    left to it, since the server of a new pod answers late.
+    NO_GCE_CHECK=true says no; variables that name a metadata server, and Kubernetes, say yes
+    without a connection, since the server of a new pod answers late. Else a connection to it is
+    tried for two seconds, and the machine's product name is read.
     """
     if os.environ.get("NO_GCE_CHECK") == "true":
         return False
@@ -183,7 +209,7 @@ def _may_have_metadata_server() -> bool:
 
 
 def _make_session(credentials: Any) -> Any:
-    """Return the session that a storage client sends with."""
+    """Return the session, with adapters that explain failures, that a storage client sends with."""
     from google.auth.transport.requests import AuthorizedSession
 
     session = AuthorizedSession(credentials)

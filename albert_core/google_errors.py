@@ -62,7 +62,11 @@ def input_errors(path: str | Path) -> Iterator[None]:
 
 
 def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
-    """Return the error of a request that Google answered with a status of 400 or above."""
+    """Return the error of a request that Google answered with an error's status.
+
+    It is a ServiceError for 429 and 500 or above, else an InputError; of no access for 401, 403,
+    and a bucket whose readers pay.
+    """
     message = _message_of(error)
     if "requester pays" in message.lower() and not user_project():
         login = f"{login_remedy()}, and " if is_anonymous() else ""
@@ -80,7 +84,10 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _no_right(path: str | Path, message: str) -> NoAccessError:
-    """Return the error of a request that the account, or nobody in particular, may not make."""
+    """Return the error of a request that the account, or nobody in particular, may not make.
+
+    It says whether credentials are missing, the right to make a project pay, or one on the bucket.
+    """
     if is_anonymous():
         return NoAccessError(
             f"{path}: not public, and there are no Google credentials; {login_remedy()}"
@@ -96,7 +103,10 @@ def _no_right(path: str | Path, message: str) -> NoAccessError:
 
 
 def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
-    """Return the error of a login at Google that failed: expired, revoked, or not made at all."""
+    """Return the error of a failed login at Google: expired, revoked, impossible or interrupted.
+
+    A connection that was lost meanwhile is a ServiceError.
+    """
     from google.auth.exceptions import OAuthError, RefreshError, TransportError
 
     if isinstance(error, TransportError):
@@ -115,7 +125,14 @@ def describe_refused_login(error: BaseException) -> str:
 
 
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
-    """Return the error of a connection that was lost, or of a service that kept failing."""
+    """Return the error of a lost connection, or of a service that kept failing.
+
+    The latter if the error has the status of an answer.
+
+    Args:
+        path: The address that was asked for.
+        error: What a client raised.
+    """
     if code := getattr(error, "code", None):
         return failing_service_error(path, _SERVICE, code, _message_of(error))
     return lost_connection_error(path, _SERVICE, error)

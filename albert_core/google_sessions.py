@@ -28,7 +28,11 @@ def mount_adapters(session: Any, service: str) -> None:
 
 
 def login_request() -> Any:
-    """Return what gets tokens for credentials, without a session that uses them."""
+    """Return a `google.auth.transport.requests.Request`, by which credentials get their tokens.
+
+    Its https connections end with an `UnreachableError` where Google is not reached. Makes no
+    request.
+    """
     import requests
     from google.auth.transport.requests import Request
 
@@ -38,7 +42,7 @@ def login_request() -> Any:
 
 
 def _make_adapter(service: str) -> Any:
-    """Return what sends requests, and ends with an `UnreachableError` before the first answer.
+    """Return an adapter of requests that ends with an `UnreachableError` before the first answer.
 
     That is when `Attempts` end, as at once where a certificate is refused. Once the server has
     answered, errors pass as they are, but for a missing file of certificates.
@@ -56,7 +60,13 @@ def _make_adapter(service: str) -> Any:
         attempts: Attempts | None = None
 
         def send(self, request: Any, *args: Any, timeout: Any = None, **kwargs: Any) -> Any:
-            """Send a request and return the answer; the first connection may have to be quick."""
+            """Send a request and return the answer; the first connection may have to be quick.
+
+            Raises:
+                UnreachableError: The server has not answered, and `Attempts` end; or the file of
+                    certificates is not there.
+                requests.exceptions.RequestException: The attempt failed in any other case.
+            """
             connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
             timeout = (connect_timeout(connect, has_answered=self.has_answered), read)
             self.attempts = self.attempts or Attempts()
@@ -71,7 +81,11 @@ def _make_adapter(service: str) -> Any:
             return response
 
         def _end_if_hopeless(self, error: Exception) -> None:
-            """Count a failure before the first answer; raise an `UnreachableError` at the last."""
+            """Count a failed attempt; returns where the server has answered, or may be tried again.
+
+            Raises:
+                UnreachableError: `Attempts` end.
+            """
             if self.has_answered:
                 return
             failure = explain_failure(error)

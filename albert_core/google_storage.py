@@ -36,7 +36,10 @@ class GoogleStorage(ObjectStorage):
     longest_dotted_bucket = 222
 
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what Google keeps of an object, None where there is none; by one request."""
+        """Return what Google keeps of an object, by one request.
+
+        None where there is no such object, or no such bucket.
+        """
         blob = self._look_up(path)
         if blob is None:
             return None
@@ -45,20 +48,33 @@ class GoogleStorage(ObjectStorage):
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
-        """Yield the objects of a bucket; see the base class."""
+        """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
+
+        Args:
+            path: An address in the bucket, also for messages.
+            prefix: What the names begin with.
+            limit: Most objects; None: all.
+
+        Raises:
+            InputError: There is no such bucket.
+        """
         bucket, _ = self.bucket_and_name(path)
         with input_errors(path):
             for blob in _bucket_of(bucket).list_blobs(prefix=prefix, max_results=limit):
                 yield ListedObject(blob.name, blob.size, blob.generation)
 
     def open(self, path: str) -> io.RawIOBase:
-        """Open an object for reading at any place; see the base class."""
+        """Open an object for reading at any place, after one request for what Google keeps of it.
+
+        Raises:
+            InputError: There is no such object, or, while it is read, it is replaced.
+        """
         blob = self._existing_blob(path)
         with input_errors(path):
             return _ObjectReader(path, blob.open("rb"))
 
     def read_version(self, path: str) -> Version | None:
-        """Return an object with its generation, by two requests; None where there is none.
+        """Return an object with its generation, by two requests; None if there is none.
 
         Raises:
             WriteConflictError: It was replaced between the two requests.
@@ -73,7 +89,17 @@ class GoogleStorage(ObjectStorage):
         return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
 
     def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
-        """Write an object if it is still of a generation; see the base class."""
+        """Write an object if it is still of a generation; return the new generation.
+
+        Args:
+            path: Address of the object.
+            data: Its new content.
+            generation: The generation that must be there; 0 if there must be no object, None if
+                there may be any.
+
+        Raises:
+            WriteConflictError: It is of another generation.
+        """
         with input_errors(path):
             blob = self._blob_at(path)
             blob.upload_from_string(
@@ -92,13 +118,22 @@ class GoogleStorage(ObjectStorage):
             )
 
     def download(self, path: str, target: Path) -> None:
-        """Write an object to a local file, and compare its CRC-32C; see the base class."""
+        """Write an object to a local file, and compare its CRC-32C.
+
+        Raises:
+            InputError: There is no such object.
+            ServiceError: The bytes that came are others.
+        """
         blob = self._existing_blob(path)
         with input_errors(path):
             blob.download_to_filename(str(target), checksum="crc32c")
 
     def copy(self, path: str, target: str) -> None:
-        """Copy an object to another address by Google, without a download; see the base class."""
+        """Copy an object to another address by Google, without a download; replaces what is there.
+
+        Raises:
+            InputError: There is no such object.
+        """
         blob = self._existing_blob(path)
         with input_errors(path):
             destination, token = self._blob_at(target), None
@@ -108,7 +143,16 @@ class GoogleStorage(ObjectStorage):
                     return
 
     def remove(self, path: str, *, generation: Generation | None = None) -> None:
-        """Remove an object, if it is still of a generation; see the base class."""
+        """Remove an object, if it is still of a generation.
+
+        Args:
+            path: Its address.
+            generation: The generation that must be there; None if there may be any.
+
+        Raises:
+            MissingObjectError: There is no such object.
+            WriteConflictError: It is of another generation.
+        """
         with input_errors(path):
             self._blob_at(path).delete(if_generation_match=generation)
 
@@ -118,16 +162,19 @@ class GoogleStorage(ObjectStorage):
         return _bucket_of(bucket).blob(name)
 
     def _look_up(self, path: str) -> Any:
-        """Return the client's blob of an object with what Google keeps of it, or None."""
+        """Return the client's blob of an object, with what Google keeps of it, by one request.
+
+        None where there is no such object, or no such bucket.
+        """
         bucket, name = self.bucket_and_name(path)
         with input_errors(path):
             return _bucket_of(bucket).get_blob(name)
 
     def _existing_blob(self, path: str) -> Any:
-        """Return the client's blob of an object with what Google keeps of it.
+        """Return the client's blob of an object, with what Google keeps of it, by one request.
 
         Raises:
-            InputError: There is no such object.
+            MissingObjectError: There is no such object.
         """
         blob = self._look_up(path)
         if blob is None:
@@ -145,7 +192,10 @@ def _bucket_of(name: str) -> Any:
 
 
 class _ObjectReader(io.RawIOBase):
-    """An object as a file; errors of reading are those of `input_errors`."""
+    """An object as a file that is read at any place.
+
+    Errors of reading are those of `input_errors`; closing it leaves the client's file open.
+    """
 
     def __init__(self, path: str, file: Any) -> None:
         """Keep the address and the client's file; reads nothing yet."""

@@ -30,8 +30,10 @@ class FieldError(InputError):
 def parse_json(text: str | bytes, place: str, *, expected: str = "") -> Any:
     """Return the value that a JSON text holds.
 
+    NaN and Infinity are taken for numbers, and of a key that an object has twice the last counts.
+
     Args:
-        text: The text, or its bytes in UTF-8.
+        text: The text, or its bytes in UTF-8 (or UTF-16 or UTF-32).
         place: Where it is, the beginning of messages.
         expected: What should be there, the end of messages; empty for nothing.
 
@@ -47,10 +49,10 @@ def parse_json(text: str | bytes, place: str, *, expected: str = "") -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
+    """Return the JSON object in a file; of a key that is there twice the last counts.
 
     Raises:
-        InputError: The file is missing, cannot be read, or holds something else.
+        InputError: The file is missing, cannot be read, is not JSON, or holds no object.
     """
     values = parse_json(read_regular_file(path), str(path), expected="a JSON object")
     return dict(JsonObject.of(values, str(path)).values)
@@ -79,7 +81,7 @@ def describe_value(value: Any) -> str:
 
 
 def as_text(value: Any, field: str, *, takes_halves: bool = False) -> str:
-    """Return a text.
+    """Return a value that is a text as it is; refuse any other.
 
     Args:
         value: Any value of JSON.
@@ -88,8 +90,8 @@ def as_text(value: Any, field: str, *, takes_halves: bool = False) -> str:
             an escape. It is no character, and neither files nor tokenizers can hold it.
 
     Raises:
-        FieldError: The value is no text. Numbers are none either: what a number's words are is
-            not for a reader to guess.
+        FieldError: The value is no text. Numbers are none either: what a number's words are is not
+            for a reader to guess.
     """
     if not isinstance(value, str):
         raise _refusal(value, field, "text")
@@ -116,7 +118,10 @@ def as_id(value: Any, field: str) -> str:
 
 
 def as_bool(value: Any, field: str) -> bool:
-    """Return a truth value: true, false, 1, 0, or the texts true, false, yes, no, 1, 0 in any case.
+    """Return a truth value, written as true, false, 1, 0, or as one of six texts.
+
+    Those are `true`, `false`, `yes`, `no`, `1` and `0`, in any case of letters, also between
+    blanks; the numbers may be 1.0 and 0.0.
 
     Raises:
         FieldError: The value is none of these.
@@ -132,7 +137,7 @@ def as_bool(value: Any, field: str) -> bool:
 
 
 def as_integer(value: Any, field: str) -> int:
-    """Return a whole number, written as 5, 5.0 or "5".
+    """Return a whole number, written as 5, 5.0 or "5", the text also with a minus or blanks.
 
     Raises:
         FieldError: The value is no such number, or has over 300 digits; true and false are none.
@@ -161,7 +166,7 @@ def as_number(value: Any, field: str) -> float:
 
 
 def as_list(value: Any, field: str) -> list[Any]:
-    """Return a list, or the items of a tuple as one.
+    """Return a new list of the items of a list or tuple.
 
     Raises:
         FieldError: The value is neither.
@@ -172,10 +177,16 @@ def as_list(value: Any, field: str) -> list[Any]:
 
 
 def as_texts(value: Any, field: str, *, takes_halves: bool = False) -> list[str]:
-    """Return a list of texts; arguments are those of `as_text`.
+    """Return the texts of a list or tuple as a list.
+
+    Args:
+        value: Any value of JSON.
+        field: What it is, for messages, in which each item has its number, from 0.
+        takes_halves: Whether a text may hold half of a pair of surrogates.
 
     Raises:
-        FieldError: The value is no list, or something in it is no text.
+        FieldError: The value is no list, or something in it is no text, or one with half a pair of
+            surrogates that is not taken.
     """
     items = as_list(value, field)
     return [
@@ -210,7 +221,9 @@ def label_spellings(value: Any, field: str) -> tuple[str, ...]:
 class JsonObject:
     """A JSON object and where it is, whose fields are read as what they are.
 
-    Every method raises `FieldError` with place, field, what was got and what was expected.
+    Every method that returns a field raises `FieldError` if it is missing or something else, with
+    place, field, what was got and what was expected; those with a default raise none where it is
+    missing.
 
     Attributes:
         values: Its fields.
@@ -222,7 +235,7 @@ class JsonObject:
 
     @classmethod
     def of(cls, value: Any, place: str) -> "JsonObject":
-        """Return a value that is an object; refuse any other."""
+        """Return a value that is an object; any other raises FieldError."""
         if not isinstance(value, Mapping):
             raise FieldError(f"{place}: got {describe_value(value)}, expected an object")
         return cls(value, place)
@@ -270,7 +283,7 @@ class JsonObject:
         return as_texts(self.value(name), self._field(name))
 
     def objects(self, name: str) -> "Iterator[JsonObject]":
-        """Yield the objects of a list, each with its number in its place."""
+        """Yield the objects of a list, each with its number, from 0, in its place."""
         for index, item in enumerate(as_list(self.value(name), self._field(name))):
             yield JsonObject.of(item, f"{self.place}, {name}[{index}]")
 

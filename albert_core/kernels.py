@@ -26,10 +26,11 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @functools.cache
 def _has_cache() -> bool:
-    """Return whether machine code can be kept, and have numba look in this user's folder if needed.
+    """Return whether machine code can be kept; looks once in a process.
 
     numba itself refuses, when a module is imported, to keep what it has no place for: a program
-    that root installed, run by a user without a home.
+    that root installed, run by a user without a home. Where numba finds no place, its setting
+    CACHE_DIR becomes a folder of this user's among the temporary files.
     """
     if _has_place():
         return True

@@ -32,10 +32,12 @@ _PREAMBLE = "WARNING: All log messages before absl::InitializeLog() is called"
 def quiet_libraries() -> None:
     """Let TensorFlow and XLA, once they are loaded, log errors alone, in this process and children.
 
-    For the processes of this program's commands and steps. Without an NVIDIA GPU, TensorFlow's code
-    in C++ is left to log what ends the process: its errors there are that it finds no driver. A
-    level that the environment sets stays, so that whoever looks for something sees everything. A
-    second call does nothing.
+    Sets TF_CPP_MIN_LOG_LEVEL in the environment, for children too: 2 (errors), or without an NVIDIA
+    GPU 3 (what ends the process), since TensorFlow's errors there are that it finds no driver. A
+    level that the environment has stays. Unless it shows warnings (0 or 1), the Python loggers of
+    absl, tensorflow and tf2onnx are set to errors, in this process alone. What noisy packages write
+    to standard error while they are loaded is filtered by the level. A second call does nothing
+    more. For the processes of this program's commands and steps.
     """
     level = _ERRORS if nvidia_gpu_names() else _FATAL_ERRORS
     level = os.environ.setdefault(_LEVEL_VARIABLE, level)
@@ -69,7 +71,10 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         return spec
 
     def _wrap(self, loader: importlib.abc.Loader) -> None:
-        """Let a loader execute its module while standard error is held back."""
+        """Replace a loader's `exec_module` by one that holds back standard error meanwhile.
+
+        Of packages that import each other only the outermost does.
+        """
         execute = loader.exec_module
 
         def execute_quietly(module: types.ModuleType) -> None:
@@ -123,7 +128,11 @@ def _without_log_lines() -> Iterator[None]:
 
 
 def _is_below_level(line: str) -> bool:
-    """Return whether a line is a log line in C++ that the level of the environment leaves out."""
+    """Return whether a line is a log line in C++ that TF_CPP_MIN_LOG_LEVEL leaves out.
+
+    The preamble of such lines is left out from level 1 on; other lines never. A level that is no
+    number counts as 0.
+    """
     level = os.environ.get(_LEVEL_VARIABLE, "0")
     least = int(level) if level.isdigit() else 0
     if match := _LOG_LINE.match(line):

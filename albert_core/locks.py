@@ -43,10 +43,11 @@ class LockedFile(NamedTuple):
 def hold_lock(
     path: Path, *, timeout_s: float, refusal: str, makes_folder: bool = False
 ) -> Iterator[LockedFile]:
-    """Open and lock a file, made if it is missing, while the body runs.
+    """Open and lock a file for the body, which gets it; the file is made if it is missing.
 
     The file stays afterwards unless the body removes or renames it. The lock itself ends with the
-    body, or with the process and its forked children. A file system without locks goes without.
+    body, or with the process and its forked children. On a file system without locks the body runs
+    without one (`has_lock` is False).
 
     Args:
         path: The file; a link is refused.
@@ -55,7 +56,9 @@ def hold_lock(
         makes_folder: Whether to make the folders above the file, too.
 
     Raises:
-        InputError: Another process holds the lock for longer than that.
+        InputError: Another process holds the lock for longer than that; the file is a link; or what
+            is no folder is where one has to be made.
+        FileNotFoundError: The folder of the file does not exist, and `makes_folder` is False.
     """
     deadline, wait_s, has_waited = time.monotonic() + timeout_s, 0.001, False
     while True:
@@ -77,10 +80,13 @@ def hold_lock(
 
 
 def is_locked(path: Path) -> bool | None:
-    """Return whether a process holds the lock of a file; None on a file system without locks.
+    """Return whether a process, also this one, holds the lock of a file.
 
-    False where there is no file. A shared lock is taken for a moment to find out, for which the
-    file need not be writable.
+    False where there is no file; None on a file system without locks. A shared lock is taken for a
+    moment to find out, for which the file need not be writable.
+
+    Raises:
+        OSError: The file must not be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -94,7 +100,10 @@ def is_locked(path: Path) -> bool | None:
 
 
 def tell_if_without_lock(lock: LockedFile, folder: Path) -> None:
-    """Say on standard error that nothing keeps other processes out of a folder, if that is so."""
+    """Say on standard error that nothing keeps other processes out of a folder, if that is so.
+
+    Does nothing where the lock is held.
+    """
     if not lock.has_lock:
         print(
             f"{folder}: this file system has no locks, so that nothing refuses a second process "
@@ -104,7 +113,10 @@ def tell_if_without_lock(lock: LockedFile, folder: Path) -> None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Return whether an open file is what is at a path; links are not followed."""
+    """Return whether an open file is what is at a path; links are not followed.
+
+    False where nothing is at the path.
+    """
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
@@ -136,6 +148,7 @@ def _open_regular(path: Path) -> int:
 
     Raises:
         InputError: It is a link.
+        OSError: Its folder does not exist, or it is a folder or must not be written.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -33,8 +33,8 @@ def limit_threads() -> None:
     """Have TensorFlow and XLA use no more threads than this process may use cores.
 
     They see the cores that it is bound to, and not the limits of its container: only where these
-    are lower, variables of the environment are set, unless they are already. It must precede their
-    first computation.
+    are lower, TF_NUM_INTRAOP_THREADS, TF_NUM_INTEROP_THREADS and NPROC are set in the environment,
+    for children too, unless they are already. It must precede their first computation.
     """
     if (num_cores := num_usable_cores()) < _num_bound_cores():
         for name in _THREAD_VARIABLES:
@@ -42,7 +42,10 @@ def limit_threads() -> None:
 
 
 def nvidia_gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
-    """Return the models of the machine's NVIDIA GPUs; no library is imported, no device asked.
+    """Return the model of each of the machine's NVIDIA GPUs; empty without any, or their driver.
+
+    In the order of the names of the driver's folders. No library is imported, and no device is
+    asked.
 
     Args:
         folder: Folder in which NVIDIA's driver has a folder for each GPU.
@@ -52,7 +55,10 @@ def nvidia_gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
 
 
 def can_share_semaphores() -> bool:
-    """Return whether pools of processes work here; they need semaphores, which are in /dev/shm."""
+    """Return whether pools of processes work here: whether a semaphore can be made.
+
+    Semaphores are in /dev/shm, which some containers lack.
+    """
     import multiprocessing
 
     try:
@@ -63,7 +69,7 @@ def can_share_semaphores() -> bool:
 
 
 def _quotas() -> Iterator[float]:
-    """Yield the limits of this process's control groups and those above them, in cores."""
+    """Yield the limits that this process's control groups and those above them set, in cores."""
     for folder in _cgroup_folders():
         # Version 2: "200000 100000", or "max 100000" without a limit.
         fields = _read(folder / "cpu.max").split()
@@ -74,7 +80,10 @@ def _quotas() -> Iterator[float]:
 
 
 def _cgroup_folders() -> Iterator[Path]:
-    """Yield the folders of this process's control groups for cores, and all above them."""
+    """Yield the folders, existing or not, of this process's control groups for cores.
+
+    After each come all above it, up to the root.
+    """
     for line in _read(_CGROUPS).splitlines():
         number, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")

@@ -96,7 +96,9 @@ class ObjectStorage(abc.ABC):
     longest_dotted_bucket: ClassVar[int] = _LONGEST_BUCKET
 
     def bucket_and_name(self, path: str) -> tuple[str, str]:
-        """Split an address; the name is empty for a whole bucket.
+        """Split an address into bucket and name; the name is empty for a whole bucket.
+
+        The address must begin with the storage's `scheme` (not checked).
 
         Raises:
             InputError: The address names no bucket, or one of a name that the storage does not
@@ -118,7 +120,7 @@ class ObjectStorage(abc.ABC):
         """Return what the storage keeps of an object.
 
         Raises:
-            InputError: There is no such object.
+            MissingObjectError: There is no such object.
         """
         facts = self.find(path)
         if facts is None:
@@ -127,13 +129,16 @@ class ObjectStorage(abc.ABC):
 
     @abc.abstractmethod
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what the storage keeps of an object, None where there is none; by one request."""
+        """Return what the storage keeps of an object, by one request.
+
+        None where there is no such object, or no such bucket.
+        """
 
     @abc.abstractmethod
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
-        """Yield the objects of a bucket, page by page.
+        """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
 
         Args:
             path: An address in the bucket, for messages.
@@ -181,14 +186,21 @@ class ObjectStorage(abc.ABC):
 
     @abc.abstractmethod
     def upload(self, path: str, source: Path) -> None:
-        """Write a local file as an object, which appears whole; replaces what is there."""
+        """Write a local file as an object, which appears whole; replaces what is there.
+
+        Raises:
+            OSError: There is no such local file, or it cannot be read.
+        """
 
     @abc.abstractmethod
     def download(self, path: str, target: Path) -> None:
         """Write an object to a local file, and compare its checksum if the storage keeps one.
 
+        After an error `target` may hold a part of it.
+
         Raises:
-            InputError: There is no such object.
+            InputError: There is no such object, or it is replaced meanwhile.
+            ServiceError: The bytes that came are others.
         """
 
     @abc.abstractmethod

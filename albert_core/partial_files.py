@@ -33,7 +33,7 @@ def partial_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
     """Yield the path of an empty file for the body to write, which then becomes `path`.
 
     It is flushed to the disk before the rename, and has the mode of the file that it replaces; if
-    the body fails, it is removed, and `path` stays as it was.
+    the body fails, it is removed, and `path` stays as it was. A link at `path` is replaced itself.
 
     Args:
         path: The file to write or replace; its folder must exist.
@@ -41,6 +41,7 @@ def partial_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
 
     Raises:
         InputError: Another process writes it, and `waits` is False.
+        FileNotFoundError: The folder of `path` does not exist.
     """
     mode = _mode_of(path)
     with _held_file(partial_path(path), waits=waits) as (partial, descriptor):
@@ -101,8 +102,9 @@ def _held_file(partial: Path, *, waits: bool) -> Iterator[tuple[Path, int]]:
 def staging_folder(path: Path, *, waits: bool = False) -> Iterator[Path]:
     """Make an empty folder for the body to fill and rename; in the end remove it if still there.
 
-    It is in `path`, which has its lock beside it and is removed, too. What a killed process left
-    there is removed first. Folders above it are made.
+    The folder yielded is in `path`, beside its lock. What a killed process left in `path` is
+    removed first, and `path` itself in the end. Folders above `path` are made. On a file system
+    without locks the folder has a name that no other process uses, and what is left stays.
 
     Args:
         path: A folder for this purpose alone, such as the `partial_path` of the one to publish.
@@ -127,7 +129,11 @@ def staging_folder(path: Path, *, waits: bool = False) -> Iterator[Path]:
 
 
 def remove_staged(path: Path) -> None:
-    """Remove what a killed process left of a `staging_folder`, unless another one fills it."""
+    """Remove what a killed process left of a `staging_folder` of a path.
+
+    Does nothing where there is nothing, where another process fills it, and where `staging_folder`
+    refuses the path; what cannot be removed stays.
+    """
     if path.exists():
         with contextlib.suppress(InputError), staging_folder(path):
             pass
@@ -136,9 +142,10 @@ def remove_staged(path: Path) -> None:
 def remove_whole_folder(folder: Path, *, last: str = "") -> None:
     """Remove a folder so that nobody ever sees a part of it.
 
-    It is renamed to a hidden name beside it first. A process killed meanwhile leaves that, for
-    `remove_removed` or `remove_leftovers`. A folder of a lower layer of a container's image, which
-    no rename moves, is emptied where it is.
+    It is renamed to a hidden name beside it first, under which what cannot be removed stays,
+    without an error. A process killed meanwhile leaves that, for `remove_removed` or
+    `remove_leftovers`. A folder of a lower layer of a container's image, which no rename moves, is
+    emptied where it is.
 
     Args:
         folder: The folder.
@@ -146,6 +153,7 @@ def remove_whole_folder(folder: Path, *, last: str = "") -> None:
 
     Raises:
         InputError: Something in a folder that cannot be renamed cannot be removed.
+        OSError: The folder is missing, or the system refuses to rename it for another reason.
     """
     remove_removed(folder)
     try:
@@ -164,9 +172,11 @@ def remove_removed(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left below a folder: half written and half removed folders.
+    """Remove the half written and half removed folders that killed processes left below a folder.
 
-    Nobody may write there meanwhile. A folder that does not exist has none.
+    Those are folders named `.*.partial`, `.*.removed` or `.*.replaced`, at any depth; files of such
+    names stay, and what cannot be removed does so silently. Nobody may write there meanwhile. A
+    folder that does not exist has none.
     """
     for ending in ("partial", "removed", "replaced"):
         for path in list(folder.rglob(f".*.{ending}")):
@@ -229,7 +239,8 @@ def _hold(
 ) -> contextlib.AbstractContextManager[LockedFile]:
     """Return a context in which a file is open and locked; made if it is missing.
 
-    Entering it raises InputError if another process holds the lock and `waits` is False.
+    Entering it raises InputError if another process holds the lock and `waits` is False. Then there
+    may also be the other errors of `hold_lock`.
     """
     place = path.parent if path.name == LOCK_NAME else path
     return hold_lock(

@@ -21,7 +21,7 @@ def quiet(done: int, total: int, text: str) -> None:
 
 
 def append_event(path: Path, **event: Any) -> None:
-    """Append one event to a file of JSON lines, which is made if missing.
+    """Append one event to a file of JSON lines, which is made if missing; its folder must exist.
 
     Several processes may append at once. The line is the event with `time`, seconds since 1970,
     unless it has its own.
@@ -38,14 +38,18 @@ def append_event(path: Path, **event: Any) -> None:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of an existing file, in the order of its lines.
 
-    A last line without its line end is still being written and is left out. So is a damaged line,
-    which is no JSON object or lacks what its kind of event has: a display must not end a run.
+    A last line without its line end is still being written and is left out. So is a line that is no
+    JSON object, is of an unknown kind, or whose kind of event has a value that it lacks or has of
+    another type (numbers are from 0 on): a display must not end a run.
 
     Returns:
         Events with `time` in seconds, `step` and `event`: `started`, `progress` (with `done`,
         `total`, `text`), `failed` (with `message`, `is_bad_input`) or `finished`. Missing values
         are filled in for `time` (0), `message` ("") and `is_bad_input` (False) alone. Events may
         have other values, too.
+
+    Raises:
+        OSError: There is no such file, or it must not be read.
     """
     data = path.read_bytes()
     lines = data[: data.rfind(b"\n") + 1].splitlines()
@@ -92,10 +96,11 @@ _EVENT_VALUES: Mapping[str, Mapping[str, type]] = {
 
 
 def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> None:
-    """Put the events of steps that an earlier run finished before those of this run, in its file.
+    """Put events of an earlier run's finished steps before those in this run's file.
 
     Steps that have events in the file have run again, and those of steps that the earlier run did
-    not finish tell nothing any more: both are left out.
+    not finish tell nothing any more: both are left out. A step is finished if its last event says
+    so. Without such events the file stays as it is.
 
     Args:
         path: File of events; must exist.

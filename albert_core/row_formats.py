@@ -35,7 +35,9 @@ _HUGGING_FACE = b"huggingface"  # key of the metadata that its `datasets` write 
 
 
 def read_tsv_cells(lines: Iterable[str]) -> NumberedCells:
-    """Yield the cells of each line between tabs; quotes are ordinary characters.
+    """Yield number, from 1, and cells between tabs of each line; quotes are ordinary characters.
+
+    An empty line has one empty cell.
 
     Args:
         lines: With or without their ends, which are removed.
@@ -45,9 +47,10 @@ def read_tsv_cells(lines: Iterable[str]) -> NumberedCells:
 
 
 def read_csv_cells(path: str, lines: Iterable[str], *, delimiter: str = ",") -> NumberedCells:
-    """Yield the cells of each row of CSV as in RFC 4180; an empty line has none.
+    """Yield the number of its first line, from 1, and the cells of each row of CSV as in RFC 4180.
 
-    Cells in double quotes may hold delimiters, doubled quotes and line ends.
+    Cells in double quotes may hold delimiters, doubled quotes and line ends. An empty line is a row
+    without cells. Raises the limit that Python's csv has for a cell, in the whole process.
 
     Args:
         path: The file, for messages.
@@ -75,7 +78,8 @@ def read_csv_cells(path: str, lines: Iterable[str], *, delimiter: str = ",") -> 
 def find_other_delimiter(first_row: Sequence[str]) -> str | None:
     """Return what is between the cells of a CSV that was read with another delimiter.
 
-    None if its first row has several cells, or none of the signs that programs put between them.
+    It is the first of `;`, tab and `|` that is in the only cell of the first row; None if that row
+    has several cells, or none of these signs.
     """
     if len(first_row) != 1:
         return None
@@ -83,7 +87,7 @@ def find_other_delimiter(first_row: Sequence[str]) -> str | None:
 
 
 def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:
-    """Yield the JSON object in each line; blank lines are left out.
+    """Yield number, from 1, and JSON object of each line; blank lines only count.
 
     Raises:
         InputError: A line is no JSON object.
@@ -122,7 +126,12 @@ def read_conll_sentences(lines: Iterable[str]) -> Iterator[ConllLines]:
 
 
 def _words_of(sentence: ConllLines) -> ConllLines:
-    """Return the lines of a sentence that stand for its words."""
+    """Return the lines of a sentence that stand for its words; maybe none.
+
+    Left out are CoNLL-U's forms of comments before the first word. If all other lines have
+    CoNLL-U's ten columns, all comments there are, and so are the lines whose first cell is no whole
+    number.
+    """
     is_first = (not cells[0].startswith("#") for _, cells in sentence)
     num_comments = next((index for index, is_word in enumerate(is_first) if is_word), len(sentence))
     comments, lines = sentence[:num_comments], sentence[num_comments:]
@@ -156,7 +165,13 @@ class ParquetTable:
         return self.file.metadata.num_rows
 
     def rows(self, columns: Sequence[str] | None = None) -> NumberedObjects:
-        """Yield the values of each row, of some columns or all; 1,024 rows are read at a time.
+        """Yield number, from 1, and values by column of each row; 1,024 rows are read at a time.
+
+        The file stays open, so that its rows can be read again.
+
+        Args:
+            columns: Names of the columns to read; those that the file does not have are passed
+                over. None: all.
 
         Raises:
             InputError: The file is damaged, or a value is none that Python has: text that is not
@@ -181,7 +196,8 @@ def open_parquet(path: str, file: BinaryIO) -> ParquetTable:
         file: Its bytes, open as long as rows are read.
 
     Raises:
-        InputError: It is no Parquet file, or has several columns of one name.
+        InputError: It is no Parquet file, has several columns of one name, or pyarrow is not
+            installed.
     """
     with _parquet_errors(path):
         import pyarrow.parquet
@@ -199,6 +215,8 @@ def open_parquet(path: str, file: BinaryIO) -> ParquetTable:
 
 def _unreadable_value(path: str, batch: Any, num_before: int) -> InputError:
     """Return the error of the first value in a batch of a Parquet file that Python cannot have.
+
+    If no single value shows such an error, it only names the row before the batch.
 
     Args:
         path: The file.
@@ -234,10 +252,10 @@ def refuse_repeated_names(names: Sequence[str], place: str) -> None:
 
 @contextlib.contextmanager
 def _parquet_errors(path: str) -> Iterator[None]:
-    """Turn errors of pyarrow inside, and its absence, into one that names the file and what to do.
+    """Turn errors of pyarrow inside, any OSError and its absence into one that names the file.
 
     Raises:
-        InputError: There was such an error.
+        InputError: There was such an error; says what to do.
     """
     try:
         import pyarrow
@@ -255,7 +273,7 @@ def _parquet_errors(path: str) -> Iterator[None]:
 
 
 def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
-    """Return the names of classes by column from Hugging Face's metadata; none if it has none.
+    """Return the names of classes by column from Hugging Face's metadata; empty if they tell none.
 
     A column of classes, or of lists of them, counts.
     """
@@ -267,7 +285,10 @@ def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
 
 
 def _names_in(feature: Any) -> Sequence[str]:
-    """Return the class names of a feature, or of the items of its list; empty without any."""
+    """Return the class names of a feature, or of the items of its list; empty without any.
+
+    Raises LookupError or AttributeError for a feature of another form.
+    """
     if isinstance(feature, list):
         feature = feature[0]
     if feature.get("_type") == "ClassLabel":

@@ -57,7 +57,9 @@ def s3_client() -> Any:
     whose variables changed. Without credentials it is anonymous, and reads public buckets.
 
     Raises:
-        InputError: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is no address.
+        InputError: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is no address,
+            ALBERT_STORAGE_USER_PROJECT is no project, or the folder of certificates that the
+            environment names has none.
         botocore.exceptions.BotoCoreError: There are credentials or settings that cannot be read.
     """
     variables = tuple(map(os.environ.get, _CLIENT_VARIABLES))
@@ -65,7 +67,7 @@ def s3_client() -> Any:
 
 
 def is_anonymous() -> bool:
-    """Return whether this process calls S3 without credentials."""
+    """Return whether this process calls S3 without credentials; makes the client if need be."""
     from botocore import UNSIGNED
 
     return s3_client().meta.config.signature_version is UNSIGNED
@@ -83,12 +85,18 @@ def endpoint_in_use() -> str:
 
 
 def look_for_credentials_again() -> None:
-    """Let the next call look for credentials anew: a new machine or pod may get its own late."""
+    """Have the next call make a new client, with credentials that may be there by then."""
     _client_of_process.cache_clear()
 
 
 @functools.cache
 def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
+    """Make a client of S3; the arguments only tell cached clients apart.
+
+    It is anonymous without credentials, trusts `certificates_file` unless AWS_CA_BUNDLE is set, and
+    ends early where a server has never answered. Gives botocore's modules a random state of their
+    own. Raises what `s3_client` does.
+    """
     import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -119,7 +127,9 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
 
 
 def _refuse_page(*, response: Any = None, **_: Any) -> None:
-    """Refuse a page for people in place of a listing, which botocore would ask for again and again.
+    """Refuse an answer that is an HTML page with status 200 in place of a listing.
+
+    botocore would ask for it again and again. Another answer, or none, passes.
 
     Raises:
         ForeignServerError: It is one.
@@ -142,8 +152,10 @@ class _FirstAnswer:
     def look_at(self, *, caught_exception: Any = None, **_: Any) -> None:
         """Look at the end of an attempt, an answer or an error.
 
+        Any answer ends the counting for good.
+
         Raises:
-            UnreachableError: There is to be no other attempt.
+            UnreachableError: There is to be no other attempt, and the server has never answered.
         """
         self._has_answered = self._has_answered or caught_exception is None
         if self._has_answered:

@@ -26,7 +26,11 @@ def part_ranges(num_bytes: int, part_bytes: int) -> list[tuple[int, int]]:
 
 
 def do_in_parallel(do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Return what a function returns for each item; after an error no other item is begun."""
+    """Call a function for each item, eight at once; return what it returns, in the items' order.
+
+    All items are taken at the beginning. The first error in their order is raised: no other item is
+    begun then, and those under way are waited for.
+    """
     pool = concurrent.futures.ThreadPoolExecutor(NUM_CONNECTIONS)
     try:
         return list(pool.map(do, items))

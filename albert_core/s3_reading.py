@@ -19,7 +19,9 @@ _BODY_ATTEMPTS = 5
 
 
 def find_object(target: dict[str, Any]) -> ObjectFacts | None:
-    """Return what S3 keeps of an object, None where there is none; raises botocore's errors.
+    """Return what S3 keeps of an object; None where there is no such object or bucket.
+
+    Raises botocore's errors, and `ForeignServerError` for an answer that is not S3's.
 
     Args:
         target: Bucket and name, as the client's calls take them.
@@ -43,7 +45,11 @@ def find_object(target: dict[str, Any]) -> ObjectFacts | None:
 
 
 def _checksum(answer: dict[str, Any]) -> str | None:
-    """Return the CRC-32C of an object's bytes: the server's, else that of who wrote it, or None."""
+    """Return the CRC-32C of an object's bytes, in base64; None if it is not known.
+
+    It is the server's if that is of the whole object, else the one that the writer put into the
+    metadata.
+    """
     of_server = answer.get("ChecksumCRC32C", "")
     # That of an object of parts may be one of the parts' checksums.
     has_parts = "-" in answer["ETag"] and answer.get("ChecksumType") != "FULL_OBJECT"
@@ -65,6 +71,7 @@ def read_range(
 
     Raises:
         InputError: It has been replaced since it was found.
+        ServiceError: S3 failed, or the connection was lost, again and again.
     """
     part = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": facts.generation}
     try:
@@ -97,7 +104,10 @@ def get_object(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 class RangeReader(io.RawIOBase):
-    """An object as a file that is read at any place, 16 MiB at once."""
+    """An object as a file that is read at any place, 16 MiB or more at once.
+
+    It is the object as it was found; once it is replaced, reads raise InputError.
+    """
 
     def __init__(self, path: str, target: dict[str, Any], facts: ObjectFacts) -> None:
         """Keep what names the object and what was found of it; reads nothing yet."""
@@ -124,7 +134,7 @@ class RangeReader(io.RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place, at most to the end; return it."""
+        """Go to another place, within the object at most (no error beyond); return it."""
         starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._facts.num_bytes}
         self._position = min(max(starts[whence] + offset, 0), self._facts.num_bytes)
         return self._position

@@ -48,14 +48,26 @@ class S3Storage(ObjectStorage):
         self._conditional: set[tuple[str, str]] = set()
 
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what S3 keeps of an object, None where there is none; by one request."""
+        """Return what S3 keeps of an object, by one request.
+
+        None where there is no such object, or no such bucket.
+        """
         with s3_errors(path):
             return find_object(self._target(path))
 
     def list_objects(
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
-        """Yield the objects of a bucket; see the base class."""
+        """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
+
+        Args:
+            path: An address in the bucket, also for messages.
+            prefix: What the names begin with.
+            limit: Most objects; None or 0: all.
+
+        Raises:
+            InputError: There is no such bucket.
+        """
         bucket, _ = self.bucket_and_name(path)
         limits = {"MaxItems": limit, "PageSize": limit} if limit else {}
         with s3_errors(path):
@@ -65,19 +77,31 @@ class S3Storage(ObjectStorage):
                     yield ListedObject(entry["Key"], entry["Size"], entry["ETag"])
 
     def open(self, path: str) -> io.RawIOBase:
-        """Open an object for reading at any place; see the base class."""
+        """Open an object for reading at any place, after one request for what S3 keeps of it.
+
+        Raises:
+            InputError: There is no such object, or, while it is read, it is replaced.
+        """
         facts = self.existing(path)
         return RangeReader(path, self._target(path), facts)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of an object, by one request: it may be replaced at any time."""
+        """Return the bytes of an object, by one request: it may be replaced at any time.
+
+        Raises:
+            MissingObjectError: There is no such object.
+        """
         version = self.read_version(path)
         if version is None:
             raise no_object_error(path)
         return version.data
 
     def read_version(self, path: str) -> Version | None:
-        """Return an object with its ETag, by one request; None where there is none."""
+        """Return an object with its ETag, by one request; None where there is none.
+
+        Raises:
+            MissingObjectError: There is no such bucket.
+        """
         from botocore.exceptions import ClientError
 
         with s3_errors(path):
@@ -93,14 +117,20 @@ class S3Storage(ObjectStorage):
         return Version(data=data, generation=answer["ETag"], age_s=age_s)
 
     def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
-        """Write an object if it still has an ETag; see the base class.
+        """Write an object if it still has an ETag; return the new ETag.
 
-        When the first new object is written to a bucket of another server than Amazon's, that
-        server is asked whether it keeps to conditions at all, by two more requests.
+        After the first new object in a bucket of another server than Amazon's, that server is asked
+        whether it keeps to conditions at all, by two more writes.
+
+        Args:
+            path: Address of the object.
+            data: Its new content.
+            generation: The ETag that the object must have; 0 if there must be no object, None if
+                there may be any.
 
         Raises:
             WriteConflictError: It has another ETag, or is there or gone unexpectedly.
-            InputError: The server does not keep to conditions.
+            InputError: The server does not keep to conditions; the object is written.
         """
         from botocore.exceptions import ClientError
 
@@ -121,7 +151,11 @@ class S3Storage(ObjectStorage):
     def upload(self, path: str, source: Path) -> None:
         """Write a local file as an object, which appears whole; replaces what is there.
 
-        Of a file that grows meanwhile, what was there at the beginning.
+        Over 32 MiB it goes in parts, several at once. Of a file that grows meanwhile, what was
+        there at the beginning is written.
+
+        Raises:
+            OSError: There is no such local file, or it cannot be read.
         """
         num_bytes = source.stat().st_size
         if num_bytes <= _PART_BYTES:
@@ -148,6 +182,9 @@ class S3Storage(ObjectStorage):
     def download(self, path: str, target: Path) -> None:
         """Write an object to a local file, and compare its CRC-32C if it has one.
 
+        It is fetched in parts of 32 MiB, several at once. After an error `target` is left, with a
+        part of the object or other bytes.
+
         Raises:
             InputError: There is no such object, or it is replaced meanwhile.
             ServiceError: The bytes that came are others.
@@ -166,7 +203,14 @@ class S3Storage(ObjectStorage):
             raise ServiceError(f"{path}: other bytes came than S3 keeps (CRC-32C); try again")
 
     def copy(self, path: str, target: str) -> None:
-        """Copy an object to another address by S3, without a download; see the base class."""
+        """Copy an object to another address by S3, without a download; replaces what is there.
+
+        Over 1 GiB it goes in parts, and appears whole.
+
+        Raises:
+            MissingObjectError: There is no such object.
+            WriteConflictError: It is replaced meanwhile.
+        """
         facts, (bucket, name) = self.existing(path), self.bucket_and_name(path)
         source = {
             "CopySource": {"Bucket": bucket, "Key": name},
@@ -190,9 +234,16 @@ class S3Storage(ObjectStorage):
             send_parts(self._target(target), len(ranges), send, **metadata)
 
     def remove(self, path: str, *, generation: Generation | None = None) -> None:
-        """Remove an object, if it still has an ETag; see the base class.
+        """Remove an object, if it still has an ETag; one that is not there is no error.
 
         Some servers other than Amazon's do not look at the ETag.
+
+        Args:
+            path: Its address.
+            generation: The ETag that the object must have; None if it may have any.
+
+        Raises:
+            WriteConflictError: It has another ETag.
         """
         conditions = {"IfMatch": generation} if generation else {}
         with s3_errors(path):
@@ -204,7 +255,15 @@ class S3Storage(ObjectStorage):
         return {"Bucket": bucket, "Key": name}
 
     def _put(self, path: str, data: bytes, **conditions: Any) -> str:
-        """Write an object by one request, and return its ETag; raises botocore's errors."""
+        """Write an object by one request, with its CRC-32C, and return its ETag.
+
+        Raises botocore's errors.
+
+        Args:
+            path: Address of the object.
+            data: Its content.
+            **conditions: Arguments of the client's `put_object` such as `IfMatch`.
+        """
         crc32c = _crc32c(data)
         answer = s3_client().put_object(
             **self._target(path),
@@ -217,14 +276,17 @@ class S3Storage(ObjectStorage):
         return str(answer["ETag"])
 
     def _require_conditions(self, path: str, data: bytes) -> None:
-        """Refuse a server that writes an object in spite of a condition; asks once a bucket.
+        """Refuse a server that writes an object in spite of a condition.
+
+        Asks by two conditional writes of the same object, until a bucket has passed once; never
+        Amazon's.
 
         Args:
             path: Address of an object that was just written.
             data: Its content, which a server that ignores conditions writes again.
 
         Raises:
-            InputError: It does.
+            InputError: The server wrote in spite of a condition.
         """
         server = endpoint_in_use(), self.bucket_and_name(path)[0]
         if is_amazon() or server in self._conditional:

@@ -48,7 +48,14 @@ def failing_service_error(
 
 
 def refused_request_error(path: str | Path, service: str, status: int, message: str) -> InputError:
-    """Return the error of a request that a service does not take; the arguments are as above."""
+    """Return the error of a request that a service does not take.
+
+    Args:
+        path: The address that was asked for.
+        service: Name of the service.
+        status: The answer's status.
+        message: The answer's message.
+    """
     return InputError(f"{path}: {service} answered {status} ({message}); correct it")
 
 
@@ -63,7 +70,8 @@ def unreachable_error(
 def lost_connection_error(path: str | Path, service: str, error: BaseException) -> ServiceError:
     """Return the error of a connection that was lost.
 
-    It is no InputError: what was to be looked at may be there.
+    It says why where `explain_failure` knows. It is no InputError: what was to be looked at may be
+    there.
     """
     failure = explain_failure(error)
     reason = failure.reason if failure else f"{one_line(str(error))}; try again later"

@@ -49,7 +49,9 @@ class StorageConfig:
 
     @classmethod
     def of_process(cls) -> "StorageConfig":
-        """Return the settings that hold for this process.
+        """Return the settings that the environment has for this process.
+
+        The endpoint is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; what is not set is empty.
 
         Raises:
             InputError: The environment names what is no project, or no address of a server.
@@ -77,7 +79,10 @@ class StorageConfig:
         return {name: value for name, value in values.items() if value}
 
     def apply(self) -> None:
-        """Let this process and those it starts use the settings; what is empty stays as it is."""
+        """Put the settings that are not empty into this process's environment, for children, too.
+
+        Variables of empty settings stay as they are.
+        """
         os.environ.update(self.environment)
 
 
@@ -103,7 +108,8 @@ def _check_endpoint(endpoint: str, *, setting: str) -> None:
     """Refuse what is no address of a server; empty is fine.
 
     Raises:
-        InputError: It is none, or holds a password, which settings must not.
+        InputError: It is none of http:// or https://, or holds a user, a password, a query or
+            blanks.
     """
     if not endpoint:
         return

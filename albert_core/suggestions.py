@@ -39,7 +39,10 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _matches(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known name that is spelled most nearly alike, in any case; empty if none is."""
+    """Return the one known name that is spelled most nearly alike, in any case, in a list.
+
+    Empty if none is similar.
+    """
     by_lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_LEAST_SIMILARITY)
     return [by_lower[one] for one in near]

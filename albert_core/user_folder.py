@@ -23,8 +23,8 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
     it, in the end, or by whoever comes next. `user_folder` stays where it was.
 
     Args:
-        folder: Folder to make anew, for this process alone. If something of an earlier process
-            cannot be removed, the files are in a new folder in it.
+        folder: Folder to make anew, for this process alone; what is in it is removed first. If
+            something of an earlier process cannot be removed, the files are in a new folder in it.
 
     Raises:
         InputError: A file has its name.
@@ -56,7 +56,8 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
 def shared_folder_variables() -> dict[str, str]:
     """Return the variable that keeps `user_folder` in its place in processes of another TMPDIR.
 
-    Empty where the machine has no folder for temporary files that can be written.
+    By name, with its value. Empty where the machine has no folder for temporary files that can be
+    written.
     """
     try:
         return {_SHARED_VARIABLE: str(_shared_folder())}

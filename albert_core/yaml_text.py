@@ -15,29 +15,41 @@ _MOST_NODES = 100_000  # of a document with its aliases written out
 
 
 def load_yaml(data: str | bytes, *, source: str) -> Any:
-    """Return what one document of YAML says.
+    """Return what one document of YAML says; None of an empty one.
 
     Args:
         data: The text, or its bytes in UTF-8 or UTF-16.
         source: Where it comes from, for messages.
 
     Raises:
-        InputError: It is not YAML, a key is twice in a mapping, half of a pair of surrogates is in
-            it, an anchor contains itself, or the aliases in it make it too large.
+        InputError: It is not YAML, or several documents, a key is twice in a mapping, half of a
+            pair of surrogates is in it, an anchor contains itself, or the aliases in it make it too
+            large.
     """
     return _load(data, yaml.SafeLoader, source)
 
 
 def load_yaml_as_text(data: str | bytes, *, source: str) -> Any:
-    """Return what one document of YAML says, with all numbers and truth values as written.
+    """Return what one document of YAML says, with every value but lists and mappings as text.
 
-    Arguments and errors are those of `load_yaml`.
+    Numbers, truth values, dates and nulls are as they are written. None of an empty document.
+
+    Args:
+        data: The text, or its bytes in UTF-8 or UTF-16.
+        source: Where it comes from, for messages.
+
+    Raises:
+        InputError: It is not YAML, or several documents, or something that `refuse_repeated_keys`
+            refuses is in it.
     """
     return _load(data, yaml.BaseLoader, source)
 
 
 def to_flow_yaml(value: Any) -> str:
-    """Return a plain value as YAML in one line, lists and mappings in brackets and braces."""
+    """Return a plain value as YAML in one line, lists and mappings in brackets and braces.
+
+    Keys keep their order. A value that YAML would write in several lines is written as JSON.
+    """
     text = yaml.safe_dump(
         value, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
     )
@@ -49,8 +61,12 @@ def refuse_repeated_keys(data: str | bytes, *, source: str) -> None:
     """Refuse YAML for a repeated key and the like, without making its values.
 
     Refused are a key that is twice in a mapping (PyYAML would drop the first), half of a pair of
-    surrogates, an anchor that contains itself, and too many values through aliases. What is not
-    YAML passes. Arguments are those of `load_yaml`.
+    surrogates, an anchor that contains itself, and over 100,000 values, those of aliases counted
+    each time. What is not YAML passes.
+
+    Args:
+        data: The text, or its bytes in UTF-8 or UTF-16.
+        source: Where it comes from, for messages.
 
     Raises:
         InputError: Something of this is there; names the place.
@@ -148,7 +164,7 @@ def _load(data: str | bytes, loader: type[Any], source: str) -> Any:
     """Check and load a document with a loader of PyYAML.
 
     Raises:
-        InputError: `refuse_repeated_keys` refuses it, or it is not YAML.
+        InputError: `refuse_repeated_keys` refuses it, or it is not one document of YAML.
     """
     refuse_repeated_keys(data, source=source)
     try:

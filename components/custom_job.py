@@ -70,7 +70,8 @@ def run_custom_job(
 
     Raises:
         InputError: There are no credentials, or they would go to `endpoint` unencrypted.
-        StepFailedError: The job failed, was cancelled or ran out of time.
+        StepFailedError: The job failed, was cancelled by others or ran out of time.
+        StoppedError: A signal came, and the job was cancelled.
         ServiceError: Vertex AI refused a call, or kept failing.
     """
     job = _job_values(
@@ -167,6 +168,8 @@ class _CustomJobs:
 
     def find_unfinished(self, request: str, timeout_s: float) -> str | None:
         """Return the full name of a queued, pending or running job of this hash, or None.
+
+        Of several it is the first in Vertex AI's list.
 
         Args:
             request: The label REQUEST_LABEL of the job.

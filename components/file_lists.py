@@ -74,7 +74,11 @@ def _shorten(files: list[str], folder: Path) -> list[str] | dict[str, str]:
 
 
 def _read(files: Any) -> Any:
-    """Return the list in the file that `_shorten` wrote; any other value as it is."""
+    """Return the list in the file that `_shorten` wrote; any other value as it is.
+
+    Raises:
+        InputError: The file is gone, or holds no list of texts.
+    """
     if not isinstance(files, Mapping) or _LIST_KEY not in files:
         return files
     path = files[_LIST_KEY]

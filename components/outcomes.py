@@ -58,6 +58,9 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
         step: Name of the step.
         output: Address of the step's output.
         work_root: Folder of work in progress, where the record is kept.
+
+    Raises:
+        InputError: The record cannot be written; at the beginning the body is not run then.
     """
     started = time.time()
     # In nanoseconds: two attempts in one process may begin within a millisecond.

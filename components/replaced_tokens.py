@@ -24,14 +24,19 @@ def masked_lm_title(evaluation: Mapping[str, Any]) -> str:
 
 
 def detection_baseline(evaluation: Mapping[str, Any]) -> float:
-    """Return the accuracy of taking no token for replaced."""
+    """Return the accuracy of taking no token for replaced.
+
+    Raises:
+        KeyError: The evaluation is not one of replaced-token detection (`has_detection`).
+    """
     return 1 - evaluation["replaced_token_fraction"]
 
 
 def describe_detection(evaluation: Mapping[str, Any]) -> str:
     """Return in words precision and recall, where measured, and the accuracy to compare with.
 
-    The latter is that of taking no token for replaced.
+    The latter is that of taking no token for replaced. The evaluation must be one of replaced-token
+    detection (`has_detection`); of any other it is a KeyError.
     """
     parts = [
         f"{words} {format_percent(evaluation[name])}"

@@ -70,7 +70,10 @@ def step_process(
 def _recorded_step(
     step: str, *, output: str, work_root: str, shares_machine: bool
 ) -> Iterator[ReportProgress]:
-    """Do what `step_process` does, but for its answer to signals."""
+    """Set up log, progress and the record of a step's outcome, as `step_process` says.
+
+    Signals are not answered here.
+    """
     if RUN_FOLDER_VARIABLE not in os.environ:
         with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)

@@ -134,12 +134,17 @@ class Service:
             raise
         except Exception as error:
             failed = error.cause if isinstance(error, RetryError) and error.cause else error
-            if service_error := self._explain(action, failed):
+            if service_error := self.explain(action, failed):
                 raise service_error from error
             raise
 
-    def _explain(self, action: str, error: BaseException) -> ServiceError | None:
-        """Return the error of a call that failed; None if that is neither service nor login."""
+    def explain(self, action: str, error: BaseException) -> ServiceError | None:
+        """Return the error of a call that failed; None if that is neither service nor login.
+
+        Args:
+            action: What the call does, for messages.
+            error: What a client raised.
+        """
         from google.auth.exceptions import GoogleAuthError
 
         if isinstance(error, UnreachableError):

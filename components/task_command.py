@@ -65,9 +65,10 @@ def run_task_on_tpus(
         progress: Called with the custom job's states.
 
     Raises:
-        StepFailedError: As of `run_on_tpus`.
-        ServiceError: As of `run_on_tpus`.
-        InputError: As of `run_on_tpus`, or a value of `tpu_job` is impossible.
+        StepFailedError: The job failed, was cancelled, or left no manifest at `output`; a
+            StoppedError, if a signal to this process cancelled it.
+        ServiceError: Vertex AI refused a call, or kept failing.
+        InputError: There are no credentials, or a value of `tpu_job` is impossible.
     """
     return run_on_tpus(
         command=task_command(step, job=job, model=model, output=output, work_root=work_root),
@@ -85,7 +86,18 @@ def run_task(
 ) -> Manifest:
     """Run a step for a task, as its component does; return the manifest of its output.
 
-    Arguments are those of `task_command`. Progress goes to standard error.
+    Progress goes to standard error.
+
+    Args:
+        step: The step.
+        job: Values of `components.finetune.job.TaskJob.to_values`.
+        model: The model to start from, or to evaluate.
+        output: Folder to make.
+        work_root: Folder of work in progress.
+
+    Raises:
+        InputError: A value of `job` is impossible, or an input of the step missing or unusable.
+        StepFailedError: A training was interrupted or diverged.
     """
     settings = parse_job(job)
     places: dict[str, Any] = {

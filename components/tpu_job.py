@@ -53,8 +53,8 @@ def run_on_tpus(
 ) -> Manifest:
     """Run a step's command on TPUs and wait for it; return the manifest of its output.
 
-    All addresses are gs://, which is not checked here. A repeated call waits for the unfinished
-    job of the same settings. SIGTERM and Ctrl-C cancel the job.
+    All addresses are gs://, which is not checked here. A repeated call waits for the unfinished job
+    of the same settings. SIGTERM and Ctrl-C cancel the job.
 
     Args:
         command: The command, for an image with `albert`; it writes `output`.
@@ -66,7 +66,8 @@ def run_on_tpus(
         progress: Called with the job's states.
 
     Raises:
-        StepFailedError: The job failed, was cancelled, or left no manifest at `output`.
+        StepFailedError: The job failed, was cancelled, or left no manifest at `output`; a
+            StoppedError, if a signal to this process cancelled it.
         ServiceError: Vertex AI refused a call, or kept failing.
         InputError: There are no credentials.
     """

@@ -83,13 +83,13 @@ def build_pipeline(
     """Return the kfp pipeline of all steps for a platform, to compile or to call.
 
     Its parameters are those of `pipeline_arguments`. Its output is the report; a pipeline with a
-    summary has no output.
+    summary has no output. One from a checkpoint has neither the steps of text nor `vertex_models`.
 
     Args:
         platform: Makes the tasks that train or run a model, and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
-        vertex_models: Values of `components.register.config.VertexModelsConfig`, of a pipeline
-            that registers, in which they are constants.
+        vertex_models: Values of `components.register.config.VertexModelsConfig`, of a pipeline that
+            registers, in which they are constants.
     """
     if optional_steps.checkpoint:
         return _build_from_checkpoint(platform, optional_steps)
@@ -103,8 +103,8 @@ def _build_from_text(
 
     Its steps are, the optional ones in brackets: (resolve), vocab, records of each length one after
     the other, pretrain, finetune and evaluate for each job, (export), (promote, after the export),
-    (register, after both), report. Its output is the report; there is none if the run ends with a
-    summary.
+    (register, after both, which must be there), report. Its output is the report; there is none if
+    the run ends with a summary.
     """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.

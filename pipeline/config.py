@@ -252,8 +252,9 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
         option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
-        InputError: The file is missing or a folder, not YAML, has a key twice, or is not a mapping
-            (also when it is empty).
+        InputError: The file is missing, a folder or cannot be read, is not YAML, has a key twice,
+            or is not a mapping (also when it is empty).
+        ServiceError: A bucket does not answer.
     """
     if option == _CONFIG and path in PRESETS:
         return {"model": {"preset": path}}
@@ -264,8 +265,8 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
 def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
     """Return the settings in the YAML file of a section, with names, nulls and texts settled.
 
-    Old names become today's, sections that are null are left out, and texts are as they are
-    written. Types and values are not checked.
+    Old names become today's, which is told on standard error, sections that are null are left out,
+    and texts are as they are written. Types and values are not checked.
 
     Args:
         path: The file, local, gs:// or s3://.
@@ -273,7 +274,9 @@ def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
         option: The option that names the file, for messages.
 
     Raises:
-        InputError: As of `read_yaml`; or a null is in place of a value.
+        InputError: The file is missing, cannot be read, is not YAML, has a key twice or is not a
+            mapping; or a null is in place of a value.
+        ServiceError: A bucket does not answer.
     """
     return parse_section(_read_yaml_bytes(path, option), cls, source=f"{option} {path}")
 
@@ -305,10 +308,16 @@ def _load_as_written(data: str | bytes, cls: type, *, source: str) -> dict[str, 
 
 
 def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
-    """Return the bytes of a YAML file; arguments are those of `read_yaml`.
+    """Return the bytes of a YAML file, local, gs:// or s3://.
+
+    Args:
+        path: The file.
+        option: The option that names it, for messages; that of `--config` names the model presets,
+            which are not looked up here.
 
     Raises:
-        InputError: It is missing, a folder, a pipe or a device, or must not be read.
+        InputError: The file is missing, a folder, a pipe or a device, or must not be read.
+        ServiceError: A bucket does not answer.
     """
     if is_remote(path):
         return read_bytes(str(path))
@@ -346,11 +355,14 @@ def read_config(path: str | Path) -> RunConfig:
 def read_run_values(path: str | Path) -> dict[str, Any]:
     """Return the settings in a configuration file, unchecked, with `checkpoint` as a section.
 
-    A file may give the path of the checkpoint in place of the section. Where a setting is a text,
-    it is what is written in the file, even if YAML reads it as a number or a truth value.
+    The name of a model preset stands for its settings alone. A file may give the path of the
+    checkpoint in place of the section. Where a setting is a text, it is what is written in the
+    file, even if YAML reads it as a number or a truth value.
 
     Raises:
-        InputError: As of `read_yaml`.
+        InputError: The file is missing, cannot be read, is not YAML, has a key twice, or is not a
+            mapping (also when it is empty).
+        ServiceError: A bucket does not answer.
     """
     if path in PRESETS:
         return read_yaml(path)

@@ -168,9 +168,14 @@ def estimate_task(
 
 
 def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
-    """Return a task, and the folder of its files; None for one whose files are not given.
+    """Return a task, and the local folder of its files; None for a known task without `data_dir`.
 
-    Arguments are those of `estimate_task`.
+    So it is of the path of a task.yaml that does not exist as a file or in a folder. Files in the
+    cloud are fetched.
+
+    Args:
+        task: A known task, the folder or the task.yaml of another, or one of `data_dir`.
+        data_dir: Folder of the tasks' folders; empty: that of the task.yaml.
 
     Raises:
         InputError: The task is unknown, or there are no files of it.
@@ -187,14 +192,16 @@ def read_prices(path: str) -> Prices:
     """Return the prices of a file, or the list prices without one.
 
     Args:
-        path: YAML file with date, source, currency and per_chip_hour; empty for the list prices.
+        path: YAML file with date, source, currency and per_chip_hour, local, gs:// or s3://; empty
+            for the list prices.
 
     Raises:
-        InputError: The file is missing or wrong.
+        InputError: The file is missing, cannot be read or is wrong.
+        ServiceError: A bucket does not answer.
     """
     if not path:
         return LIST_PRICES
-    return parse_settings(Prices, read_yaml(path), source=f"--prices {path}")
+    return parse_settings(Prices, read_yaml(path, option="--prices"), source=f"--prices {path}")
 
 
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:

@@ -165,11 +165,16 @@ def pipeline_arguments(
 def _arguments_from_checkpoint(
     config: RunConfig, inputs: InputView, *, work_root: str | Path
 ) -> dict[str, Any]:
-    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`.
+    """Return the pipeline's arguments for a run from a checkpoint, once all its inputs are checked.
+
+    Warns, on standard error, of tasks whose inputs are longer than what the checkpoint was trained
+    on.
 
     Raises:
-        InputError: As there; also if a task asks for more tokens than the checkpoint has positions,
-            where their number is known.
+        InputError: The checkpoint or data of tasks is missing or unusable, a date is given, a
+            setting is for a task that does not exist, an export format cannot hold a task's head,
+            or a task asks for more tokens than the checkpoint has positions, where their number is
+            known.
     """
     start = inputs.find_checkpoint(config)
     jobs = _find_jobs(config, inputs, start.tokenizer)
@@ -241,8 +246,8 @@ def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | 
 def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None) -> list[TaskJob]:
     """Return the fine-tunings of all tasks of a run, once everything about tasks is checked.
 
-    `tokenizer` is the run's vocabulary, where it is known. Tasks whose pooling the export formats
-    change are named on standard error.
+    They are in the order of `config.tasks`, groups expanded. `tokenizer` is the run's vocabulary,
+    where it is known. Tasks whose pooling the export formats change are named on standard error.
 
     Raises:
         InputError: Data of tasks is missing or unusable, with one message about all of them; two

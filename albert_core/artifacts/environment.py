@@ -32,9 +32,9 @@ def describe_environment() -> dict[str, Any]:
     Nothing is imported, and no device is asked: a package counts if the process uses it.
 
     Returns:
-        `processor`, its name; `num_cores` that this process may use; `memory_bytes` of the machine,
-        if the system tells; `system`, its name and architecture; `python`, its version; `packages`,
-        versions by name.
+        `processor`, its name; `num_cores` that this process may use; `memory_bytes` of the whole
+        machine, None if the system does not tell; `system`, its name and architecture; `python`,
+        its version; `packages`, versions by name.
     """
     return {
         "processor": _processor_name(),
@@ -47,7 +47,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _processor_name() -> str:
-    """Return the processor's name; where Linux does not tell it, that of the architecture."""
+    """Return the processor's name; where Linux does not tell it, the platform's."""
     if _CPU_INFO.is_file():
         for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

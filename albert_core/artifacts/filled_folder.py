@@ -38,8 +38,13 @@ def filling_path(folder: Path) -> Path:
 def filling_lock(folder: Path) -> Iterator[None]:
     """Keep other publishers out of a folder that is filled in place while the body runs.
 
+    The lock is in its private folder, `.albert-work`, which is made, and in the end removed if it
+    is empty. What a killed publishing left of its `staging_folder` there is removed first; its note
+    stays. A file system without locks keeps nobody out.
+
     Raises:
-        InputError: Another process fills it.
+        InputError: Another process fills the folder; what was left there cannot be removed; or a
+            link is where the staging folder has to be.
     """
     try:
         with staging_folder(filling_path(folder)):
@@ -49,14 +54,17 @@ def filling_lock(folder: Path) -> Iterator[None]:
 
 
 def find_foreign_file(folder: Path, *, is_replaced: bool) -> str | None:
-    """Return a path in an existing folder that no publishing of this program put there, or None.
+    """Return the first path in an existing folder that no publishing here was to put there.
 
-    A publishing that was ended early has a note with its files.
+    The path is relative to the folder; None if there is no such. Files of a publishing count as
+    this program's only if it was ended early, and so left a note that lists them: not those of a
+    manifest. An empty folder is foreign, too, unless there is a note.
 
     Args:
         folder: The folder.
-        is_replaced: Whether another folder takes its place, so that all that is in it is lost;
-            else the private folder and those that every new volume has are left out.
+        is_replaced: Whether another folder takes its place, so that all that is in it is lost; else
+            the private folder, `.albert-work`, and `lost+found`, which every new volume has, are
+            left out.
     """
     known = earlier_files(folder)
     for entry in sorted(folder.iterdir()):
@@ -75,7 +83,8 @@ def is_private(name: str, *, is_replaced: bool) -> bool:
 
     Args:
         name: The path, relative to the output; that of an empty folder ends with a slash.
-        is_replaced: As of `find_foreign_file`.
+        is_replaced: Whether another folder takes the output's place: then only the files of a
+            publishing in `.albert-work` are private; else all in `.albert-work` and `lost+found`.
     """
     first, slash, rest = name.partition("/")
     if is_replaced:
@@ -85,18 +94,22 @@ def is_private(name: str, *, is_replaced: bool) -> bool:
 
 
 def files_in(folder: Path, *, is_replaced: bool) -> list[str]:
-    """Return the files below a folder but private ones, relative to it; links are files.
+    """Return the files below a folder but private ones, relative to it, unsorted; links are files.
 
     Args:
         folder: An existing folder.
-        is_replaced: As of `find_foreign_file`.
+        is_replaced: Whether another folder takes its place, which makes fewer files private; see
+            `is_private`.
     """
     names = _files_at(folder, folder)
     return [name for name in names if not is_private(name, is_replaced=is_replaced)]
 
 
 def _files_at(path: Path, root: Path) -> list[str]:
-    """Return the files at a path, itself or below it, relative to a folder; links are files."""
+    """Return the path of a file, or of those below a folder, relative to `root`, unsorted.
+
+    Links are files, and are not followed. A path at which there is nothing is returned.
+    """
     is_folder = path.is_dir() and not path.is_symlink()
     paths = path.rglob("*") if is_folder else [path]
     return [
@@ -112,13 +125,18 @@ def replace_or_fill(
     """Put a folder in place of another by `replace_folder`, or by `fill_folder` if it must stay.
 
     The system may refuse to rename what looks like any other folder, such as one that an image
-    made. The caller holds the `staging_folder` that `partial` is.
+    made. After filling, the note is removed (`end_filling`), and `partial` stays. The caller holds
+    the `staging_folder` that `partial` is.
 
     Args:
         partial: The finished folder.
         folder: The place, where another folder may be.
-        earlier: As of `fill_folder`.
-        last: As of `fill_folder`.
+        earlier: Paths below `folder` of the files that it holds from before, which are removed.
+        last: Path of the file that makes the folder whole: removed first, and written last.
+
+    Raises:
+        OSError: The rename is refused for another reason, or no folder is there to be filled.
+        InputError: A path leads out of the folder, or what an earlier call left is in the way.
     """
     try:
         replace_folder(partial, folder)
@@ -132,8 +150,8 @@ def replace_or_fill(
 def fill_folder(source: Path, folder: Path, *, earlier: Collection[str] = (), last: str) -> None:
     """Put the files of a folder into one that exists and stays, and remove earlier ones.
 
-    A note tells meanwhile which files are of this program. Each file appears whole. Call
-    `end_filling` afterwards.
+    A note in the private folder tells meanwhile which files are of this program; it is flushed
+    before the first file is removed. Each file appears whole. Call `end_filling` afterwards.
 
     Args:
         source: The finished files; they stay.
@@ -203,7 +221,10 @@ def _put_file(source: Path, target: Path, copy: Path) -> None:
 
 
 def end_filling(folder: Path) -> None:
-    """Remove the note of a publishing that is complete, and the private folder if it is empty."""
+    """Remove the note of a complete publishing, and the private folder if it is empty then.
+
+    Does nothing where the private folder, `.albert-work`, is a link; it need not exist.
+    """
     private = folder / PRIVATE_NAME
     if not private.is_symlink():
         for name in NAMES_OF_FILLING:
@@ -212,7 +233,10 @@ def end_filling(folder: Path) -> None:
 
 
 def earlier_files(folder: Path) -> tuple[str, ...]:
-    """Return the files that the note of a publishing lists; none without a note."""
+    """Return the files that the note of a publishing lists, relative to the folder.
+
+    Empty without a note, or with a damaged one.
+    """
     try:
         return tuple(read_sealed(_note_path(folder), work=_WORK)["files"])
     except DamageError:
@@ -220,7 +244,7 @@ def earlier_files(folder: Path) -> tuple[str, ...]:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder if it is empty; does nothing where it is missing, or a link."""
+    """Remove a folder if it is empty; else, and where it cannot be removed, do nothing."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 

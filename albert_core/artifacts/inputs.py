@@ -28,8 +28,8 @@ def input_folder(address: str | Path) -> Path:
 
     The output of a step, or a part of it, as one format of an export, is compared with its
     manifest: sizes always, sha256 if it has less than 4 GiB. What was fetched has been compared
-    with Google's checksums besides. A folder or file without a manifest is returned unchecked; a
-    local one need not exist.
+    with its storage's checksums besides. A folder or file without a manifest is returned unchecked;
+    a local one need not exist.
 
     Raises:
         InputError: It does not exist in the cloud, its manifest cannot be read, or a file that the
@@ -46,7 +46,9 @@ def input_folder(address: str | Path) -> Path:
 
 
 def verify_files(address: str | Path) -> str:
-    """Compare all files at an address with the manifest that lists them, by sha256 whatever size.
+    """Compare all files at an address with their manifest, by sha256 whatever their size.
+
+    The manifest is there or up to three folders above. What is in the cloud is fetched.
 
     Returns:
         A sentence on how many files were compared, for people.
@@ -85,7 +87,8 @@ def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
     be a prefix of names, as of a TensorFlow 1 checkpoint.
 
     Raises:
-        InputError: The folder's own manifest cannot be read, or one above is damaged.
+        InputError: The folder's own manifest cannot be read, or one above is damaged by its
+            checksum.
     """
     if manifest := find_manifest(path):
         return path, manifest
@@ -103,10 +106,10 @@ def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
 
 
 def _find_manifest_above(root: Path) -> Manifest | None:
-    """Return the manifest in a folder; None also where it is another program's, of that name.
+    """Return the manifest in a folder; None also where it cannot be read as one.
 
     Raises:
-        DamagedManifestError: It is damaged.
+        DamagedManifestError: Its checksum differs.
     """
     try:
         return find_manifest(root)

@@ -53,7 +53,7 @@ class Manifest:
         inputs: Content hash of each input, by name.
         files: Size and sha256 of each file, by path relative to the folder.
         metrics: Key metrics for tables and reports.
-        seconds: Wall-clock time of the process that finished the step.
+        seconds: Wall-clock seconds of the step in the process that finished it.
         environment: Machine and versions of that process, as `describe_environment` returns them;
             empty in manifests of earlier versions.
     """
@@ -106,7 +106,7 @@ class DamagedManifestError(InputError):
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return `bytes` and `sha256` of every file below a folder, by relative path, sorted.
+    """Return `bytes` and `sha256` (hex) of every file below a folder, by relative path, sorted.
 
     Files named `manifest.json` are left out, at any depth.
     """
@@ -121,9 +121,10 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str | None:
-    """Return the first difference of a folder's files from a manifest, for a message, or None.
+    """Return how a folder's files first differ from a manifest, for a message, or None.
 
-    Files that the manifest does not list are ignored.
+    Files that the manifest does not list are ignored. In the manifest's order: a file that is
+    missing, or has another size or sha256.
 
     Args:
         folder: The folder.
@@ -143,10 +144,13 @@ def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str |
 
 
 def find_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a complete folder, or None where there is none.
+    """Return the manifest in a folder, or None where there is none, or no folder.
+
+    The files that it lists are not looked at.
 
     Raises:
-        InputError: There is a manifest, but not one this version can read.
+        InputError: There is a manifest, but not one this version can read; a DamagedManifestError
+            if its checksum differs.
     """
     path = folder / MANIFEST_NAME
     return parse_manifest(path.read_bytes(), str(path)) if path.is_file() else None

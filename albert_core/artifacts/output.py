@@ -40,7 +40,9 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder without a manifest, unless it is empty or a half-done upload.
+        """Refuse a folder that is not empty, unless a publishing there was ended early.
+
+        For a folder without a manifest; one with a manifest is refused, too.
 
         Raises:
             InputError: It holds files that this program did not write.
@@ -79,7 +81,7 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Return the first difference of the published files from a manifest, or None.
+        """Return how the published files first differ from a manifest, for a message, or None.
 
         There must be at least one file in the folder. Others than the manifest's are ignored.
         """
@@ -88,7 +90,7 @@ class Output(abc.ABC):
         """Refuse a folder with other files than its manifest's: to publish would remove them.
 
         Args:
-            files: The names that the manifest lists.
+            files: The names that the manifest lists; its own may be missing.
 
         Raises:
             InputError: It has such files.

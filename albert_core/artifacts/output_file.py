@@ -9,9 +9,10 @@ from albert_core.storage import exists, is_remote, read_bytes
 
 
 def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str) -> None:
-    """Refuse an output that cannot be written as a file, or is a file of another program.
+    """Refuse an output that cannot be written as a file, or is one of another program.
 
-    Call it before the work, and `write_bytes` after it.
+    A file that exists is read whole. Call this before the work, and `write_bytes` after it. Of an
+    address in a bucket the right to write is not checked.
 
     Args:
         path: Address of the file to write, local, gs:// or s3://; nothing may be there.
@@ -19,7 +20,8 @@ def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str
         what: What the command writes, for the message, such as `a compiled pipeline`.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The path ends with a slash, cannot be written locally, or has a file for which
+            `is_own` is false.
     """
     if path.endswith("/"):
         raise InputError(f"output {path}: got a folder, expected the name of a file")

@@ -44,7 +44,9 @@ def folder_errors(folder: str | Path, what: str = "output") -> Iterator[None]:
 
 
 def resolve_link(folder: Path, what: str = "output") -> Path:
-    """Return the absolute path of a folder, existing or not, without links, `.` and `..`.
+    """Return the absolute path of a folder, existing or not, with all links in it followed.
+
+    It has no `.` or `..`.
 
     Raises:
         InputError: It is a link that leads in a circle.
@@ -59,8 +61,11 @@ def resolve_link(folder: Path, what: str = "output") -> Path:
 def is_replaceable(folder: Path) -> bool:
     """Return whether a rename may put another folder in place of this one, or make it.
 
-    False where the folder is, or holds, the current folder of this process, and where work is in
-    its private folder, as that of a container for which it was a mount point.
+    False for a mount point, for a folder in one that this user must not write, or of another user
+    in one such as /tmp. False, too, where the folder is, or holds, the current folder of this
+    process, and where work is in its private folder, `.albert-work`, as that of a container for
+    which it was a mount point. True where there is no folder; whether one can be made is not
+    checked.
     """
     if not os.path.isdir(folder):
         return True
@@ -85,7 +90,10 @@ def _holds_current_folder(folder: Path) -> bool:
 
 
 def _holds_work(private: Path) -> bool:
-    """Return whether a private folder has anything but the files of a publishing."""
+    """Return whether a private folder has anything in it but the files of a publishing.
+
+    False for a link, and where there is no folder; True where it must not be looked at.
+    """
     try:
         return not private.is_symlink() and not NAMES_OF_FILLING.issuperset(os.listdir(private))
     except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +103,7 @@ def _holds_work(private: Path) -> bool:
 
 
 def _is_mount_point(folder: Path) -> bool:
-    """Return whether something is mounted at a folder, also one of the same file system."""
+    """Return whether something is mounted at a folder, also of the same file system."""
     if os.path.ismount(folder):
         return True
     try:

@@ -65,7 +65,11 @@ class LocalOutput(Output):
     """
 
     def __init__(self, folder: Path) -> None:
-        """Find the folder, and place the work root on its file system; nothing is made."""
+        """Find the folder, and place the work root on its file system; nothing is made.
+
+        Raises:
+            InputError: The folder is a link that leads in a circle, or must not be looked at.
+        """
         self.address = str(folder)
         with folder_errors(folder):
             self.folder = resolve_link(folder)
@@ -80,7 +84,10 @@ class LocalOutput(Output):
     def manifest(self) -> Manifest | None:
         """Return the manifest of the published results, or None where there is none.
 
-        One that is damaged counts as none where a publishing was ended early.
+        One that cannot be read counts as none where a publishing was ended early.
+
+        Raises:
+            InputError: There is one that cannot be read, or the folder must not be looked at.
         """
         try:
             with folder_errors(self.address):
@@ -91,10 +98,13 @@ class LocalOutput(Output):
             raise
 
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder that is not empty, also one with a manifest, and a file.
+        """Refuse a file, and a folder that is not empty, also one with a manifest.
+
+        What a publishing that was ended early was to put there passes, and so do, in a folder that
+        is filled in place, `.albert-work` and `lost+found`.
 
         Raises:
-            InputError: It is such, and nobody was publishing there.
+            InputError: The folder is such, or must not be looked at.
         """
         with folder_errors(self.address):
             if not self.folder.exists():
@@ -113,9 +123,9 @@ class LocalOutput(Output):
         refuse_unwritable(self.folder)
 
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Return the first difference from the manifest, for a message, or None.
+        """Return how the files first differ from the manifest, for a message, or None.
 
-        Sizes are compared and, where that takes seconds at most, sha256.
+        Sizes are compared and, where all files have less than 4 GiB together, sha256.
         """
         return find_damage(self.folder, manifest, with_hashes=is_worth_hashing(manifest))
 
@@ -125,10 +135,23 @@ class LocalOutput(Output):
         """Publish the results in one rename; by hard links where the file system has them.
 
         The folder that was there before is removed as a whole. One that cannot be renamed gets the
-        files one by one, the manifest last, after its earlier manifest and files were removed.
+        files one by one, the manifest last, after its earlier manifest and files were removed;
+        others stay. The disk has the results before this returns.
 
-        Links, not a move: with a work root given, the results stay there, for the same work to be
-        published elsewhere without being computed again.
+        The results stay where they are: with a work root given, the same work may be published
+        elsewhere without being computed again.
+
+        Args:
+            results: A complete local folder with its manifest.
+            find_published: Called under the lock of the place, before anything in it is changed.
+
+        Returns:
+            What `find_published` returned if that is a manifest: nothing is published then; else
+            None.
+
+        Raises:
+            InputError: Another process is publishing there; what is left there is in the way; or as
+                `find_published` raises.
         """
         if not self._is_replaceable:
             with filling_lock(self.folder):
@@ -149,7 +172,11 @@ class LocalOutput(Output):
         return None
 
     def remove_leftovers(self) -> None:
-        """Remove the note of a publishing in place, and the folders of one by renames."""
+        """Remove what a killed publishing left: the note of a filled folder, and hidden folders.
+
+        Those are the ones beside the output that a rename needs. Does nothing where another process
+        is publishing, which removes them itself; what cannot be removed stays, without an error.
+        """
         # Where another process is publishing, it removes them itself.
         private = self.folder / PRIVATE_NAME
         if private.is_dir() and not private.is_symlink():
@@ -163,7 +190,10 @@ class LocalOutput(Output):
                 shutil.rmtree(replaced, ignore_errors=True)
 
     def _earlier(self) -> tuple[str, ...]:
-        """Return the files that the note and the manifest here list, as far as there are any."""
+        """Return the files that the note and the manifest here list, some maybe twice.
+
+        Those of a damaged manifest count, too; of one that cannot be read none do.
+        """
         files = earlier_files(self.folder)
         try:
             manifest = self.manifest()
@@ -174,5 +204,5 @@ class LocalOutput(Output):
         return (*files, *manifest.files) if manifest else files
 
     def _names(self) -> list[str]:
-        """Return the paths of all files here below the folder, but those of work in progress."""
+        """Return the paths, relative to the folder, of all files in it but private ones."""
         return files_in(self.folder, is_replaced=self._is_replaceable)

@@ -18,11 +18,16 @@ from albert_core.errors import InputError
 def find_published(output: Output, fingerprint: str) -> Manifest | None:
     """Return the manifest if `output` already holds this work, by this code, with all its files.
 
-    Returns None if the folder is empty or missing, is damaged or holds results of other code.
-    Damage is told on standard error.
+    None if the folder is empty or missing, is damaged or holds this work by other code, so that
+    results may be published there. Damage is told on standard error.
+
+    Args:
+        output: The output.
+        fingerprint: That of this work.
 
     Raises:
-        InputError: As of `_inspect`.
+        InputError: The output holds other work, a manifest that cannot be read, or files that are
+            not this program's and would be lost.
     """
     manifest, damage = _inspect(output, fingerprint)
     if damage:
@@ -34,7 +39,8 @@ def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | Non
     """Return what `find_published` does, after the work; damage is not told once more.
 
     Raises:
-        InputError: As of `_inspect`; says that the results are kept.
+        InputError: The output holds other work, a manifest that cannot be read, or files that are
+            not this program's; the message says that the results are kept.
     """
     try:
         return _inspect(output, fingerprint)[0]
@@ -47,9 +53,11 @@ def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | Non
 def _inspect(output: Output, fingerprint: str) -> tuple[Manifest | None, str | None]:
     """Return the manifest as `find_published` does, and what is damaged, for a message.
 
+    Each is None without: both where there is nothing, or results of other code.
+
     Raises:
-        InputError: It holds other work, whatever its code, a manifest that cannot be read, or files
-            that are not this program's and would be lost.
+        InputError: The output holds other work, whatever its code, a manifest that cannot be read,
+            or files that are not this program's and would be lost.
     """
     try:
         manifest = output.manifest()
@@ -79,7 +87,8 @@ def find_finished(results: Path, fingerprint: str) -> Manifest | None:
     """Return the manifest of finished results of this work and code, or None.
 
     Sizes and sha256 of all files are compared. None where there is no manifest, or one of other
-    code; or where anything is damaged or of other work, which is told on standard error.
+    code. None, too, where a manifest cannot be read, a file is damaged, or the results are of other
+    work, which is told on standard error. Nothing is removed.
     """
     try:
         manifest = find_manifest(results)

@@ -20,7 +20,7 @@ from albert_core.storage import (
 
 
 class RemoteOutput(Output):
-    """A folder in a bucket.
+    """A folder in a bucket, whose calls may raise the errors of `ObjectStorage`.
 
     Attributes:
         default_work_root: `.NAME.work` below the current folder for a folder called NAME.
@@ -34,7 +34,11 @@ class RemoteOutput(Output):
         self._uploading_path = join(address, UPLOADING_NAME)
 
     def manifest(self) -> Manifest | None:
-        """Return the manifest of the published results, or None where there is none."""
+        """Return the manifest of the published results, or None where there is none.
+
+        Raises:
+            InputError: There is one that this version cannot read.
+        """
         if not exists(self._manifest_path):
             return None
         return parse_manifest(read_bytes(self._manifest_path), self._manifest_path)
@@ -52,15 +56,18 @@ class RemoteOutput(Output):
         """Do nothing: the first write tells, and what may be written cannot be asked."""
 
     def remove_leftovers(self) -> None:
-        """Remove the mark of an upload that was killed after the manifest was written."""
+        """Remove the mark of an upload, if there is one; an InputError of that is dropped."""
         if exists(self._uploading_path):
             with contextlib.suppress(InputError):
                 remove_file(self._uploading_path)
 
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Return the first file whose published size differs from the manifest's, or None.
+        """Return the first file that is missing or has another size than its manifest's, or None.
 
         Worded for a message. By one listing; contents are not compared.
+
+        Raises:
+            InputError: There is no object in the folder.
         """
         # Storages keep what they have; a sha256 would cost a download. Whoever reads the files as
         # an input compares their hashes.
@@ -73,11 +80,13 @@ class RemoteOutput(Output):
     def publish(
         self, results: Path, find_published: FindPublished = find_nothing
     ) -> Manifest | None:
-        """Upload file by file, the manifest last; a mark file says meanwhile that this goes on.
+        """Upload file by file, the manifest last; `uploading.txt` marks the folder meanwhile.
 
-        Where a manifest is published, the whole folder is removed first. Objects of an upload that
-        ended early are overwritten where their names are the same, and stay otherwise. The mark is
-        removed at the end, and left where the upload fails.
+        `find_published` is called first; if it returns a manifest, that is returned and nothing is
+        uploaded; else None is returned in the end. Where a manifest is published, the whole folder
+        is removed first. Objects of an upload that ended early are overwritten where their names
+        are the same, and stay otherwise. The mark is removed at the end, and left where the upload
+        fails.
 
         Raises:
             WriteConflictError: Another run published there meanwhile; its manifest stays, but its
@@ -103,6 +112,10 @@ class RemoteOutput(Output):
         return None
 
     def _names(self) -> list[str]:
-        """Return the paths of all objects here below the folder."""
+        """Return the paths, relative to the folder, of all objects in it, sorted.
+
+        Raises:
+            InputError: There is none.
+        """
         prefix = join(self.address, "")
         return [file.path.removeprefix(prefix) for file in find_files(self.address)]

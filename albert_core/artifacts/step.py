@@ -65,8 +65,9 @@ def run_step(
     results of this code in the work folder are published without running the body again.
 
     Once the body is done, its progress is removed. Where the body fails, with whatever error but
-    InputError, or its results cannot be published, the work folder (or its copy in a bucket) stays
-    for another attempt. What is damaged in either folder is named on standard error and made again.
+    InputError, or its finished results cannot be published, the work folder (or its copy in a
+    bucket) stays for another attempt. What is damaged in either folder is named on standard error
+    and made again. Returns the manifest of what is published.
 
     Args:
         step: Name of the step.
@@ -74,8 +75,8 @@ def run_step(
         inputs: Content hash of each input, by name.
         output: Folder that receives the results, local, gs:// or s3://; made here, with its
             manifest written last.
-        body: Function of (results, progress): writes result files into the first folder, keeps
-            what it needs to resume in the second, and returns the key metrics.
+        body: Function of (results, progress): writes result files into the first folder, keeps what
+            it needs to resume in the second, and returns the key metrics.
         work_root: Folder of the work folders, local, gs:// or s3://; beside `output` when not given
             (for outputs in buckets below the current folder), and then removed after success. With
             one in a bucket, the work is done in a local folder that is synchronized with it.
@@ -149,20 +150,22 @@ def run_step_as_follower(
 
     Waits until the leader has begun, starts from the progress that the leader found, in a bucket or
     on a disk that both see, and waits until the leader has published; publishes nothing itself and
-    takes no lock. With a local work root, the body gets the leader's own progress folder, else a
-    copy that is dropped. Where the leader finds the work published already, the body is not run.
-    Returns the manifest that the leader published.
+    takes no lock. With a local work root, or none, the body gets the leader's own progress folder;
+    with one in a bucket a copy that is dropped. Where the leader finds the work published already,
+    the body is not run. Returns the manifest that the leader published.
 
     Args:
-        step: As of `run_step`, and equal in all processes; so are the other arguments.
-        config: As of `run_step`.
-        inputs: As of `run_step`.
+        step: Name of the step; equal in all processes, as are the other arguments.
+        config: Its settings, resolved; JSON values only.
+        inputs: Content hash of each input, by name.
         output: Folder that the leader publishes to.
-        body: As of `run_step`; what it writes as results and the metrics it returns are dropped.
-        work_root: As of `run_step`.
+        body: Function of (results, progress); what it writes as results and the metrics it returns
+            are dropped.
+        work_root: Folder of the work folders, local, gs:// or s3://; beside `output` when not
+            given.
 
     Raises:
-        InputError: `output` holds something else.
+        InputError: `output` holds something else, or the body refuses its input.
         StepFailedError: The leader does not begin within five minutes, or does not publish within
             five minutes after this process is done.
     """
@@ -233,7 +236,9 @@ def _execute(
 ) -> Manifest:
     """Run the body with an empty results folder and its earlier progress; write the manifest.
 
-    What was in the results folder before is removed.
+    What was in the results folder before is removed. The body's temporary files are in the work
+    folder and removed. The results are flushed to the disk before the manifest, whose `seconds`
+    include that.
 
     Returns:
         The manifest, which is in the results folder, too.

@@ -28,7 +28,11 @@ LOCK_TIMEOUT_S = 20.0
 def local_work_root(work_root: str | Path) -> Path:
     """Return where work folders are while steps run: the root itself, or a local one for a bucket.
 
-    The latter is made, and its folder is this user's alone.
+    The latter is a path, not made here, in a folder of this user's own among the temporary files,
+    which is made.
+
+    Raises:
+        InputError: That folder is not this user's alone.
     """
     if not is_remote(work_root):
         return Path(work_root)
@@ -127,7 +131,7 @@ def synchronized_work_folder(
 
 
 def _read_manifest(results: RemoteOutput) -> Manifest | None:
-    """Return the manifest of results in the cloud, or None.
+    """Return the manifest of results in the cloud, or None where there is none.
 
     One that cannot be read counts as none, too, and is told on standard error.
     """
@@ -152,7 +156,7 @@ def remove_abandoned(work: Path) -> None:
 
 
 def remove_work_folder(work: Path) -> None:
-    """Remove what is in a work folder but its lock, at whose end `exclusive_lock` removes it.
+    """Remove what is in a work folder but its lock, with which `exclusive_lock` removes it.
 
     Whatever cannot be removed, or does not exist, is passed over without an error.
     """

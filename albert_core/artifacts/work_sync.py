@@ -185,9 +185,9 @@ class _ProgressSync:
     def acquire_lease(self) -> None:
         """Become the holder of the lease; waits up to two leases for a holder that may be dead.
 
-        Takes the lease at once if there is no index, the lease was given back or its holder has
-        not written for `LEASE_S`. Writes the index under this process's name, with the objects it
-        listed before. The first wait is told on standard error.
+        Takes the lease at once if there is no index, the lease was given back or its holder has not
+        written for `LEASE_S`. Writes the index under this process's name, with the objects it
+        listed before. Looks about once a second. The first wait is told on standard error.
 
         Raises:
             InputError: Another holder keeps renewing its lease.
@@ -255,9 +255,11 @@ class _ProgressSync:
                 print(f"{self._address}: not updated ({error}); trying again", file=sys.stderr)
 
     def release_lease(self) -> None:
-        """Upload a last time and give the lease back; removes the index if there are no files.
+        """Upload a last time and give the lease back; the index goes if it lists no files.
 
-        An upload that fails is told on standard error only: the results may be good without it.
+        An upload that fails is told on standard error only, and the lease is not given back then:
+        the results may be good without it. Nothing is uploaded where `update_until` noted a lost
+        lease.
 
         Raises:
             StepFailedError: Another process has taken the lease.

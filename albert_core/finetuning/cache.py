@@ -60,7 +60,7 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
 
 
 def _discard(entry: Path) -> None:
-    """Remove a folder of features at once, as far as others see; one that cannot be stays."""
+    """Remove a folder of features so that no process sees half of it; pass if that is refused."""
     with contextlib.suppress(OSError, InputError):
         remove_whole_folder(entry, last=_FACTS_NAME)
 

@@ -86,9 +86,9 @@ def make_features(
     """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
 
     An example with three or more texts is a text and its choices. With `are_apart` an example is
-    two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged,
-    not padded (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], only if
-    every example has one.
+    two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged, not padded
+    (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], only if every
+    example has one.
 
     Too long texts are cut: in a pair the longer one loses tokens from its end until both fit; a
     choice keeps its last `max_choice_length` tokens, then the text before it loses its end.

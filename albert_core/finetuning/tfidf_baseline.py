@@ -29,7 +29,7 @@ class TfidfBaseline:
     Attributes:
         method: What made them, in words.
         outputs: A score for each class or choice [M, C], or the predicted scores of a regression
-            [M, 1]. Of scores only the order means anything.
+            [M, 1]. Of the former only the order means anything.
         num_train: Training examples it has learned from; 0 of a method that learns nothing.
     """
 

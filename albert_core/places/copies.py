@@ -17,16 +17,16 @@ from albert_core.storage import (
 def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
     """Copy a run's outputs to their places in a folder of a bucket, and write its scores there.
 
-    What is at a place already is replaced, unless it is the same output. A place has its manifest
-    last, so that a copy that ended early is not taken for a whole one. Outputs in the same storage
-    are copied by it.
+    What is at a place already is replaced, unless it is the same output; places that the run has no
+    more stay. A place has its manifest last, so that a copy that ended early is not taken for a
+    whole one. Outputs in the same storage are copied by it. The scores are written last.
 
     Args:
         outputs: Outputs, local or in a bucket.
         folder: The folder, gs:// or s3://.
 
     Returns:
-        The names of the places.
+        The names of the places, in the order of the steps.
 
     Raises:
         InputError: An output cannot be read, or the folder not be written.

@@ -20,11 +20,13 @@ def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
 
     Each place is replaced at once; links and copies of earlier updates that are no place any more
     are removed, and folders that this program did not make are left alone. The caller must hold the
-    lock of the folder, which is not taken here.
+    lock of the folder, which is not taken here. Places before one that cannot be made are replaced
+    already when it raises; the scores are written last.
 
     Args:
         run: The run's folder.
-        report: As for `find_outputs`.
+        report: Output of the report of a run that has just finished; None: the newest report counts
+            if the last run in the folder has written one.
 
     Returns:
         The outputs that the places lead to.

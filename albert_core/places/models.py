@@ -65,7 +65,13 @@ def find_model(path: str | Path, *, prefer: Preference = "finetuned") -> str:
 def find_models(path: str | Path, *, prefer: Preference = "finetuned") -> dict[str, str]:
     """Return the paths of all models that a path stands for, by the names to choose them by.
 
-    Arguments and errors are those of `find_model`; a path that stands for no model gives none.
+    The names are paths, too: that of the model itself, or its place in the run or folder. A run's
+    folder stands for the models of the kind that `prefer` names, without any for the other kind,
+    without both for all. Empty for a path that stands for no model.
+
+    Raises:
+        InputError: The path is a run's folder without a model, or a place of a run where nothing
+            is.
     """
     if is_remote(path):
         return _find_remote_models(str(path).rstrip("/"), prefer)
@@ -146,7 +152,7 @@ def _models_among_artifacts(run: Path) -> dict[str, Path]:
 
 
 def _find_in_run(run: Path, path: Path, prefer: Preference) -> dict[str, str]:
-    """Return the models that a run's folder or a place in it stands for; none of other folders.
+    """Return the models that a run's folder or a place in it stands for; empty for other folders.
 
     Raises:
         InputError: There is nothing at the path, or the run has no model yet.
@@ -199,9 +205,10 @@ def _names_of_models(folder: Path) -> list[str]:
 
 
 def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
-    """Return the models that an address in a bucket stands for, from the names of its files alone.
+    """Return the models that an address in a bucket stands for, from its files' names alone.
 
-    A prefix of a TensorFlow 1 checkpoint, and a folder without any file, stand for none.
+    Empty for a prefix of a TensorFlow 1 checkpoint, a folder without any file, or one that cannot
+    be listed.
     """
     models = list_remote_models(address)
     if "" in models:
@@ -212,8 +219,9 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
 def list_remote_models(address: str) -> dict[str, str]:
     """Return all models in a folder of a bucket by their places in it, from its files' names alone.
 
-    They are looked for one and two folders deep, and as export/TASK/FORMAT; none where there are no
-    files. The folder itself, if it is a model, has the name `""`, and is all there is.
+    They are looked for one and two folders deep, and as export/TASK/FORMAT; empty where there are
+    no files or they cannot be listed. The folder itself, if it is a model, has the name `""`, and
+    is all there is.
     """
     try:
         files = find_files(address)

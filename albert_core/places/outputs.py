@@ -112,8 +112,9 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 
     Args:
         run: The run's folder.
-        report: Output of the report of a run that has just finished. Without it, the newest
-            report counts if the last run in the folder has written one.
+        report: Output of the report of a run that has just finished; where it is not among the
+            outputs, the run counts as one at work. Without it, the newest report counts if the last
+            run in the folder has written one.
     """
     outputs = _read_outputs(run)
     newest = {_key(output.manifest): output for output in outputs}
@@ -214,11 +215,15 @@ def _find_report(
 def _still_valid(
     newest: Mapping[str, StepOutput], chain: Mapping[str, StepOutput]
 ) -> dict[str, StepOutput]:
-    """Return the newest outputs that still count where a finished run has named none.
+    """Return the newest outputs that still count beside those that a finished run has named.
 
-    Models and evaluations count for the tasks whose newest model began from the same pretrained
-    weights as a model that the run has named. Records count only if the run has named none; outputs
-    of other steps always do.
+    The caller puts the named ones over them. Models and evaluations count for the tasks whose
+    newest model began from the same pretrained weights as a model that the run has named. Records
+    count only if the run has named none; outputs of other steps always do.
+
+    Args:
+        newest: The newest output of each key.
+        chain: The outputs that the finished run has named, by their keys.
     """
     origins = {
         output.manifest.inputs.get("pretrained")
@@ -276,10 +281,15 @@ def _collect(by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]) ->
 
 
 def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) -> dict[str, str]:
-    """Return the folder with the formats of each task's model, from the export of this very model.
+    """Return the folder with the formats of each task's model, from its newest export.
 
-    Where there is none (the model may be new, its export still to come), from the newest. Each
-    export of a run holds the tasks of that run only.
+    Where there is none (the model may be new, its export still to come), from the newest export of
+    the task. Tasks that were never exported are left out. Each export of a run holds the tasks of
+    that run only.
+
+    Args:
+        outputs: All outputs of the run, the oldest first.
+        models: The models that count, by task.
     """
     exports: dict[str, str] = {}
     of_model: dict[str, str] = {}

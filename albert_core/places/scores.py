@@ -137,7 +137,7 @@ def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
 
 
 def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, Any]:
-    """Return the metrics of an evaluation; none if it is of another model, or there is none."""
+    """Return the metrics of an evaluation; empty if it is of another model, or is None."""
     if evaluation is None:
         return {}
     is_of_model = evaluation.manifest.inputs.get("model") == model.manifest.content_hash
@@ -145,7 +145,7 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json and scores.csv, of equal content, into a folder, local, gs:// or s3://.
+    """Write scores.json, then scores.csv, of equal content, into a folder, local, gs:// or s3://.
 
     A file that holds the same bytes already is not written again.
     """

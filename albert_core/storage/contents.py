@@ -24,12 +24,13 @@ _READ_AHEAD_BYTES = 1 << 20
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open a file for reading bytes; the file is seekable.
+    """Open a file for reading bytes; the file is seekable, and the caller closes it.
 
-    Reading an object of the cloud raises what `ObjectStorage` says.
+    While an object of the cloud is opened or read, there may be the errors of `ObjectStorage`, such
+    as an InputError where it is replaced meanwhile.
 
     Raises:
-        InputError: There is no such file, or a folder, a pipe or a device.
+        InputError: There is no such file, it is a folder, a pipe or a device, or must not be read.
     """
     if is_remote(path):
         return cast(BinaryIO, io.BufferedReader(storage_of(path).open(path), _READ_AHEAD_BYTES))
@@ -42,7 +43,13 @@ def open_file(path: str) -> BinaryIO:
 
 
 def read_bytes(path: str) -> bytes:
-    """Return the whole file."""
+    """Return the whole file.
+
+    Raises:
+        InputError: There is no such file, it is none that can be read, or in the cloud there is no
+            right to.
+        ServiceError: The storage failed.
+    """
     if is_remote(path):
         return storage_of(path).read(path)
     with open_file(path) as file:
@@ -50,14 +57,26 @@ def read_bytes(path: str) -> bytes:
 
 
 def exists(path: str) -> bool:
-    """Return whether there is a file (or object) at an address; False for a folder."""
+    """Return whether there is a file or an object at an address; False for a folder.
+
+    Of an object by one request, which may raise the errors of `ObjectStorage`: that of no right is
+    not taken for False.
+    """
     if not is_remote(path):
         return Path(path).is_file()
     return storage_of(path).find(path) is not None
 
 
 def content_hash(path: str) -> str:
-    """Return a hash of a file's bytes: the sha256, or what its storage keeps of an object."""
+    """Return a hash of a file's bytes: the sha256, or what its storage keeps of an object.
+
+    Those are not comparable: of an object it is the CRC-32C, or where there is none its generation,
+    with the name of the kind before it.
+
+    Raises:
+        FileNotFoundError: There is no such local file.
+        InputError: There is no such object.
+    """
     # The storage's checksum costs one request; a sha256 would cost a download.
     if not is_remote(path):
         return sha256_of_file(Path(path))
@@ -68,10 +87,12 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
     """Return how a file at an address differs from its size and checksum, or None.
 
     A local file is read only if its size is right. Of an object in the cloud the storage's size and
-    checksum are compared, which takes one request; where it keeps no checksum, the size.
+    checksum are compared, which takes one request; where it keeps no checksum, the size. A missing
+    file is a difference.
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         return find_file_damage(Path(path), facts)
@@ -90,7 +111,7 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
 def generation(path: str) -> Generation:
     """Return what tells the writes of a file apart; 0 where there is no file.
 
-    It is the generation of an object, the time of change of a local file in nanoseconds.
+    It is the generation of an object, the time of change of a local file or folder in nanoseconds.
     """
     if is_remote(path):
         facts = storage_of(path).find(path)
@@ -101,12 +122,14 @@ def generation(path: str) -> Generation:
 def write_bytes(
     path: str, data: bytes, *, only_new: bool = False, replaces: Generation | None = None
 ) -> None:
-    """Write a file that is either whole or not there.
+    """Write a file so that it is never seen in part; it is new, or replaces one.
 
     Args:
-        path: Address of the file; local folders are made.
+        path: Address of the file; local folders are made, and of a link the file that it leads to
+            is written.
         data: Its content.
-        only_new: Refuse to replace a file, also one that appears at the same moment in the cloud.
+        only_new: Refuse to replace a file; in the cloud also one that appears at the same moment,
+            locally one that is there before the write. Wins over `replaces`.
         replaces: Refuse to replace a file of another `generation` than this one.
 
     Raises:
@@ -126,7 +149,8 @@ def write_bytes(
 def write_file(path: str, source: Path) -> None:
     """Copy a finished local file to an address, where it appears whole or not at all.
 
-    It replaces what is there; missing local folders are made, and `source` stays.
+    It replaces what is there, a local link itself; missing local folders are made, and `source`
+    stays. Nothing is flushed to the disk. In the cloud there may be the errors of `ObjectStorage`.
     """
     if is_remote(path):
         storage_of(path).upload(path, source)
@@ -144,6 +168,15 @@ def fetch_file(path: str, target: Path) -> None:
 
     The folder of `target` must exist. A download is checked by its CRC-32C where the storage keeps
     one.
+
+    Args:
+        path: Address of the file.
+        target: The path, where nothing should be.
+
+    Raises:
+        FileNotFoundError: There is no such local file, or no folder of `target`.
+        InputError: There is no such object, or it is replaced meanwhile.
+        ServiceError: The storage failed, or other bytes came.
     """
     if not is_remote(path):
         link_or_copy(path, target)
@@ -154,10 +187,12 @@ def fetch_file(path: str, target: Path) -> None:
 def copy_to_bucket(path: str, target: str) -> None:
     """Copy a file, local or in a bucket, to an address in a bucket; replaces what is there.
 
-    Within a storage nothing is downloaded.
+    Within a storage nothing is downloaded; between two it goes through a temporary file.
 
     Raises:
-        InputError: There is no such file, or no right to read or write.
+        OSError: There is no such local file, or it must not be read.
+        InputError: There is no such object, `target` is no address in a bucket, or there is no
+            right to read or write.
     """
     if not is_remote(path):
         storage_of(target).upload(target, Path(path))
@@ -177,6 +212,7 @@ def read_version(path: str) -> Version | None:
 
     Raises:
         WriteConflictError: It was replaced meanwhile.
+        InputError: The path is local, or the bucket cannot be read.
     """
     return storage_of(path).read_version(path)
 
@@ -184,19 +220,25 @@ def read_version(path: str) -> Version | None:
 def write_version(path: str, data: bytes, *, generation: Generation | None) -> Generation:
     """Write an object of the cloud if it is still of a generation; return the new generation.
 
-    The arguments are those of `ObjectStorage.write_version`.
+    Args:
+        path: Address of the object.
+        data: Its new content.
+        generation: The generation that must be there; 0 if there must be no object, None if there
+            may be any.
 
     Raises:
         WriteConflictError: It is of another generation.
+        InputError: The path is local, or the bucket cannot be written.
     """
     return storage_of(path).write_version(path, data, generation=generation)
 
 
 def remove_file(path: str) -> None:
-    """Remove a file; does nothing where there is no local one.
+    """Remove a file or an object; of a local file it is no error that it is missing.
 
     Raises:
-        MissingObjectError: There is no such object in the cloud; S3 does not tell.
+        MissingObjectError: There is no such object; S3 does not tell.
+        OSError: What is at the local path is a folder, or must not be removed.
     """
     if is_remote(path):
         storage_of(path).remove(path)
@@ -217,7 +259,10 @@ def remove_folder(path: str) -> None:
     """Remove a local or remote folder with everything in it; does nothing where there is none.
 
     What cannot be removed locally stays, without an error; so does what somebody writes to the
-    cloud meanwhile.
+    cloud meanwhile. Of a whole bucket nothing is removed.
+
+    Raises:
+        InputError: The bucket does not exist, or must not be listed or changed.
     """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)

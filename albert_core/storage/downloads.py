@@ -35,11 +35,13 @@ def local_folder(path: str | Path) -> Path:
     checksum and generation of its objects, and is used again while these are the same. Its files
     are compared with them each time, which reads them once; a damaged download is made again. Of
     objects whose storage keeps no checksum, that of the bytes that came is noted beside the folder.
-    A local path is returned as it is, existing or not.
+    A local path is returned as it is, existing or not. An address of one object gives a folder with
+    that object.
 
     Raises:
         InputError: There is no such folder in the cloud, an object's name leads out of it, an
             object is replaced while it is fetched, or the folder of downloads is not this user's.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         return Path(path)
@@ -67,7 +69,11 @@ def local_folder(path: str | Path) -> Path:
 
 
 def _object_facts(path: str) -> dict[str, Any]:
-    """Return size, checksum and generation of an object in the cloud, by one request."""
+    """Return `bytes`, `crc32c` (maybe None) and `generation` of an object, by one request.
+
+    Raises:
+        InputError: There is no such object.
+    """
     kept = storage_of(path).existing(path)
     return {"bytes": kept.num_bytes, "crc32c": kept.crc32c, "generation": kept.generation}
 
@@ -102,7 +108,8 @@ def _notes_path(cached: Path) -> Path:
 def _find_cache_damage(cached: Path, facts: Mapping[str, FileFacts]) -> str | None:
     """Return how an earlier download differs from its objects, in a few words, or None.
 
-    Of those whose storage keeps no checksum, from what was noted when they came.
+    Objects whose storage keeps no checksum are compared with what was noted when they came; a
+    missing or damaged note is a difference.
     """
     noted: dict[str, str] = {}
     if any(each["crc32c"] is None for each in facts.values()):
@@ -137,22 +144,27 @@ def local_file(path: str | Path) -> Path:
     A local path is returned as it is, existing or not.
 
     Raises:
-        InputError: There is no such file in the cloud.
+        InputError: There is no such file in the cloud, it is replaced while it is fetched, or the
+            folder of downloads is not this user's.
+        ServiceError: The storage failed.
     """
     return local_folder(path) / Path(path).name if is_remote(path) else Path(path)
 
 
 def fetch_files(files: Mapping[str, str], folder: Path) -> None:
-    """Bring files to a local folder.
+    """Bring files to a local folder, in their order; after an error those before it stay.
 
     All names are checked before the first file is fetched.
 
     Args:
-        files: Address of each file, by its name in the folder; `/` in a name makes folders.
-        folder: The folder, made here.
+        files: Address of each file, local or in the cloud, by its name in the folder; `/` in a name
+            makes folders.
+        folder: The folder, made here if there is a file.
 
     Raises:
-        InputError: A file is not there, or its name leads out of the folder.
+        InputError: A name leads out of the folder, or an object is not there.
+        FileNotFoundError: A local file is not there.
+        ServiceError: The storage failed.
     """
     # Before the first download. Names come from listings and indexes that others can write, and
     # must not overwrite files elsewhere on this machine.

@@ -28,11 +28,12 @@ def find_files(pattern: str) -> list[StoredFile]:
     """Return the files that a pattern names, sorted by address.
 
     Args:
-        pattern: A file, a folder (read recursively) or a glob by the rules of
-            `albert_core.globs`. A file or folder of exactly this name wins over the glob.
+        pattern: A file, a folder (read recursively) or a glob by the rules of `albert_core.globs`.
+            A file or folder of exactly this name wins over the glob.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none; or a folder, locally or the bucket, must not be read.
+        ServiceError: The storage failed.
     """
     files = sorted(set(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern)))
     if not files:
@@ -46,7 +47,8 @@ def find_files(pattern: str) -> list[StoredFile]:
 def _find_local(pattern: str) -> Iterator[StoredFile]:
     """Yield a local file, the files of a folder at any depth, or those that match a glob.
 
-    They come unsorted, by absolute path. A pattern that exists as a file or folder is no glob.
+    They come unsorted, by absolute path, of a glob maybe repeatedly; none if nothing matches. A
+    pattern that exists as a file or folder is no glob.
     """
     path = Path(pattern)
     # What exists comes first: its name may have brackets, which a glob does not take literally.
@@ -60,14 +62,23 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
 
 
 def find_below(folder: Path, pattern: str) -> list[Path]:
-    """Return the files below a local folder that match a relative glob, sorted; maybe none."""
+    """Return the files below a local folder that match a relative glob, sorted, each once.
+
+    Empty where there are none, or no folder. What cannot be looked at is no file.
+
+    Raises:
+        InputError: A folder that the glob goes through must not be read.
+    """
     parts = Path(pattern).parts
     matches = expand_glob(parts, lambda below: _local_names((*folder.parts, *below)))
     return sorted({path for match in matches if _is_file(path := folder.joinpath(*match))})
 
 
 def _is_there(path: str | Path) -> bool:
-    """Return whether there is a local file or folder; a name that is too long has none."""
+    """Return whether there is a local file or folder.
+
+    False for every OSError: of a name that is too long, or a folder that must not be entered.
+    """
     try:
         return Path(path).exists()
     except OSError:
@@ -75,7 +86,10 @@ def _is_there(path: str | Path) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether there is such a local file; of a name that is too long there is none."""
+    """Return whether there is a local file at a path.
+
+    False for every OSError: of a name that is too long, or a folder that must not be entered.
+    """
     try:
         return path.is_file()
     except OSError:
@@ -83,7 +97,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _glob(pattern: str) -> Iterator[Path]:
-    """Yield the local paths that match a glob, maybe repeatedly."""
+    """Yield the absolute local paths that match a glob, unsorted, maybe repeatedly.
+
+    Of a glob that ends in a name without a sign, also paths that do not exist.
+    """
     anchor, *parts = Path(pattern).absolute().parts
     return (Path(*match) for match in expand_glob(tuple(parts), _local_names, (anchor,)))
 
@@ -110,7 +127,12 @@ def _local_names(folder: Parts) -> list[str]:
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
     """Yield the object at an address and those below it; if there is none, those of a glob.
 
-    Of a bucket that may be read but not listed, as some public ones, the object alone.
+    None if nothing matches. Of a bucket that may be read but not listed, as some public ones, the
+    object at the address alone.
+
+    Raises:
+        InputError: Nothing may be listed, and the address is a glob or a whole bucket; there is no
+            such bucket; or, without a right to list, no such object.
     """
     storage = storage_of(pattern)
     bucket, name = storage.bucket_and_name(pattern)
@@ -142,7 +164,7 @@ def _object_sizes(path: str, prefix: str) -> dict[str, int]:
 
 
 def has_files(folder: str) -> bool:
-    """Return whether there is a file in a folder, at any depth.
+    """Return whether there is a file in a folder, at any depth; False where there is no folder.
 
     In the cloud an empty object that stands for a folder counts, too.
     """
@@ -162,7 +184,8 @@ _MOST_COMMAS = 7
 def split_addresses(value: str) -> list[str]:
     """Split a list of addresses at its commas, but for those of names that exist.
 
-    At each place the longest existing name wins. A name may have up to seven commas.
+    At each place the longest existing name wins. A name may have up to seven commas. Files are
+    looked up only for values with commas; an empty value gives one empty address.
     """
     parts = value.split(",")
     addresses: list[str] = []

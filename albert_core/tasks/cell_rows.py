@@ -30,7 +30,11 @@ CellFormat = Literal["tsv", "csv"]
 
 
 def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str]:
-    """Return the cells of the first row of a table; none if it cannot be read."""
+    """Return the cells of the first row of a table, whether a header or not.
+
+    Empty for an empty file, one that is missing, no regular file, not UTF-8 or otherwise
+    unreadable.
+    """
     if not path.is_file():
         return []  # a pipe would be waited for
     try:
@@ -46,7 +50,10 @@ def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str
 
 
 def is_tab_separated(path: Path) -> bool:
-    """Return whether the first line of a file has a tab; False if it cannot be read."""
+    """Return whether the first line of a file, decompressed, has a tab in its first MiB.
+
+    False for a file that is missing, no regular file or otherwise unreadable.
+    """
     if not path.is_file():
         return False  # a pipe would be waited for
     try:
@@ -73,12 +80,13 @@ class CellRows(TaskRows):
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         """Yield the number of the line and the cells of each row, without header and blank rows.
 
-        Finds the columns by the first row first, which `cells` needs. Cells of a `tsv` that is an
-        export are unquoted. Yields nothing of a file that has a header alone.
+        The whole file is read first, and its columns are found by its first row and kept for
+        `cells`. Cells of a `tsv` that is an export are unquoted. Yields nothing of a file without
+        rows after its header, which is not checked then.
 
         Raises:
-            InputError: The file is missing, not UTF-8, not in its format, or its header is refused
-                by `find_columns`.
+            InputError: The file is missing, cannot be read, is not UTF-8 or not in its format, or
+                its header is refused by `find_columns`.
         """
         text = read_text(self.path)
         rows = list(self._csv_rows(text) if self.file_format == "csv" else self._tsv_rows(text))
@@ -94,7 +102,7 @@ class CellRows(TaskRows):
                 yield number, row
 
     def _tsv_rows(self, text: str) -> NumberedCells:
-        """Yield the cells of each line that is not blank, and of the first.
+        """Yield the number, from 1, and the cells of each line that is not blank, and of the first.
 
         Raises:
             InputError: Lines end in carriage returns alone.
@@ -110,11 +118,11 @@ class CellRows(TaskRows):
                 yield number, cells
 
     def _csv_rows(self, text: str) -> Rows:
-        """Return the cells of each row that is not empty.
+        """Return the number of the line and the cells of each row that has any cells, maybe blank.
 
         Raises:
-            InputError: It is no CSV, or its first row, a header or one of several cells, is one
-                cell with another sign that people put between cells.
+            InputError: It is no CSV; or its first row is one cell with another sign that people put
+                between cells, although it is a header or the task reads several columns.
         """
         source = self.source
         delimiter = source.delimiter
@@ -138,8 +146,9 @@ class CellRows(TaskRows):
         Other spellings of labels that are known for the table are replaced by the task's.
 
         Raises:
-            UnusableRowError: The row has too few or too many cells or an empty id, or the task is
-                multiple choice, which tables cannot hold.
+            UnusableRowError: The row has too few or too many cells, an empty id or, in a column for
+                one label, neither 1 nor 0; or the task is multiple choice, which tables cannot
+                hold.
         """
         columns = self._columns
         self._refuse_ragged(row)
@@ -157,8 +166,10 @@ class CellRows(TaskRows):
     def _label(self, row: Sequence[str]) -> tuple[str, ...] | None:
         """Return the label of a row, or all that apply of `multi_label`; None without labels.
 
+        Spellings that are known for the table are replaced by the task's; unknown labels stay.
+
         Raises:
-            UnusableRowError: A label's own column holds neither 1 nor 0.
+            UnusableRowError: A column for one label holds neither 1 nor 0.
         """
         columns = self._columns
         if columns.label_columns:
@@ -170,13 +181,12 @@ class CellRows(TaskRows):
         return tuple(columns.labels.get(name, name) for name in names)
 
     def _refuse_ragged(self, row: Sequence[str]) -> None:
-        """Refuse a row with other cells than the first in number.
+        """Refuse a row that has fewer or more cells than the first one.
 
-        In `tsv`, as the original reads it, cells that the task does not need may be missing at the
-        end.
+        A `tsv`, as the original reads it, may lack cells at the end that the task does not need.
 
         Raises:
-            UnusableRowError: It is such a row.
+            UnusableRowError: The row is refused, as `short row` or `long row`.
         """
         columns, is_csv = self._columns, self.file_format == "csv"
         where = "in the header" if columns.has_header else "in the first row"
@@ -202,7 +212,10 @@ class CellRows(TaskRows):
             )
 
     def _labels_in(self, cell: str) -> Sequence[str]:
-        """Return the label in a cell, or those of `multi_label`, between commas."""
+        """Return the label in a cell, as it is; of `multi_label` the names between commas.
+
+        The names of `multi_label` are stripped and blank ones left out, so there may be none.
+        """
         if self.task.kind != "multi_label":
             return (cell,)
         return [name.strip() for name in cell.split(",") if name.strip()]

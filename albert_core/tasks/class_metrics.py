@@ -85,8 +85,8 @@ def count_classes(
     Args:
         targets: Class numbers [M], or 1 and 0 for each label [M, C].
         predicted: The same of the predictions.
-        num_classes: Number of classes C; None: as many as the highest number that occurs asks for.
-            Not read for labels [M, C].
+        num_classes: Least number of classes C; None or 0: as many as the highest number that occurs
+            asks for, which needs at least one example. Not read for labels [M, C].
     """
     if targets.ndim > 1:
         is_true_MC, is_predicted_MC = targets > 0, predicted > 0
@@ -100,6 +100,8 @@ def count_classes(
 
 def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], float]:
     """Return a function of targets and predictions that averages a score over the classes.
+
+    The function takes arrays as `count_classes` does, of at least one example.
 
     Args:
         average: `micro` counts all classes together; `macro` is the mean over the classes, of class

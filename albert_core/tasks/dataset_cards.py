@@ -17,15 +17,18 @@ def read_class_names(folder: str, column: str) -> tuple[str, ...]:
     """Return the names of the classes that whole numbers in a column stand for, from 0.
 
     They are those of `dataset_info` at the beginning of README.md, of a column of classes or of
-    lists of them.
+    lists of them. A number between others that has no name there gets an empty one.
 
     Args:
-        folder: Address of the data set's folder.
+        folder: Address of the data set's folder, local, gs:// or s3://.
         column: The column's name.
 
     Returns:
-        The names; none where there is no card, or it does not say, or says several things of
-        several configurations.
+        The names; none where there is no card, it is no YAML, does not say, or says several things
+        of several configurations.
+
+    Raises:
+        InputError: The card cannot be read.
     """
     address = join(folder, CARD_NAME)
     match = _FRONT_MATTER.match(read_bytes(address)) if exists(address) else None
@@ -54,9 +57,10 @@ def _features(info: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _names_in(feature: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a feature's classes, in order of their numbers; none of other features.
+    """Return the names of a feature's classes, in order of their numbers; empty for other features.
 
-    They are below `dtype`, of lists below `sequence` or `list`, as `{'0': ..., '1': ...}`.
+    They are below `dtype`, of lists below `sequence` or `list`, as `{'0': ..., '1': ...}` or as a
+    list. A number without a name gets an empty one.
     """
     for key in ("dtype", "sequence", "list"):
         inner = feature.get(key)

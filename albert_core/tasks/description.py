@@ -41,7 +41,11 @@ def describe_files(task: Task, folder: Path) -> str:
 
 
 def describe_dev_split(task: Task) -> str:
-    """Return how the dev set of a task without dev files is split off its training rows."""
+    """Return how the dev set of a task without dev files is split off its training rows.
+
+    As in `10 % of the training rows, split off by label with seed 12345`; that there are no dev
+    files is not checked.
+    """
     by = {
         "regression": "by score",
         "question_answering": "by context",
@@ -55,7 +59,7 @@ def describe_dev_split(task: Task) -> str:
 
 
 def _describe_split(task: Task, split: Split, folder: Path) -> str:
-    """Return the files of a split that are there, with their formats."""
+    """Return the files of a split that are there, with their formats; empty if there are none."""
     sources = [(source, existing_files(source, folder)) for source in task.sources(split)]
     return ", ".join(
         f"{source.file} ({_describe_format(task, source, paths)})"

@@ -14,16 +14,17 @@ _NUM_BINS = 10  # of scores
 
 
 def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
-    """Return for each training row whether it belongs to the dev set, never all rows of a class.
+    """Return for each training row whether it belongs to the dev set.
 
     Rows of the same texts, whatever their case, and questions about the same context stay together:
     what the model is scored on is never trained on. Of these groups `task.dev_fraction` is drawn,
-    of each class (of scores, each tenth by size) as far as numbers allow. The draw is by a hash of
-    `task.dev_seed` and the texts: neither order nor format of the files matters.
+    of each class (of scores, each tenth by size) as far as numbers allow; a class of one group
+    stays in the training set. The draw is by a hash of `task.dev_seed` and the texts: neither order
+    nor format of the files matters. Of few rows none may be drawn.
 
     Args:
         task: The task.
-        rows: All training rows that can be used, in their order.
+        rows: All training rows that can be used, with labels, in their order.
     """
     groups: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
@@ -97,7 +98,11 @@ def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
 
 
 def _class_of(task: Task, row: Row) -> str:
-    """Return what a row counts as, of a task without scores, see `_classes`."""
+    """Return what a row of a task without scores counts as, as text.
+
+    The target of an example, whether a question is impossible, or the types of a sentence's
+    entities; its tags where the task's labels are no entities'.
+    """
     if isinstance(row, Question):
         return str(row.is_impossible)
     if isinstance(row, Example):

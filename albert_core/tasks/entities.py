@@ -36,18 +36,23 @@ class Entity:
 
 
 def is_entity_tag(tag: str) -> bool:
-    """Return whether a tag is `O`, or a type after `B-`, `I-`, `E-` or `S-`."""
+    """Return whether a tag is `O`, or `B`, `I`, `E` or `S` alone or before `-` and a type."""
     prefix, separator, _ = tag.partition("-")
     return tag == OUTSIDE or (prefix in _PREFIXES and (bool(separator) or tag == prefix))
 
 
 def entity_types(tags: Sequence[str]) -> tuple[str, ...]:
-    """Return the types that are in tags, sorted, each once."""
+    """Return the types that are in entity tags, sorted, each once.
+
+    A tag such as `B`, without a type, has the type `_`.
+    """
     return tuple(sorted({_split(tag)[1] for tag in tags if tag != OUTSIDE}))
 
 
 def find_entities(tags: Sequence[str]) -> Iterator[Entity]:
     """Yield the entities of a sentence in their order.
+
+    The words are numbered from 0; the last word of an entity is inclusive.
 
     Args:
         tags: The tags of its words, all of them such that `is_entity_tag` holds (not checked).
@@ -70,7 +75,7 @@ def find_entities(tags: Sequence[str]) -> Iterator[Entity]:
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """Return the prefix of a tag and its type."""
+    """Return the prefix of a tag, its first character, and its type, `_` where it has none."""
     return tag[0], tag[2:] or _UNTYPED
 
 
@@ -93,7 +98,7 @@ class EntityCounts:
     predicted: np.ndarray
 
     def over(self, rows: np.ndarray) -> ClassCounts:
-        """Return the counts of some sentences together, by their numbers; [T]."""
+        """Return the counts [T] of some sentences together, by their numbers, which may repeat."""
         return ClassCounts(
             *(counts[rows].sum(axis=0) for counts in (self.right, self.true, self.predicted))
         )
@@ -104,12 +109,12 @@ def count_entities(
     predicted: Sequence[Sequence[str]],
     types: tuple[str, ...],
 ) -> EntityCounts:
-    """Count the entities of sentences.
+    """Count the entities of each sentence by their type.
 
     Args:
-        targets: The right tags of each sentence.
-        predicted: The predicted ones, as many in each.
-        types: All types that occur in either.
+        targets: The right tags of each sentence, all of them such that `is_entity_tag` holds.
+        predicted: The predicted tags, as many sentences, and tags in each.
+        types: All types that occur in either, see `entity_types`; of others it is a KeyError.
     """
     columns = {kind: number for number, kind in enumerate(types)}
     counts = np.zeros((3, len(targets), len(types)), int)

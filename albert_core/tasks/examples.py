@@ -108,18 +108,19 @@ class InvalidRows:
 
     @classmethod
     def of_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
-        """Return a new collector, which leaves rows out only of training files.
+        """Return a new collector for a split of a task.
 
-        These hold the dev set, too, where it is split off.
+        It leaves rows out if `leaves_out` is set and the rows are of training files, which hold the
+        dev set, too, where it is split off. Any other refuses the first row.
         """
         is_trained = split == "train" or (split == "dev" and task.splits_off_dev)
         return cls("leave_out" if leaves_out and is_trained else "refuse", split)
 
     def describe_uneven(self, num_choices: int) -> str:
-        """Return what is wrong with a row of another number of choices than the first one's.
+        """Return what is wrong with a row of another number of choices than the split's first one.
 
-        Empty if nothing is. The first row that is asked about says how many there must be: the
-        choices of a split are scored together.
+        Empty if nothing is. The first row that is asked about sets, for all later calls, how many
+        there must be: the choices of a split are scored together.
         """
         expected = self._num_choices = self._num_choices or num_choices
         if num_choices == expected:

@@ -25,9 +25,9 @@ def with_found_labels(task: Task, folder: str) -> Task:
 
     They are the names of classes (`ClassLabel`) that Hugging Face's metadata in the first training
     file have, or the card of the data set (README.md); else all labels of the training rows, sorted
-    as texts, or by size if they are whole numbers. The names of a card, or else those that the
-    task declares, are also noted, so that whole numbers in tables, JSON lines and Parquet stand for
-    them.
+    as texts, or by size if they are whole numbers. The names of a card, or else those that the task
+    declares, are also noted, so that whole numbers in tables, JSON lines and Parquet stand for
+    them; names of which one is the number of another class are dropped.
 
     Args:
         task: The task, whose training files are there.
@@ -35,7 +35,9 @@ def with_found_labels(task: Task, folder: str) -> Task:
             taken from their rows.
 
     Raises:
-        InputError: There are no labels or too many, or they are scores; or a file cannot be read.
+        InputError: There are no training files, no labels or over 1,000, or they are scores; or a
+            file cannot be read, other than the card of a task with labels that no access is given
+            to.
     """
     task = dataclasses.replace(task, class_names=_unambiguous(task.class_names))
     if task.labels:
@@ -59,8 +61,8 @@ def with_found_labels(task: Task, folder: str) -> Task:
 def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
     """Return the names of classes that the data set's card gives whole numbers as labels.
 
-    None of tasks of GLUE, whose layouts say what numbers stand for, none where the first training
-    file has names itself, and no ambiguous ones.
+    Empty for tasks of GLUE, whose layouts say what numbers stand for, where the first training file
+    has names itself or does not exist, and for ambiguous names.
 
     Raises:
         NoAccessError: Card or file cannot be read from here.
@@ -73,7 +75,7 @@ def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
 
 
 def _unambiguous(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names of classes; none if one of them is the number of another class.
+    """Return names of classes; empty if one of them is the number of another class.
 
     A number in a file could then be the name of one class as well as the number of the other.
     """
@@ -95,7 +97,10 @@ def refuse_unknown_labels(task: Task) -> None:
 
 
 def find_source_files(source: Source, folder: str) -> list[str]:
-    """Return the addresses of the files of a source below a folder, sorted; maybe none.
+    """Return the addresses of the files of a source below a folder, sorted.
+
+    Empty where there are no such files, and where the folder's bucket cannot be listed for another
+    reason than missing access.
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
@@ -122,7 +127,11 @@ def _label(task: Task) -> int | str:
 
 
 def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
-    """Return the names of classes that a Parquet file gives its labels; none of other files."""
+    """Return the names of classes that a Parquet file gives its labels; empty for other files.
+
+    Raises:
+        InputError: The file cannot be read or is no Parquet, although its ending or format says so.
+    """
     if task.source_format(task.train[0], file) != "parquet":
         return ()
     with open_file(file) as stored:
@@ -130,11 +139,13 @@ def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
 
 
 def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
-    """Return all labels of the training rows but those that are skipped or blank, sorted.
+    """Return all labels of the training rows but those that are skipped or blank, each once.
+
+    They are sorted as texts, or by size if all are whole numbers. Remote files are downloaded.
 
     Raises:
-        InputError: There are none or over 1,000, or there are numbers with fractions, as of scores;
-            or a file cannot be read.
+        InputError: There are none or over 1,000, skipped ones included, or there are numbers with
+            fractions, as of scores; or a file cannot be read.
     """
     found: dict[str, None] = {}
     for source in task.train:
@@ -153,7 +164,13 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
 
 
 def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
-    """Yield the labels of a training file's rows, or the tags; rows that are unusable have none."""
+    """Yield the labels of a training file's rows in their order, or the tags of its words.
+
+    Of several spellings of a label it is the first. Rows that cannot be used are passed over.
+
+    Raises:
+        InputError: The file cannot be read or is not of its format.
+    """
     if task.kind == "token_classification":
         yield from itertools.chain.from_iterable(read_tags(task, source, path))
         return

@@ -42,7 +42,11 @@ class Layout:
         return texts + label + (f"; {' or '.join(self.ids)}" if with_id else "")
 
     def matching_texts(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the ways of naming the texts that a header follows."""
+        """Return the ways of naming the texts that a header follows, maybe none or several.
+
+        Args:
+            names: The header's cells in lower case.
+        """
         return [texts for texts in self.texts if set(texts) <= set(names)]
 
 

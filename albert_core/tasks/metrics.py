@@ -127,16 +127,17 @@ def gain_interval(
     others: np.ndarray,
     sources: Sequence[str],
 ) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a gain in the task's first metric.
+    """Return the 95 % bootstrap interval (low, high) of a gain in the task's first metric.
 
-    Examples are drawn together with both of their predictions, so that examples which are hard for
-    both do not widen the interval. Of a task that `averages_sources` it is the mean over the files.
+    The gain is the metric of `predicted` less that of `others`. Examples are drawn together with
+    both of their predictions, so that examples which are hard for both do not widen the interval.
+    Of a task that `averages_sources` it is the mean of the files' gains.
 
     Args:
         task: A task of texts.
         targets: The right answers, as `compute_metric` reads them.
-        predicted: The predictions.
-        others: Those with which they are compared.
+        predicted: The predictions, in the form of the targets.
+        others: The predictions with which they are compared.
         sources: The name of each example's file.
     """
     names = np.array(sources)

@@ -43,9 +43,12 @@ class _ObjectRows(TaskRows, abc.ABC):
     _class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict, init=False)
 
     def find_names(self, columns: Sequence[str]) -> None:
-        """Find the values by the names that the first row, or the file, has.
+        """Choose, for `cells`, which values are texts, label and id.
 
-        For a task of GLUE they are those of its layout, else as the task declares.
+        For a task of GLUE they are those of its layout, else as the task declares (unchecked).
+
+        Args:
+            columns: The names of the values in the first row or in the file.
 
         Raises:
             InputError: A task of GLUE's texts, label or id are in no known way among them.
@@ -71,9 +74,11 @@ class _ObjectRows(TaskRows, abc.ABC):
     def cells(self, row: Row) -> RowCells:
         """Return texts, label and id of an object; of multiple choice the text, then choices.
 
+        `find_names` must have been called, which iterating does.
+
         Raises:
-            UnusableRowError: A key is missing, the id is empty, or there are fewer than two
-                choices.
+            UnusableRowError: A key is missing, a template cannot be filled, the id is empty, a
+                value for one label is neither 1 nor 0, or there are fewer than two choices.
             FieldError: A value is of another type.
         """
         names = self._names
@@ -122,7 +127,7 @@ class _ObjectRows(TaskRows, abc.ABC):
         apply, of which each may have a value of its own.
 
         Raises:
-            UnusableRowError: There is no such value, or a label's own is neither 1 nor 0.
+            UnusableRowError: The value is missing, or that of one label is neither 1 nor 0.
             FieldError: A value is of another type.
         """
         if has_label_columns(self.task, column, tuple(row.values)):
@@ -149,9 +154,11 @@ class JsonRows(_ObjectRows):
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         """Yield the number of the line and the JSON object of each line that is not blank.
 
+        The first object decides by which names `cells` finds texts, label and id in all of them.
+
         Raises:
-            InputError: The file is missing or not UTF-8, a line is no JSON object, or the first one
-                has not the names of a task of GLUE.
+            InputError: The file is missing, cannot be read, is damaged or not UTF-8, a line is no
+                JSON object, or the first one has not the names of a task of GLUE.
         """
         lines = read_text(self.path).split("\n")
         for index, (number, values) in enumerate(read_json_objects(str(self.path), lines)):
@@ -171,8 +178,11 @@ class ParquetRows(_ObjectRows):
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         """Yield the number, from 1, and the values of each row.
 
+        The file is open until the iteration ends; its columns decide what `cells` reads.
+
         Raises:
-            InputError: The file is missing, damaged or no Parquet, or has not the columns.
+            InputError: The file is missing, no regular file, damaged or no Parquet, or has not the
+                columns.
         """
         refuse_special_file(self.path)
         try:
@@ -222,7 +232,12 @@ class _Template(string.Formatter):
     """
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Return (name, value) of a field, and its first key; keys only (`a[b]`), no attributes."""
+        """Return (name, value) of a field, and its first key; keys only (`a[b]`), no attributes.
+
+        Raises:
+            KeyError: A key is missing.
+            TypeError: A value has no keys.
+        """
         first, *rest = field_name.replace("]", "").split("[")
         value = kwargs[first]
         for key in rest:
@@ -230,7 +245,12 @@ class _Template(string.Formatter):
         return (field_name, value), first
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Return a field's text; with a format spec the texts of a list, joined by the spec."""
+        """Return a field's text; with a format spec the texts of a list, joined by the spec.
+
+        Raises:
+            FieldError: The value is no text, number or truth value, or with a spec no list of
+                these.
+        """
         name, content = value
         if format_spec:
             return format_spec.join(as_texts(content, name))

@@ -24,8 +24,9 @@ _FORMAT = "a passage of RACE: JSON with article, questions, options, answers"
 def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Iterator[Example]:
     """Yield the questions of a file, which is one JSON object or has one on each line.
 
-    The texts of an example are the passage, then for every option the question with the option
-    filled in (`fill_blank`). Source: `_create_examples` of the original's race_utils.py.
+    By line is a file that has the key "article" several times. The texts of an example are the
+    passage, then for every option the question with the option filled in (`fill_blank`). Source:
+    `_create_examples` of the original's race_utils.py.
 
     Args:
         source: The file's declaration.
@@ -52,15 +53,16 @@ def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Itera
 def _examples(
     passage: JsonObject, source: Source, path: Path, invalid_rows: InvalidRows
 ) -> Iterator[Example]:
-    """Yield an example for each question of a passage, in order; its id is source/passage-number.
+    """Yield an example for each question of a passage, in order.
 
-    The passage's id is that of the file, or the file's name where it has none.
+    Its id is source/passage-number, from 0. The passage's id is that of the file, or the file's
+    name where it has none.
 
     Raises:
         FieldError: A field is missing or of another type, there are not as many options and answers
             as questions, fewer than two options, or an answer is no letter of an option.
         InputError: A question has another number of options than the first, and `invalid_rows`
-            refuses it.
+            refuses it; otherwise such a question is counted and left out.
     """
     article = passage.text("article")
     passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")
@@ -96,7 +98,7 @@ def _option_number(answer: object, num_options: int, field: str) -> float:
     """Return the number, from 0, of the option that a letter names: A is 0.
 
     Raises:
-        FieldError: It is not the letter of one of the options.
+        FieldError: It is not the letter, A to H, of one of the options.
     """
     letters = _LETTERS[:num_options]
     letter = as_text(answer, field)
@@ -110,5 +112,5 @@ def _option_number(answer: object, num_options: int, field: str) -> float:
 
 
 def fill_blank(question: str, option: str) -> str:
-    """Return a question with an option in place of its blank `_`, or appended if it has none."""
+    """Return a question with an option in place of each `_`, or at its end where it has none."""
     return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

@@ -50,7 +50,7 @@ def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -
 
 
 def has_training(task: Task, folder: Path) -> bool:
-    """Return whether the task's training files are all in its folder, but for optional ones."""
+    """Return whether each training source that is not optional has a file in the task's folder."""
     sources = [source for source in task.sources("train") if not source.is_optional]
     return all(existing_files(source, folder) for source in sources)
 
@@ -66,7 +66,7 @@ def _name_in_source(path: Path, source: Source, folder: Path) -> str:
 
 
 def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:
-    """Return the existing files of a source, sorted by name; maybe none.
+    """Return the existing files of a source, sorted by path; empty if there are none.
 
     Raises:
         InputError: None exists, although the source is neither optional nor of the test split.
@@ -80,7 +80,7 @@ def source_files(task: Task, source: Source, folder: Path, split: Split) -> list
 
 
 def existing_files(source: Source, folder: Path) -> list[Path]:
-    """Return the files that match `source.file` below a folder, sorted by name."""
+    """Return the files that match `source.file` below a folder, sorted by path; maybe empty."""
     return find_below(folder, source.file)
 
 
@@ -89,6 +89,8 @@ def read_examples(
 ) -> list[Example]:
     """Return all examples of a split, in the order of its files and their rows.
 
+    Of a task without dev files the training rows are split into training and dev set.
+
     Args:
         task: A task of texts: classification, regression or multiple choice.
         folder: Folder of its files.
@@ -96,8 +98,9 @@ def read_examples(
         invalid_rows: Collects rows that cannot be used; by default the first one raises.
 
     Raises:
-        InputError: A file is missing or not UTF-8, or a row is short or has an unknown label; the
-            message names file and line.
+        InputError: A file is missing or cannot be read, a row cannot be used and `invalid_rows`
+            refuses it (the message names file and line), more rows were left out than read, a
+            training or dev set has no rows or too few to be split, or the task has no labels.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
@@ -105,9 +108,15 @@ def read_examples(
 def read_questions(
     task: Task, folder: Path, split: Split, *, invalid_rows: InvalidRows | None = None
 ) -> list[Question]:
-    """Return all questions of a split of a question-answering task.
+    """Return all questions of a split of a question-answering task, in the order of its files.
 
-    Arguments, order and errors are those of `read_examples`.
+    Of a task without dev files the training questions are split into training and dev set. Rows
+    that cannot be used go to `invalid_rows`; by default the first one raises.
+
+    Raises:
+        InputError: A file is missing or cannot be read, a question cannot be used and
+            `invalid_rows` refuses it, more were left out than read, or a training or dev set has
+            none or too few.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
@@ -115,22 +124,29 @@ def read_questions(
 def read_sentences(
     task: Task, folder: Path, split: Split, *, invalid_rows: InvalidRows | None = None
 ) -> list[TaggedSentence]:
-    """Return all sentences of a split of a task that tags words.
+    """Return all sentences of a split of a task that tags words, in the order of its files.
 
-    Arguments, order and errors are those of `read_examples`.
+    Of a task without dev files the training sentences are split into training and dev set. Those
+    that cannot be used go to `invalid_rows`; by default the first one raises.
+
+    Raises:
+        InputError: A file is missing or cannot be read, a sentence cannot be used and
+            `invalid_rows` refuses it, more were left out than read, a training or dev set has none
+            or too few, or the task has no labels.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
 
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
-    """Yield the rows of a split; arguments and errors are those of `_read_files`.
+    """Yield the rows of a split, in the order of its files.
 
     Of a dev set that is split off those of the training files that belong to it, and of the
-    training set the others.
+    training set the others; both read all training files first.
 
     Raises:
-        InputError: As of `_read_files`; the task has no labels; or too few rows are there to split
-            any off.
+        InputError: The task has no labels; a file is missing or cannot be used; `invalid_rows`
+            refuses a row; at the end, more rows were left out than yielded, or a training or dev
+            set has none; or too few rows are there to split any off.
     """
     refuse_unknown_labels(task)
     if split == "test" or not task.splits_off_dev:
@@ -188,11 +204,15 @@ def _read_file(
     folder: Path,
     numbers: Iterator[int],
 ) -> Iterator[Example] | Iterator[Question] | Iterator[TaggedSentence]:
-    """Return the rows of a file, read by the kind of its task and its format.
+    """Return an iterator of the rows of a file, read by the kind of its task and its format.
 
     Texts (and places of answers) are checked in training files alone; `folder` is where the
-    training table's header is looked up, with which other tables are compared. `numbers` are those
-    of the rows of tables.
+    training table's header is looked up, with which other tables are compared. `numbers` are the
+    ids of the rows of tables and of sentences.
+
+    Raises:
+        InputError: Once it is iterated: the file cannot be read or is not of its format, or
+            `invalid_rows` refuses a row.
     """
     # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
@@ -217,7 +237,8 @@ def _read_file(
 def _train_header(task: Task, folder: Path) -> Sequence[str]:
     """Return the header of the task's first training file, from `folder`.
 
-    Empty if there is no such file, or it is no table between tabs or commas with a header.
+    Empty if there is no such file, it cannot be read, or it is no table between tabs or commas with
+    a header.
     """
     source = task.train[0]
     paths = existing_files(source, folder)

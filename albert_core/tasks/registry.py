@@ -69,7 +69,8 @@ def named_task(name: str) -> Task:
     """Return a task without its files: one of `TASKS`, or of the path of a task.yaml.
 
     Raises:
-        InputError: It is neither, or the declaration is wrong.
+        InputError: It is neither, the declaration is wrong or cannot be read, or it declares no
+            labels where the task needs some.
     """
     if name in TASKS:
         return TASKS[name]
@@ -82,10 +83,11 @@ def named_task(name: str) -> Task:
 
 
 def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
-    """Return a task, with the files that are there, and the folder of its files.
+    """Return a task, with the files that are there, and the local folder of its files.
 
     For splits that a declaration says nothing of, and published files that are missing, files are
-    found by their names, see `with_found_files`.
+    found by their names, see `with_found_files`; labels that are not declared are taken from the
+    files. A folder in the cloud is downloaded.
 
     Args:
         name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
@@ -94,7 +96,8 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 
     Raises:
         InputError: The task or its folder is unknown, the declaration is wrong or has another name
-            than the folder that holds it, or as of `with_found_files`.
+            than the folder that holds it, no folder has its dev set, several files could be those
+            of a split, a shard is missing, or labels are needed and not found.
     """
     data_dir = local_folder(data_dir)
     declaration = data_dir / name / DECLARATION_NAME
@@ -118,13 +121,13 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 
 
 def data_folder(task: Task, data_dir: str | Path) -> Path:
-    """Return the first candidate folder below `data_dir` that holds development files of the task.
+    """Return the first candidate folder below `data_dir` that holds the dev files a task declares.
 
-    A known task's candidates are its published folders, any other's one of its name and `data_dir`
-    itself.
+    Of a task without dev files, its training files. A known task's candidates are its published
+    folders, any other's one of its name and `data_dir` itself. A folder in the cloud is downloaded.
 
     Raises:
-        InputError: No candidate holds any.
+        InputError: No candidate holds any, or the task's labels are not declared and not found.
     """
     return _find_in_folders(task, local_folder(data_dir), ())[1]
 
@@ -132,7 +135,9 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
 def _find_in_folders(
     task: Task, data_dir: Path, undeclared: Collection[Split]
 ) -> tuple[Task, Path]:
-    """Return a task with the files that are there, and the first folder that has its dev set.
+    """Return a task with the files and labels that are there, and the folder that has them.
+
+    That is the first candidate with its dev set, or with what the dev set is split off.
 
     Args:
         task: The task.
@@ -140,7 +145,8 @@ def _find_in_folders(
         undeclared: The splits that may have other files than the task says.
 
     Raises:
-        InputError: No candidate has it, or as of `with_found_files`.
+        InputError: No candidate has its dev set, a folder cannot be read, several files could be
+            those of a split, a shard is missing, or labels are needed and not found.
     """
     wanted = task
     for candidate in candidate_folders(task):
@@ -178,7 +184,7 @@ def _names_in(folder: Path) -> list[str]:
 def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
     """Return a task with labels that its files have where it declares none.
 
-    A test file that was found counts as labelled only if its first row has a label.
+    A test file that is not declared but found counts as labelled only if its first row has a label.
 
     Args:
         found: The task with the files that are there.
@@ -186,7 +192,8 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
         folder: Address of the folder of its files.
 
     Raises:
-        InputError: As of `with_found_labels`.
+        InputError: Labels are needed, and there are none or over 1,000, or they are scores; or a
+            file cannot be read.
     """
     found = with_found_labels(found, folder)
     if found.test == declared.test or declared.test:
@@ -229,7 +236,8 @@ def read_task_file(path: str | Path) -> Task:
     """Return the task that a YAML file declares, in any storage, as `read_declaration` does.
 
     Raises:
-        InputError: As of `read_declaration`, or it declares no labels, which are not looked for.
+        InputError: The file is missing, no YAML, its declaration is wrong, or it declares no labels
+            where the task needs some: they are not looked for.
     """
     task = read_declaration(path)[0]
     refuse_unknown_labels(task)

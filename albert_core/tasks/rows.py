@@ -88,12 +88,22 @@ class TaskRows(abc.ABC):
 
     @abc.abstractmethod
     def cells(self, row: Row) -> RowCells:
-        """Return what a row says."""
+        """Return texts, label and id of a row that iterating has yielded.
+
+        Raises:
+            UnusableRowError: The row has not what the task reads.
+            FieldError: A value is of another type.
+        """
 
     def example(self, row: Row, number: str) -> Example | None:
         """Convert a row to an example; None if its label is one of `skipped_labels`.
 
-        `number` becomes the example's id where the source names no id column.
+        So it is if any spelling of the label is, or any of several labels. `number` becomes the
+        example's id where the source names no id column.
+
+        Raises:
+            UnusableRowError: The row has not what the task reads, or its label is unknown.
+            FieldError: A value is of another type.
         """
         cells = self.cells(row)
         if cells.label is not None and not set(cells.label).isdisjoint(self.task.skipped_labels):
@@ -106,7 +116,10 @@ class TaskRows(abc.ABC):
         )
 
     def _with_class_name(self, label: str) -> str:
-        """Return the name that a label which is no label of the task's stands for as a number."""
+        """Return the name of the class whose number a label is; any other label as it is.
+
+        A number that is itself one of the task's labels is this label.
+        """
         names = self.task.class_names
         is_number = label.isdecimal() and label not in self.task.labels
         return names[int(label)] if is_number and int(label) < len(names) else label
@@ -166,10 +179,10 @@ class TaskRows(abc.ABC):
 
 
 def checked_id(text: str) -> str:
-    """Return an id.
+    """Return an id as it is.
 
     Raises:
-        UnusableRowError: It is empty.
+        UnusableRowError: It is empty or blank.
     """
     if not text.strip():
         raise UnusableRowError("empty id", "got an empty id")

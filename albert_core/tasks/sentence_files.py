@@ -26,7 +26,11 @@ class _Sentence(Protocol):
     """A sentence of a file, read when it is called."""
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags, None of a file without tags; refuse wrong ones."""
+        """Return its words and their tags, None of a file without tags.
+
+        Raises:
+            _UnusableError: The sentence cannot be used.
+        """
 
     def place(self, index: int) -> str:
         """Return where a tag stands, for messages."""
@@ -81,10 +85,12 @@ def read_sentences_file(
 
 
 def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
-    """Yield the tags of each sentence of a file by name, but of those that cannot be used.
+    """Yield the tags of each sentence of a file by name; an empty list of a file without tags.
+
+    Sentences that cannot be used are passed over.
 
     Raises:
-        InputError: The file is missing, not UTF-8 or in no such format.
+        InputError: The file is missing, cannot be read, is not UTF-8 or in no such format.
     """
     for sentence in _open_sentences(task, source, path):
         with contextlib.suppress(_UnusableError):
@@ -146,11 +152,11 @@ class _ColumnSentence:
 
 
 def _read_columns(task: Task, source: Source, path: Path) -> Iterator[_ColumnSentence]:
-    """Yield the sentences of a file of columns.
+    """Yield the sentences of a file of columns, decompressed.
 
     Raises:
-        InputError: The file is missing or not UTF-8, or its first line has not the columns that are
-            read.
+        InputError: The file is missing, cannot be read, is damaged or not UTF-8, or its first line
+            has not the columns that are read.
     """
     width = 0
     for lines in read_conll_sentences(read_text(path).split("\n")):
@@ -167,7 +173,7 @@ def _refuse_missing_columns(
     """Refuse a file whose first line has no column of words, or of tags where there must be.
 
     Raises:
-        InputError: It is one; names what to do.
+        InputError: The line has too few columns; tells the remedy.
     """
     columns = [_column_number(source.texts or task.texts, default=0)]
     if source.is_labelled:
@@ -271,7 +277,7 @@ class _ObjectSentence:
         """Return the name of a tag, which may be a number, of a class or a label.
 
         If the file names no classes, a number that is itself one of the labels is this label,
-        wherever it stands among them.
+        wherever it stands among them. A number beyond the names, or another value, is its text.
         """
         task = self._task
         others = () if str(tag) in task.labels else task.class_names or task.labels
@@ -297,20 +303,21 @@ class _ObjectSentence:
 
 
 def _read_json(task: Task, source: Source, path: Path) -> Iterator[_ObjectSentence]:
-    """Yield the sentences of a file of JSON lines; blank lines are left out.
+    """Yield the sentences of a file of JSON lines, decompressed; blank lines are left out.
 
     Raises:
-        InputError: The file is missing or not UTF-8, or a line is no JSON object.
+        InputError: The file is missing, no regular file, cannot be read, is damaged or not UTF-8,
+            or a line is no JSON object.
     """
     for number, values in read_json_objects(str(path), read_text(path).split("\n")):
         yield _ObjectSentence(task, source, f"{path}, line {number}", values, {})
 
 
 def _read_parquet(task: Task, source: Source, path: Path) -> Iterator[_ObjectSentence]:
-    """Yield the sentences of a Parquet file.
+    """Yield the sentences of a Parquet file, which is open until the iteration ends.
 
     Raises:
-        InputError: It is missing or no such file.
+        InputError: The file is missing, no regular file, cannot be read, is damaged or no Parquet.
     """
     refuse_special_file(path)
     try:

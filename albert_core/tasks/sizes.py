@@ -66,10 +66,11 @@ def count_examples(task: Task, folder: Path, *, leaves_out: bool) -> TaskSize:
     Args:
         task: The task, with the files that are there.
         folder: Folder of its files.
-        leaves_out: Whether training rows that cannot be used are left out, not refused.
+        leaves_out: Whether training rows that cannot be used are left out, uncounted, not refused.
 
     Raises:
-        InputError: A file is missing, or has a row that cannot be used and is not left out.
+        InputError: A file is missing, has a row that cannot be used and is not left out, has more
+            such rows than others, or there are no or too few rows.
     """
     read = {
         "question_answering": read_questions,

@@ -83,8 +83,10 @@ def _find_sources(
 ) -> tuple[Source, ...]:
     """Return the sources of a split with the files that are there in place of those declared.
 
+    A declared source whose file is not there stays; of a split without any there may be none.
+
     Raises:
-        InputError: As of `_find_source`.
+        InputError: Several files could be those of a source, or a shard is missing.
     """
     declared = {"train": task.train, "dev": task.dev, "test": task.test}[split]
     if declared:
@@ -94,7 +96,7 @@ def _find_sources(
 
 
 def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) -> Source | None:
-    """Return a source with the file that is there in place of its own; None if none is.
+    """Return a source with the file that is there: its own if it is, else another; None if none is.
 
     Raises:
         InputError: Several could be it, or a shard is missing.
@@ -167,8 +169,8 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
 
     No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
     CoNLL's columns a single one. Where each label has a column, one of them has to hold a value. In
-    SQuAD's JSON any of the questions counts. True for labels in other columns by number, and where
-    the file cannot be read, which is told when it is.
+    SQuAD's JSON any of the questions counts. True for labels in other columns by number, for a file
+    without rows, and for one that cannot be read, which is told when it is.
 
     Args:
         task: The task.
@@ -195,7 +197,10 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
 
 
 def _has_two_columns(path: str) -> bool:
-    """Return whether the first word of a file of columns has more beside it; True if unreadable."""
+    """Return whether the first line of words in a file of columns has two or more.
+
+    True for a file without words, or one that cannot be read.
+    """
     try:
         with open_unpacked_file(path) as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig")
@@ -206,10 +211,12 @@ def _has_two_columns(path: str) -> bool:
 
 
 def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | None:
-    """Return the values of a table's first row by name; None if it has none.
+    """Return the values of a table's first row by name; None if there is no row.
+
+    In `tsv` and `csv` it is the row after the header.
 
     Raises:
-        InputError: It is not of its format.
+        InputError: The file is missing, cannot be read or is not of its format.
         UnicodeDecodeError: It is not UTF-8.
     """
     file_format = task.source_format(source, path)

@@ -136,9 +136,10 @@ def answer_threshold(
 ) -> float:
     """Return the null odds from which on a question is best left unanswered.
 
-    That is just above what `best_threshold` returns, whose arguments these are. Where no threshold
-    gains anything it is the lowest null odds, so that all are unanswered: the 0 of the official
-    script means the same for probabilities, but answers about half where the odds are logits.
+    That is just above what `best_threshold` returns for the same arguments, also without questions
+    (just above 0). Where no threshold gains anything it is the lowest null odds, so that all are
+    unanswered: the 0 of the official script means the same for probabilities, but answers about
+    half where the odds are logits.
     """
     _, totals = _gains_by_odds(scores, null_odds, is_answerable, answered)
     if len(totals) and totals.max() <= 0:

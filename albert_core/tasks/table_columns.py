@@ -100,10 +100,11 @@ def find_layout_columns(
         layout: Its layout.
         source: The file's declaration.
         path: The file, for messages.
-        names: The names, as they are written.
+        names: The names, as they are written; case does not count.
 
     Raises:
-        InputError: The layout knows no such names, or as of `_by_layout`.
+        InputError: The layout knows no such names, a label or id that is declared is missing, or
+            names are there twice or in several ways.
     """
     in_lower_case = [name.strip().casefold() for name in names]
     if found := layout.matching_texts(in_lower_case):

@@ -25,7 +25,11 @@ def find_format(task: Task, source: Source, path: Path) -> Format:
 
 
 def open_rows(task: Task, source: Source, path: Path, train_header: Sequence[str]) -> TaskRows:
-    """Return the rows of a table, by its format; arguments are those of `read_table`."""
+    """Return the rows of a table, by its format, of which nothing but a first line is read yet.
+
+    Files of formats that are no table's are taken for `tsv`. `train_header` is the header of the
+    training table, empty if there is none.
+    """
     file_format = find_format(task, source, path)
     if file_format == "jsonl":
         return JsonRows(task, source, path)
@@ -97,7 +101,11 @@ def read_table(
 
 
 def _refuse_repeated(example: Example, seen: set[str]) -> None:
-    """Refuse an example with an id that was seen; add its id to those."""
+    """Refuse an example with an id that was seen; add its id to `seen`.
+
+    Raises:
+        UnusableRowError: The id was seen.
+    """
     if example.id in seen:
         raise UnusableRowError("duplicate id", f"got id {example.id!r} again")
     seen.add(example.id)
@@ -109,6 +117,10 @@ def _refuse_empty(example: Example) -> None:
 
 
 def _refuse_uneven(example: Example, invalid_rows: InvalidRows) -> None:
-    """Refuse an example of multiple choice with other choices than the split's first in number."""
+    """Refuse an example of multiple choice with other choices than the split's first in number.
+
+    Raises:
+        UnusableRowError: It has more or fewer. The first example that is given sets the number.
+    """
     if uneven := invalid_rows.describe_uneven(len(example.texts) - 1):
         raise UnusableRowError(UNEVEN_CHOICES, uneven)

@@ -379,7 +379,7 @@ class Task:
 
     @property
     def num_outputs(self) -> int:
-        """Width of the output layer of a classification, `multi_label`, regression or tags."""
+        """Width of the output layer: one for each label, or 1 for a task without labels."""
         return len(self.labels) or 1
 
     @property

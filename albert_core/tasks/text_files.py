@@ -13,11 +13,13 @@ from albert_core.storage import open_file
 
 
 def read_text(path: Path) -> str:
-    """Read a file of UTF-8 as text, line ends as they are, without its byte order mark.
+    """Read a file of UTF-8, decompressed by its ending, as text without its byte order mark.
+
+    Line ends stay as they are.
 
     Raises:
-        InputError: The file is missing, cannot be read, is damaged or not UTF-8; says what it is
-            where its first bytes tell.
+        InputError: The file is missing, no regular file, cannot be read, is damaged or not UTF-8;
+            says what it is where its first bytes tell.
     """
     data = unpacked(str(path), read_regular_file(path))
     try:
@@ -33,7 +35,7 @@ def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
     """Open a task's file, local, gs:// or s3://, for the body, which reads its bytes decompressed.
 
     Raises:
-        InputError: The file is missing, cannot be read, or is damaged.
+        InputError: The file is missing or cannot be read; or the body finds it damaged.
     """
     errors = contextlib.nullcontext() if without_compression(path) == path else damage_errors(path)
     with open_file(path) as stored, errors:

@@ -53,6 +53,10 @@ class TagScores:
         return {name: self._metric(name, rows) for name in self._task.metrics}
 
     def _metric(self, name: str, rows: np.ndarray) -> float:
+        """Return one metric over some sentences; needs counted entities for all but accuracy.
+
+        It is 0 where the task has no type of entities; accuracy needs at least one word.
+        """
         if name == "accuracy":
             return float(self._num_right_M[rows].sum() / self._num_words_M[rows].sum())
         assert self._entities is not None  # as the declaration of the task was checked
@@ -63,10 +67,12 @@ class TagScores:
         return float(getattr(counts.total, name)[0]) if self._entities.types else 0.0
 
     def describe(self) -> dict[str, Any]:
-        """Return the scores of each type of entities, or of each tag where they tell none.
+        """Return the scores, over all sentences, of each type of entities.
+
+        Where the task's tags tell no entities, they are of each tag, counted in words.
 
         Returns:
-            `labels`, which are the tags, and `classes`, see `ClassCounts.describe`.
+            `labels`, which are the task's tags, and `classes`, see `ClassCounts.describe`.
         """
         labels = self._task.labels
         if self._entities:

@@ -88,11 +88,11 @@ class TrackingClient:
         return process
 
     def log(self, row: Row) -> None:
-        """Queue a row; if the queue is full, it is lost."""
+        """Queue a row; if the queue is full, it is lost. May call `warn`, once for a run."""
         self._give(row_line(row))
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Queue what the step came to."""
+        """Queue the step's final scores; if the queue is full, they are lost. May call `warn`."""
         self._give(scores_line(scores))
 
     def close(self, status: Status) -> None:
@@ -115,7 +115,10 @@ class TrackingClient:
             self._warn(loss)
 
     def _give(self, line: bytes) -> None:
-        """Queue a message; say once if the tracker is in trouble, or has not answered for long."""
+        """Queue a message, which is lost if the queue is full.
+
+        Calls `warn`, once, if the tracker is in trouble or has not answered for 30 seconds.
+        """
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(line)
         with self._changed:
@@ -140,7 +143,10 @@ class TrackingClient:
                 process.stdin.flush()
 
     def _listen(self, process: "subprocess.Popen[bytes]") -> None:
-        """Note what the process says, until it ends."""
+        """Note what the process says, until it ends: signs of life, and why the last call failed.
+
+        An end before the run is closed counts as trouble.
+        """
         assert process.stdout
         with contextlib.suppress(OSError, ValueError):
             for line in process.stdout:

@@ -99,7 +99,7 @@ class TrackingConfig:
     def environment(self, group: str) -> dict[str, str]:
         """Return environment variables by which the steps of a run have these settings.
 
-        None where nothing is tracked.
+        Empty where nothing is tracked.
 
         Args:
             group: Id of the run, or `GROUP_OF_OUTPUT`.
@@ -112,9 +112,15 @@ class TrackingConfig:
     def for_run(self, title: str, folder: Path | None) -> "TrackingConfig":
         """Return the settings for the steps of a run, with its name and an absolute address.
 
+        A name or address that is set stays. Unchanged where nothing is tracked.
+
         Args:
             title: Title of the run.
             folder: The run's folder; None on a platform.
+
+        Raises:
+            InputError: The environment holds an address that the tracker does not take, or a
+                password in it.
         """
         if not self.is_on:
             return self
@@ -144,13 +150,14 @@ class TrackingConfig:
         return os.path.abspath(address) if is_folder(address) and kind.takes_folders else address
 
     def check_here(self, *, output: str) -> None:
-        """Refuse a tracker that cannot be used by steps on this machine.
+        """Refuse a tracker that cannot be used by steps on this machine; asks no server.
 
         Args:
             output: Output of the step, or folder of the run.
 
         Raises:
-            InputError: Its client is not installed, or it has no address.
+            InputError: Its client is not installed, it has no address, or the environment holds one
+                that it does not take.
         """
         if not self.is_on:
             return
@@ -165,7 +172,8 @@ class TrackingConfig:
             where: Where they run, for the message.
 
         Raises:
-            InputError: It is one, or it has no address.
+            InputError: The tracker writes to a folder, it has no address, or the environment holds
+                one that it does not take.
         """
         if not self.is_on:
             return
@@ -190,7 +198,8 @@ class TrackingConfig:
             folder: The run's folder, which is theirs.
 
         Raises:
-            InputError: It is a server, or a folder elsewhere.
+            InputError: The tracker is a server, or writes to a folder elsewhere; or the environment
+                holds an address that it does not take.
         """
         if not self.is_on:
             return
@@ -206,7 +215,7 @@ class TrackingConfig:
         """Refuse an empty address for a tracker that needs one.
 
         Raises:
-            InputError: It is refused.
+            InputError: The address is empty, and the tracker's client knows none itself.
         """
         kind = TRACKERS[self.to]
         if not address and not kind.has_default:
@@ -220,8 +229,9 @@ NO_TRACKING = TrackingConfig()
 def step_group(config: TrackingConfig, *, step: str, output: str) -> str:
     """Return the id of the pipeline's run that a step of this process belongs to.
 
-    That of the environment; on a platform the part of the output's address before that of the
-    step, which is the run's. Of a command alone it is `tracking.run`, which may be empty.
+    That of the environment; on a platform the part of the output's address before that of the step,
+    which is the run's. Of a command alone, or where the address has no such part, it is
+    `tracking.run`, which may be empty.
 
     Args:
         config: The settings.

@@ -49,5 +49,9 @@ def is_end(line: bytes) -> bool:
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
-    """Return the values of a message, its `kind` among them."""
+    """Return the values of a message, its `kind` among them.
+
+    Raises:
+        ValueError: The line is no JSON.
+    """
     return json.loads(line)

@@ -35,10 +35,21 @@ class StepRun:
         self._run_id = self._parent_id = ""
 
     def open(self) -> None:
-        """Find or make experiment, parent run and run; write parameters and addresses."""
+        """Find the experiment, parent run and run, or make them; write parameters and addresses.
+
+        A run with the step's key is gone on with, and marked as running; parameters it has stay.
+
+        Raises:
+            RefusedError: The server refused, and would refuse again; any other failure is the
+                client's own exception.
+        """
         _call(self._open)
 
     def _open(self) -> None:
+        """Find or make the experiment, parent run and run, in this order; write what they have.
+
+        A run that is found becomes RUNNING and keeps its parameters; new ones are added.
+        """
         experiment_id = self._find_experiment()
         if self._run.group:
             self._parent_id = self._find_parent(experiment_id)
@@ -65,7 +76,12 @@ class StepRun:
         self._client.log_batch(self._run_id, tags=places)
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Write rows as metrics."""
+        """Write rows as metrics, up to 1,000 a call.
+
+        Raises:
+            RefusedError: The server refused, and would refuse again; any other failure is the
+                client's own exception, and rows before it are written.
+        """
         metrics = [
             Metric(_name(name), value, round(row.time_s * 1000), row.step)
             for row in rows
@@ -74,7 +90,12 @@ class StepRun:
         _call(lambda: self._log_metrics(self._run_id, metrics))
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Write scores as metrics `scores/NAME`, and to the parent run as `STEP/NAME`."""
+        """Write scores as metrics `scores/NAME`, then to the parent run, if any, as `STEP/NAME`.
+
+        Raises:
+            RefusedError: The server refused, and would refuse again; any other failure is the
+                client's own exception.
+        """
         now = round(time.time() * 1000)
 
         def metrics(prefix: str) -> list[Metric]:
@@ -85,7 +106,12 @@ class StepRun:
             _call(lambda: self._log_metrics(self._parent_id, metrics(self._run.step)))
 
     def close(self, status: Status) -> None:
-        """Mark the run as ended."""
+        """Mark the run as ended, with its status.
+
+        Raises:
+            RefusedError: The server refused, and would refuse again; any other failure is the
+                client's own exception.
+        """
         _call(lambda: self._client.set_terminated(self._run_id, status=_STATUSES[status]))
 
     def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
@@ -142,7 +168,8 @@ def _call(function: Callable[[], None]) -> None:
     """Call a function of the client.
 
     Raises:
-        RefusedError: The server refused, and would refuse again.
+        RefusedError: The server refused with a status such as 400, and would refuse again. Other
+            failures of the client pass as they are.
     """
     try:
         function()

@@ -101,7 +101,7 @@ def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scal
 
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers among values, as floats, without the number of steps."""
+    """Return the numbers among values, as floats, without truth values and `global_step`."""
     return {
         name: float(value)
         for name, value in values.items()

@@ -66,7 +66,8 @@ def tracked_step(
     """Track a step while the body runs, if it is to be tracked.
 
     The run's key is kept in the work in progress, so that whoever goes on with a killed step goes
-    on with its tracked run. At the end the tracker has some seconds for what is queued.
+    on with its tracked run. At the end the tracker has some seconds for what is queued, and is told
+    whether the body finished, failed, or was stopped; what the body raises is raised again.
 
     Args:
         config: Where; settings that are off stand for those of this process.
@@ -74,13 +75,16 @@ def tracked_step(
         settings: Its settings; they become the run's parameters.
         places: Addresses of what it reads, by their names; several by a sequence.
         output: Address of what it makes.
-        folder: Folder of its work in progress.
+        folder: Folder of its work in progress, in which the key is written.
         work: What is worked at; the key of other work is not taken up.
         progress: Told what goes wrong.
         is_chief: Whether this process tracks; of several that train together one does.
 
     Yields:
         What the body tells.
+
+    Raises:
+        InputError: The environment holds settings or an address that cannot be used.
     """
     config = config.or_of_process()
     if not (config.is_on and is_chief):
@@ -118,7 +122,7 @@ def tracked_step(
 def _run_key(folder: Path, work: str) -> str:
     """Return the key in the work in progress; a new one is written there if it has none.
 
-    A damaged one is named on standard error.
+    A damaged one, or that of other work, is named on standard error and replaced.
     """
     path = folder / RUN_FILE
     if path.exists():

@@ -34,10 +34,21 @@ class StepRun:
         self._started: Any = None
 
     def open(self) -> None:
-        """Find or make experiment and run; write parameters and addresses."""
+        """Find the experiment and run, or make them; write parameters and addresses.
+
+        A run that is there is marked as running. Sets the client's project and location for the
+        whole process.
+
+        Raises:
+            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
+                pass.
+            ServiceError: There are no credentials.
+            InputError: The credentials cannot be read.
+        """
         _call(self._open)
 
     def _open(self) -> None:
+        """Log in, find or make the run, then write parameters and addresses."""
         run = self._run
         match = VERTEX_ADDRESS.fullmatch(run.address)
         assert match
@@ -66,10 +77,16 @@ class StepRun:
         )
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Write rows as time series."""
+        """Write the finite values of rows as time series, in a call for each row.
+
+        Raises:
+            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
+                pass.
+        """
         _call(lambda: self._log_rows(rows))
 
     def _log_rows(self, rows: Sequence[Row]) -> None:
+        """Write the finite values of each row in a call of its own, at the row's step and time."""
         for row in rows:
             time = Timestamp()
             time.FromDatetime(datetime.datetime.fromtimestamp(row.time_s, datetime.UTC))
@@ -77,11 +94,21 @@ class StepRun:
             self._started.log_time_series_metrics(values, step=row.step, wall_time=time)
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Write scores as the run's metrics."""
+        """Write finite scores as the run's metrics.
+
+        Raises:
+            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
+                pass.
+        """
         _call(lambda: self._started.log_metrics(finite(scores)))
 
     def close(self, status: Status) -> None:
-        """Mark the run as ended."""
+        """Mark the run as complete, failed or cancelled.
+
+        Raises:
+            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
+                pass.
+        """
         _call(lambda: self._started.update_state(_STATES[status]))
 
 
@@ -112,7 +139,8 @@ def _call(function: Callable[[], None]) -> None:
     """Call a function of the client.
 
     Raises:
-        RefusedError: Vertex AI refused, and would refuse again.
+        RefusedError: Vertex AI refused the arguments, and would refuse them again. Other failures
+            of the client pass as they are.
     """
     try:
         function()

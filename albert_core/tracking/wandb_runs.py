@@ -25,7 +25,10 @@ class StepRun:
         self._started: Any = None
 
     def open(self) -> None:
-        """Start the run, or go on with it; write parameters and addresses."""
+        """Start the run, or go on with it; write parameters and addresses.
+
+        Sets WANDB_BASE_URL for a server. What is sent is also in a temporary folder, which stays.
+        """
         run = self._run
         team, _, project = run.experiment.rpartition("/")
         is_offline = is_folder(run.address)

@@ -38,7 +38,10 @@ class _Inbox:
         threading.Thread(target=self._read, args=(file,), daemon=True, name="inbox").start()
 
     def _read(self, file: BinaryIO) -> None:
-        """Read to the end; if nothing ended the run before, end this process a little later."""
+        """Read to the end, or to a line that is no message; what came is kept for `take`.
+
+        If the last message was not the end of the run, this process is ended ten seconds later.
+        """
         kind = ""
         with contextlib.suppress(ValueError):  # a line that a killed training has written in part
             for line in file:
@@ -56,7 +59,11 @@ class _Inbox:
             os._exit(1)
 
     def take(self) -> list[dict[str, Any]]:
-        """Return the next message, or as many rows as there are; wait for one; none at the end."""
+        """Return the next message, or up to 200 rows that are there; waits for one.
+
+        Returns:
+            The messages, the oldest first; more than one only of kind `row`; none at the end.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._messages or self._is_over)
             taken: list[dict[str, Any]] = []
@@ -68,7 +75,11 @@ class _Inbox:
 
 
 def main() -> int:
-    """Serve the training that started this process; return the exit status."""
+    """Serve the training that started this process; return the exit status.
+
+    The status is 1 if the client cannot be imported or its run cannot be opened; else 0, whatever
+    was refused later. Ignores Ctrl-C, and silences standard output and error of the whole process.
+    """
     # Ctrl-C is for the training, which then says that it is over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _private_output()
@@ -105,7 +116,11 @@ def _private_output() -> BinaryIO:
 
 
 def _serve(tracker: Tracker, inbox: _Inbox, say: Callable[..., None]) -> None:
-    """Write what comes until the run's end, and close it; without an end the run stays open."""
+    """Write what comes until the run's end, and close it; without an end the run stays open.
+
+    After each call the number of messages written so far is said; those of a refused call do not
+    count. The close is said if it succeeded.
+    """
     num_done = 0
     while messages := inbox.take():
         kind = messages[0]["kind"]
@@ -128,9 +143,10 @@ def _serve(tracker: Tracker, inbox: _Inbox, say: Callable[..., None]) -> None:
 
 
 def _repeat(call: Callable[[], None], say: Callable[..., None]) -> bool:
-    """Make a call until it succeeds; return False if it would never.
+    """Make a call until it succeeds, and return True; False if it was refused.
 
-    Each failure is said.
+    Refused is a RefusedError, TypeError or ValueError. Each failure is said; the pauses between
+    calls grow to 15 seconds.
     """
     pause_s = _FIRST_PAUSE_S
     while True:

@@ -73,6 +73,7 @@ def _write_jsonl(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) ->
 
 
 def _write_parquet(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
+    """Write train.parquet and validation.parquet, with the labels' names as text."""
     import pyarrow.parquet
 
     for split, rows in (("train", train), ("validation", dev)):

@@ -216,9 +216,10 @@ def _root(parents: list[int], number: int) -> int:
 
 
 def _without_repetitions(documents: Sequence[DocstringProse]) -> Iterator[DocstringProse]:
-    """Yield each document without the sentences that came before, in it or an earlier one.
+    """Yield each document without the sentences whose `key` came before, in it or an earlier one.
 
-    A sentence left out ends its run. A document of repetitions only is yielded without runs.
+    Sentences of one key differ in case, punctuation, digits or quoted code at most. A sentence left
+    out ends its run. A document of repetitions only is yielded without runs.
     """
     seen: set[str] = set()
 

@@ -8,12 +8,19 @@ from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:
-    """Return confusion matrix and ROC curve of an evaluation, local, gs:// or s3://.
+    """Return what an evaluation says of classes, labels or types of entities; None if nothing.
 
-    None if there are none, as for a task that is no classification.
+    Args:
+        evaluation: Address of the evaluation's folder, local, gs:// or s3://.
 
     Returns:
-        What `describe_classification` returned.
+        The content of its classification.json: `labels` and `classes`, and of a classification also
+        `confusion_matrix` and, of two labels, `roc_curve`. None if there is no such file, as for
+        other kinds of tasks.
+
+    Raises:
+        InputError: The file cannot be read.
+        ValueError: It is no JSON.
     """
     path = join(evaluation, CLASSIFICATION_NAME)
     return json.loads(read_bytes(path)) if exists(path) else None

@@ -32,8 +32,8 @@ class ExportConfig:
         """Refuse settings that do not fit together or are out of range.
 
         Raises:
-            InputError: There are thresholds without formats, a format twice, a threshold outside
-                -1 to 1, or a loss as told in `_check_score_loss`.
+            InputError: There are thresholds without formats, a format twice, a threshold outside -1
+                to 1, or a `max_score_loss` outside 0 to 1 or without a format of rounded weights.
         """
         if self.thresholds and not self.formats:
             raise InputError(

@@ -76,7 +76,10 @@ class Lineage:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The ISO 639 codes of the text's languages, as far as the manifests name them."""
+        """The ISO 639 codes of the text's languages, as far as the manifests name them.
+
+        Each once; those of the records come before that of the vocabulary.
+        """
         of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
         codes = (manifest.config.get("language") for manifest in of_text)
         return tuple(dict.fromkeys(code for code in codes if code))
@@ -123,7 +126,10 @@ def lineage_at(
 
 
 def _as_start(manifest: Manifest | None) -> dict[str, Manifest | None]:
-    """Return the attribute of a `Lineage` that a manifest of pretraining or of a checkpoint is."""
+    """Return the attribute of a `Lineage` that a manifest is: `checkpoint` or `pretrained`.
+
+    By the step that wrote it; None becomes a `pretrained` of None.
+    """
     is_checkpoint = manifest is not None and manifest.step == "checkpoint"
     return {"checkpoint" if is_checkpoint else "pretrained": manifest}
 
@@ -204,7 +210,7 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
     Manifests that cannot be read are passed over.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: There is no such folder; raised when the first output is asked for.
     """
     if not folder.is_dir():
         raise InputError(f"--run {folder}: no such folder on this machine")

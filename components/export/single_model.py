@@ -115,7 +115,12 @@ def export_model(
 
 
 def read_parity(export: str) -> dict[str, Any]:
-    """Return the contents of parity.json in the folder of one format, in any storage, unchecked."""
+    """Return the contents of parity.json in the folder of one format, in any storage, unchecked.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        ValueError: It is no JSON.
+    """
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 

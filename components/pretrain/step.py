@@ -63,6 +63,9 @@ def pretrain(
             that has a checkpoint goes on in any case.
         progress: Told the steps done, of how many, and the losses.
 
+    Returns:
+        The manifest of `output`, with the metrics of `run_pretraining`.
+
     Raises:
         InputError: An input or setting is missing or wrong, two of them do not fit together,
             `output` holds something else, or it takes too long without a confirmation.

@@ -39,9 +39,9 @@ def promote(
 ) -> Manifest:
     """Compare a model with the accepted one, publish promotion.json, and accept it if better.
 
-    To accept is to write into the registry `config.accepted`, before promotion.json is published.
-    A model that is not better, or that an acceptance by another run has overtaken, does not fail
-    the step. If `output` holds this decision already, nothing is done.
+    To accept is to write into the registry `config.accepted`, before promotion.json is published. A
+    model that is not better, or that an acceptance by another run has overtaken, does not fail the
+    step. If `output` holds this decision already, nothing is done.
 
     Args:
         pretrained: Output of `albert pretrain`.
@@ -54,6 +54,10 @@ def promote(
         output: Folder that receives promotion.json, local, gs:// or s3://; made here.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
+
+    Returns:
+        The manifest; its metrics are `promoted`, 0 or 1, and `mean_gain` where a task could be
+        compared.
 
     Raises:
         InputError: An input is missing, damaged, another step's or the second of its task;

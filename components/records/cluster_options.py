@@ -8,7 +8,7 @@ from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 from albert_core.storage import is_remote
 from components.records.clusters import Cluster, Engine, find_flink, find_spark
-from components.records.job_servers import check_java, find_job_server
+from components.records.job_servers import check_java, find_job_server, job_mark
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -37,8 +37,9 @@ _ENVIRONMENTS = {
     "EXTERNAL": "the host:port of Beam's worker pools, such as localhost:50000",
     "PROCESS": "the path of the program that starts a worker, such as /opt/apache/beam/boot",
 }
-# Each try continues with the files of the last one. Flink's own default is none.
-_NUM_RETRIES = 3
+_KEPT_BETWEEN_STAGES_MS = 60_000
+_EXECUTOR_MEMORY = re.compile(r"-Dspark\.executor\.memory=(?P<number>\d+)(?P<unit>[kmgt]?)b?", re.I)
+_MIB = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024**2}
 
 
 def check_cluster_settings(config: "BeamConfig") -> None:
@@ -100,8 +101,8 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | No
         progress: Told of the cluster.
 
     Raises:
-        InputError: It does not answer, is of a version without a job server, or has no room for a
-            task and no `parallelism` is set.
+        InputError: It does not answer, is of a version without a job server, has no room for a task
+            and no `parallelism` is set, or its workers have too little memory.
     """
     if config.runner not in ENGINES:
         return None
@@ -114,6 +115,7 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | No
         cluster = find_flink(config.flink_master)
     else:
         cluster = find_spark(config.spark_master, config.spark_page)
+        _check_executor_memory(config, cluster)
     places = "task slots" if cluster.engine == "flink" else "cores of live workers"
     if not cluster.num_slots and not config.parallelism:
         raise InputError(
@@ -151,6 +153,8 @@ def cluster_options(
         f"--environment_config={_environment(config)}",
         # A process of Python for each task at a time, since threads of one share its lock.
         f"--sdk_worker_parallelism={cluster.slots_per_machine}",
+        # Else Spark starts the workers' processes of Python anew for every stage.
+        f"--environment_cache_millis={_KEPT_BETWEEN_STAGES_MS}",
         # Beam's list of the packages here would have to be in a folder that all workers reach.
         "--experiments=disable_logging_submission_environment",
     ]
@@ -162,7 +166,6 @@ def cluster_options(
             f"--flink_master={config.flink_master}",
             f"--flink_version={cluster.minor_version}",
             f"--parallelism={tasks}",
-            f"--number_of_execution_retries={_NUM_RETRIES}",
         ]
     else:
         options += [
@@ -182,8 +185,31 @@ def cluster_options(
         check_java(given.job_server_java_launcher)
         jar = find_job_server(cluster, config.job_server_jar, progress)
         options.append(f"--{cluster.engine}_job_server_jar={jar}")
+        java_options.append(job_mark(job_name))
         options += [f"--job_server_jvm_properties={option}" for option in java_options]
     return PipelineOptions([*options, *config.options])
+
+
+def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
+    """Refuse a Spark cluster without a worker that has the memory which an executor asks for.
+
+    The job would wait for such a worker forever.
+
+    Raises:
+        InputError: It is such a cluster.
+    """
+    if config.job_endpoint or not cluster.worker_mib:
+        return
+    asked_mib = 1024.0
+    for option in config.java_options:
+        if memory := _EXECUTOR_MEMORY.fullmatch(option):
+            asked_mib = int(memory["number"]) * _MIB[memory["unit"].lower()]
+    if asked_mib > cluster.worker_mib:
+        raise InputError(
+            f"{cluster.setting}: got workers of {cluster.worker_mib} MiB at most, expected "
+            f"{asked_mib:g} MiB for an executor; set less in beam.java_options, such as "
+            "-Dspark.executor.memory=512m (1g by default), or give the workers more"
+        )
 
 
 def _environment(config: "BeamConfig") -> str:

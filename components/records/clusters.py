@@ -34,6 +34,7 @@ class Cluster:
         version: Its version, such as 1.19.3.
         num_slots: How many tasks may run at a time: the slots of Flink, the cores of Spark.
         slots_per_machine: The most of one TaskManager or Spark worker.
+        worker_mib: Memory of the largest Spark worker, in MiB; 0 where it is not known.
     """
 
     engine: Engine
@@ -42,6 +43,7 @@ class Cluster:
     version: str
     num_slots: int
     slots_per_machine: int
+    worker_mib: int = 0
 
     @property
     def minor_version(self) -> str:
@@ -51,6 +53,8 @@ class Cluster:
 
 def find_flink(master: str) -> Cluster:
     """Ask a Flink cluster for its version and its task slots.
+
+    The number of slots is that of the free ones; where none is free, that of all.
 
     Args:
         master: The setting `beam.flink_master`.
@@ -84,15 +88,15 @@ def find_flink(master: str) -> Cluster:
 
 
 def find_spark(master: str, page: str) -> Cluster:
-    """Ask a Spark standalone cluster for its version and its cores.
+    """Ask a Spark standalone cluster for its version and the cores of its workers that are alive.
 
     Args:
         master: The setting `beam.spark_master`.
         page: The setting `beam.spark_page`; port 8080 of the master's host when empty.
 
     Raises:
-        InputError: Nothing answers there, what answers is no master, or its version is another
-            than that of the client in Beam's job server.
+        InputError: Nothing answers there, what answers is no master, or its version is another than
+            that of the client in Beam's job server.
     """
     import requests
 
@@ -111,7 +115,8 @@ def find_spark(master: str, page: str) -> Cluster:
     version = _SPARK_VERSION.search(html)
     if version is None or "workers" not in state:
         raise InputError(f"{setting}: what answers is no Spark master; {expected}")
-    cores = [int(worker["cores"]) for worker in state["workers"] if worker["state"] == "ALIVE"]
+    workers = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+    cores = [int(worker["cores"]) for worker in workers]
     cluster = Cluster(
         engine="spark",
         setting=setting,
@@ -119,13 +124,16 @@ def find_spark(master: str, page: str) -> Cluster:
         version=version[1],
         num_slots=sum(cores),
         slots_per_machine=max(cores, default=1),
+        worker_mib=max((int(worker.get("memory", 0)) for worker in workers), default=0),
     )
     _check_version(cluster, SPARK_VERSIONS)
     return cluster
 
 
 def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
-    """Cancel the jobs of a name that have not ended, and return their number.
+    """Cancel the jobs of a name that have not ended, and return how many these were.
+
+    A cluster that answers a request to cancel with an error is noticed by waiting only.
 
     Args:
         cluster: Where they run.
@@ -162,7 +170,11 @@ def _running_flink_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def _cancel_flink_job(cluster: Cluster, job: str) -> None:
-    """Ask Flink to cancel a job."""
+    """Ask Flink to cancel a job; an answer with an error is not noticed.
+
+    Raises:
+        requests.RequestException: Flink does not answer.
+    """
     import requests
 
     requests.patch(f"{cluster.page}/jobs/{job}", timeout=_TIMEOUT_S)
@@ -175,7 +187,13 @@ def _running_spark_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def _cancel_spark_job(cluster: Cluster, job: str) -> None:
-    """Ask Spark's master to end an application, as the button on its page does."""
+    """Ask Spark's master to end an application, as the button on its page does.
+
+    An answer with an error is not noticed.
+
+    Raises:
+        requests.RequestException: The master does not answer.
+    """
     import requests
 
     form = {"id": job, "terminate": "true"}

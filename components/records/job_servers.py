@@ -1,8 +1,10 @@
 """Beam's job server, a Java program between this one and a Flink or Spark cluster: where it is."""
 
 import contextlib
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _JAR = re.compile(
     r"beam-runners-(?P<engine>flink-(?P<minor>[\d.]+)|spark-\d+)-job-server-(?P<beam>[\w.]+)\.jar"
 )
+_PROCESSES = Path("/proc")
 _REPOSITORY = "https://repo.maven.apache.org/maven2/org/apache/beam"
 
 
@@ -55,7 +58,7 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
 
 @contextlib.contextmanager
 def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator["PipelineOptions"]:
-    """Start Beam's job server, yield the options with its address, and stop it in the end.
+    """Start Beam's job server, yield the options with its address meanwhile, and stop it then.
 
     Where the options name one that runs already, they are yielded as they are. Beam itself would
     stop its server when the process ends, which is too late for its files among those of a step.
@@ -81,7 +84,8 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
         return
     flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
-    (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)
+    given_port = options.view_as(JobServerOptions).job_port
+    (port,) = pick_port(given_port or None)
     options.view_as(JobServerOptions).job_port = port
     server = (FlinkJarJobServer if cluster.engine == "flink" else SparkJarJobServer)(options)
     server.start()
@@ -90,6 +94,33 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
         yield options
     finally:
         server.stop()
+        options.view_as(PortableOptions).job_endpoint = None
+        options.view_as(JobServerOptions).job_port = given_port
+
+
+def job_mark(job_name: str) -> str:
+    """Return the option of Java by which the job server of a job is known; it sets nothing."""
+    return f"-Dalbert.job={job_name}"
+
+
+def end_left_servers(job_name: str) -> int:
+    """Kill the job servers of a job that killed commands left on this machine.
+
+    Without /proc, which other systems than Linux lack, it does nothing.
+
+    Args:
+        job_name: Name of the job, which nothing else does at this time.
+
+    Returns:
+        Their number.
+    """
+    mark, num_killed = job_mark(job_name).encode(), 0
+    for path in _PROCESSES.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                num_killed += 1
+    return num_killed
 
 
 def job_server_name(cluster: Cluster) -> str:

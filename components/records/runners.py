@@ -9,6 +9,12 @@ from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 from albert_core.machine import num_usable_cores
 from components.records.cluster_options import ENGINES, check_cluster_settings
+from components.records.dataflow_config import (
+    DataflowConfig,
+    check_dataflow_settings,
+    is_dataflow,
+)
+from components.records.dataflow_options import dataflow_options
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -44,8 +50,8 @@ class BeamConfig:
     """Where and how widely the records are made; the bytes are the same everywhere.
 
     Attributes:
-        runner: `local`; `dask`, `flink` or `spark` for a cluster; or any runner Beam knows, such as
-            `DataflowRunner` or `FlinkRunner`, with its own settings in `options` and no checks.
+        runner: `local`; `dask`, `flink` or `spark` for a cluster; `dataflow`; or any runner Beam
+            knows, such as `FlinkRunner`, with its own settings in `options` and no checks.
         mode: How local workers run: `in_memory` (one), `multi_threading` or `multi_processing`;
             `auto` takes processes where there is text enough for more than one.
         num_workers: Local workers; 0 for as many as there are cores and the text is worth.
@@ -66,6 +72,7 @@ class BeamConfig:
             properties, too, such as `-Dspark.executor.memory=4g`.
         job_endpoint: `host:port` of a job server that runs already; none is started then, and
             neither Java nor its jar are needed here.
+        dataflow: Where and on which machines Dataflow works.
         shared_folder: Folder that all workers reach, local, gs:// or s3://, for work in progress;
             the step's own work folder when not given, which suits workers on this machine.
         options: Further options of Beam, such as `--project=mine`.
@@ -84,6 +91,7 @@ class BeamConfig:
     job_server_jar: str = ""
     java_options: tuple[str, ...] = ()
     job_endpoint: str = ""
+    dataflow: DataflowConfig = dataclasses.field(default_factory=DataflowConfig)
     shared_folder: str = ""
     options: tuple[str, ...] = ()
 
@@ -91,9 +99,9 @@ class BeamConfig:
         """Refuse settings that the runner does not have, or lacks.
 
         Refused are a negative number of workers; a runner that Beam does not know; local settings
-        with another runner; a Dask address without Dask and the reverse; settings of Flink and
-        Spark alike; options that look like secrets by their name; and a runner other than the local
-        one and Dask without a shared folder.
+        with another runner; a Dask address without Dask and the reverse; settings of Flink, Spark
+        and Dataflow alike; options that look like secrets by their name; and a runner other than
+        the local one and Dask without a shared folder.
 
         Raises:
             InputError: One of these.
@@ -111,6 +119,7 @@ class BeamConfig:
                 "expected an address such as tcp://host:8786 with beam.runner=dask, else nothing"
             )
         check_cluster_settings(self)
+        check_dataflow_settings(self)
         for name in ("options", "java_options"):
             if secrets := list(filter(_SECRET_OPTION.match, getattr(self, name))):
                 raise InputError(
@@ -136,7 +145,7 @@ class BeamConfig:
         if not is_known and not _CLASS.fullmatch(self.runner):
             raise InputError(
                 f"beam.runner: got {self.runner!r}, expected local, dask, flink, spark, "
-                "DataflowRunner, another of Beam's, or the full name of a class"
+                "dataflow, another of Beam's, or the full name of a class"
             )
 
     def with_worker_image(self, image: str) -> "BeamConfig":
@@ -147,7 +156,9 @@ class BeamConfig:
         """
         if self.runner in ENGINES and self.environment_type == "DOCKER":
             return dataclasses.replace(self, environment_config=self.environment_config or image)
-        is_named = any(option.startswith(_IMAGE_OPTION) for option in self.options)
+        is_named = self.dataflow.image or any(
+            option.startswith(_IMAGE_OPTION) for option in self.options
+        )
         if "dataflow" not in self.runner.lower() or is_named:
             return self
         image_options = (f"{_IMAGE_OPTION}={image}", "--sdk_location=container")
@@ -176,6 +187,8 @@ class BeamConfig:
         else:
             self._import_runner()
             runner_options = [f"--runner={self.runner}"]
+            if is_dataflow(self.runner):
+                runner_options += dataflow_options(self)
         return PipelineOptions([*runner_options, *self.options])
 
     def _import_runner(self) -> None:

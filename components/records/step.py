@@ -16,7 +16,7 @@ from albert_core.corpus import (
     corpus_splits,
     list_corpus,
 )
-from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
@@ -25,15 +25,19 @@ from albert_core.records.documents import shard_names
 from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
-from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.beam_pipeline import name_splits, run_beam
 from components.records.cluster_options import cluster_options, find_cluster
 from components.records.cluster_run import run_on_cluster
 from components.records.clusters import Cluster, cancel_jobs
 from components.records.dask_cluster import check_scheduler
+from components.records.dataflow_config import is_dataflow
+from components.records.dataflow_options import check_dataflow_options
+from components.records.dataflow_run import run_on_dataflow
 from components.records.job_servers import running_job_server
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
+from components.records.worker_context import WorkerContext
 
 
 def make_records(
@@ -76,7 +80,7 @@ def make_records(
             **dataclasses.asdict(config),
             "masking": recorded_masking(dataclasses.asdict(config.masking)),
         },
-        "cleaning": dataclasses.asdict(cleaning),
+        "cleaning": recorded_cleaning(dataclasses.asdict(cleaning)),
         "language": corpus.language,
     }
     inputs = {
@@ -100,6 +104,8 @@ def make_records(
         """
         if beam.runner == "dask":
             check_scheduler(beam.dask_scheduler, progress)
+        if is_dataflow(beam.runner):
+            check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
         cluster = find_cluster(beam, progress)
         context = WorkerContext(
             corpus=corpus,
@@ -173,8 +179,7 @@ def _run_pipeline(
         StepFailedError: A cluster's job failed, or it was not reached.
     """
     if cluster:
-        # Of this work in this folder, so that the same command finds its job again, and no other.
-        job_name = f"albert-records-{hash_json([context.work, context.folder])[:12]}"
+        job_name = _job_name(context)
         options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
 
         def run() -> None:
@@ -191,6 +196,14 @@ def _run_pipeline(
         run_on_cluster(cluster, job_name, run, progress)
         return
     options = beam.options_for(num_bytes=num_bytes, num_splits=len(splits))
+    if is_dataflow(beam.runner):
+        run_on_dataflow(
+            lambda options: run_beam(context, splits, options).job_id(),
+            options,
+            _job_name(context),
+            progress,
+        )
+        return
     try:
         # Beam waits for its workers before it passes an interruption on. Runners of clusters set
         # handlers of signals, which only the main thread can.
@@ -203,6 +216,14 @@ def _run_pipeline(
         if failure := explain_failure(error):
             raise StepFailedError(f"beam.runner {beam.runner}: {failure.reason}") from error
         raise
+
+
+def _job_name(context: WorkerContext) -> str:
+    """Return the name of the job that does this work in this folder.
+
+    The same command finds its job by it, and no other.
+    """
+    return f"albert-records-{hash_json([context.work, context.folder])[:12]}"
 
 
 def _work_folder(beam: BeamConfig, work: Path) -> str:

@@ -61,9 +61,12 @@ def register_models(
         calls: Time-outs and retries of calls to Vertex AI; the defaults when None.
         progress: Called with each model that is entered.
 
+    Returns:
+        The manifest; its metric `num_registered` counts the models, in Vertex AI before or new.
+
     Raises:
-        InputError: An input is missing or damaged, `address` is not in gs://, or there are no
-            Google credentials.
+        InputError: An input is missing or damaged, `address` is not in gs://, the id of a model
+            would be too long, or there are no Google credentials.
         ServiceError: Vertex AI refused, or kept failing.
     """
     if not address.startswith(_GOOGLE_STORAGE):

@@ -59,7 +59,7 @@ class VertexModels:
         return None
 
     def _versions(self, name: str, timeout_s: float) -> list[Any]:
-        """Return the versions of a model; none of a model that does not exist."""
+        """Return the versions of a model; empty for a model that does not exist."""
         try:
             pages = self._client.list_model_versions(name=name, retry=None, timeout=timeout_s)
             return list(pages)
@@ -69,7 +69,10 @@ class VertexModels:
             raise
 
     def _upload(self, name: str, values: Mapping[str, Any], timeout_s: float) -> str:
-        """Enter a version, wait until that is done, and return its full name."""
+        """Enter a version, wait up to ten minutes until that is done, and return its full name.
+
+        Raises the errors of Google's client.
+        """
         from google.cloud.aiplatform_v1.types import Model, UploadModelRequest
 
         request = UploadModelRequest(parent=self._parent, model=to_message(Model, values))

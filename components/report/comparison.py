@@ -238,13 +238,13 @@ def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
 def _compare_score(
     task: Mapping[str, Any] | None, first: Mapping[str, Any] | None, metric: str
 ) -> ComparedScore:
-    """Return a task's score, against that of the first run if it has the task and the metric.
+    """Return a task's score, and its gain over that of the first run if both have the metric.
 
-    Without a score of a run that lacks the task or has it with another metric.
+    A run that lacks the task, or has it with another metric, has a score of None.
 
     Args:
         task: The task in one run; None of a run without it.
-        first: The task in the first run; None of the first run itself.
+        first: The task in the first run; None of the first run itself, or if it lacks the task.
         metric: The metric of all.
     """
     if task is None or task["metric"] != metric:
@@ -268,10 +268,10 @@ def _interval(task: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _different_settings(runs: Sequence[RunValues]) -> Iterator[DifferentSetting]:
-    """Yield the settings of the steps that are not the same in all runs, in their order.
+    """Yield the settings of the steps that are not the same in all runs, in the first run's order.
 
-    A step that one of the runs does not have is left out: its settings are not another choice. A
-    setting that a run does not have is None.
+    A step that one of the runs does not have is left out: its settings are not another choice. Of a
+    run that does not have the setting its value is None.
     """
     by_step = [
         {step["name"]: dict(flatten(rename_settings(step["config"]))) for step in run["steps"]}

@@ -78,7 +78,12 @@ def _summarise_start(
 ) -> dict[str, Any]:
     """Return what a `RunSummary` has of a checkpoint, or of vocabulary, records and pretraining.
 
-    Loads the pretrained model, to fill masks with it. Arguments are those of `summarise`.
+    A pretrained model is loaded, to fill masks with it; a checkpoint is not. Of records of several
+    lengths the last are described.
+
+    Args:
+        folders: Output folders by step, as `summarise` takes them.
+        manifests: Their manifests, in the same order.
     """
     if folders["checkpoint"]:
         return {"checkpoint": _read_json(folders["checkpoint"][0] / CHECKPOINT_NAME)}

@@ -1,5 +1,6 @@
 """Held-out texts with a masked word, filled by the pretrained model."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -71,15 +72,14 @@ def _held_out_texts(records: Path, tokenizer: Tokenizer) -> Iterator[list[str]]:
     """
     dtype = token_dtype(len(tokenizer))
     segments = []
-    for path in sorted(records.glob("held_out-*")):
-        for record in read_tfrecords(path):
-            example = parse_example(record)
-            if "pieces" not in example:
-                return
-            ids = np.frombuffer(example["pieces"][0], dtype)[: example["first_length"][0]]
-            segments.append(ids)
-            if len(segments) == _NUM_READ:
-                break
+    paths = sorted(records.glob("held_out-*"))
+    every = itertools.chain.from_iterable(map(read_tfrecords, paths))
+    for record in itertools.islice(every, _NUM_READ):
+        example = parse_example(record)
+        if "pieces" not in example:
+            return
+        ids = np.frombuffer(example["pieces"][0], dtype)[: example["first_length"][0]]
+        segments.append(ids)
     step = max(1, len(segments) // (2 * NUM_SAMPLES))
     for ids in segments[::step]:
         yield [tokenizer.pieces[index] for index in ids]

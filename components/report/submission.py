@@ -64,8 +64,9 @@ def write_submission(
 ) -> list[SubmissionFile]:
     """Pack the predictions of pretrained models on GLUE's test sets into a zip archive.
 
-    Writes no archive, and returns nothing, if there are no predictions. All eleven files are in it,
-    those without predictions as `fill_file` makes them.
+    Writes no archive, and returns nothing, if there are no predictions; an archive of before stays
+    then. All eleven files are in it, those without predictions as `fill_file` makes them. Files
+    that the site would refuse are packed, too, with remarks in what is returned.
 
     Args:
         evaluations: Output folders of `albert evaluate`.
@@ -124,8 +125,10 @@ def fill_file(task: Task, num_rows: int) -> str:
 def check_file(text: str, task: Task, *, num_rows: int) -> Iterator[str]:
     """Yield why GLUE's site would refuse a file, one sentence for each kind of reason.
 
+    Of each kind the first wrong row is named. Yields nothing for a file that it takes.
+
     Args:
-        text: Its content.
+        text: Its content, one line at least.
         task: Its task.
         num_rows: Rows of the task's test set.
     """
@@ -173,7 +176,8 @@ def copy_predictions(
     """Copy the predictions of pretrained models for questions and choices, and return their names.
 
     Of SQuAD and tasks like it these are, as the official scripts read them, the answers by
-    question, and the odds of there being none; of RACE and tasks like it tables.
+    question, and the odds of there being none; of built-in tasks of multiple choice, such as RACE,
+    tables. Files of these names are replaced.
 
     Args:
         evaluations: Output folders of `albert evaluate`.

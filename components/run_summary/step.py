@@ -113,9 +113,10 @@ def write_run_summary(
 ) -> str:
     """Write summary.json to `output`, and return the same as Markdown.
 
-    An earlier summary.json is replaced. In the cloud, the results of the run are copied to their
-    stable places beside it, with scores.json, so that the folder is used as that of a local run;
-    outputs that the platform took from its cache are not known here and are left out.
+    An earlier summary.json is replaced. In the cloud, the results of the run are copied after that
+    to their stable places beside it, with scores.json, so that the folder is used as that of a
+    local run; outputs that the platform took from its cache are not known here and are left out. A
+    copy that fails is told in the text, and does not fail the step.
 
     Args:
         title: Title of the run.
@@ -127,6 +128,9 @@ def write_run_summary(
         planned: Names of the steps in order. Others that recorded an attempt come after them.
         work_root: Folder of work in progress, where steps recorded what became of them.
         output: Folder to write to, local, gs:// or s3://.
+
+    Raises:
+        InputError: `output` cannot be written, or a step's record not be read.
     """
     attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
     for attempt in read_attempts(work_root, runs):
@@ -148,8 +152,8 @@ def write_run_summary(
 def _publish_results(outputs: Sequence[str], folder: str) -> str:
     """Copy a run's results to their stable places beside the summary; return a line about it.
 
-    Nothing is done, and nothing said, where the summary is not in Google Cloud Storage: elsewhere
-    the outputs of other steps cannot be read from here. A failure is only told.
+    Nothing is done, and nothing said, where the summary is not in gs:// or s3://: elsewhere the
+    outputs of other steps cannot be read from here. An InputError is only told, in that line.
     """
     if not is_remote(folder):
         return ""

@@ -14,7 +14,7 @@ def train_vocab(
     vocab: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Train a SentencePiece vocabulary; `corpus_fingerprint` makes changed text a new task."""
+    """Train a vocabulary, or copy `config.source`; `corpus_fingerprint` makes new text new work."""
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
     from albert_core.tokenization.config import VocabConfig

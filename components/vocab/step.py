@@ -37,18 +37,23 @@ def train_vocab(
 ) -> Manifest:
     """Train a vocabulary, or copy `config.source`, and publish it with a report to `output`.
 
-    If `output` already holds this work, nothing is run.
+    If `output` already holds this work, nothing is run. The corpus is read in either case, for the
+    report and for example sentences, which lie beside the vocabulary.
 
     Args:
         corpus: The text to train on; the report describes how the vocabulary fits it.
         config: How to train.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
+    Returns:
+        The manifest of `output`, with the report, without its examples, as metrics.
+
     Raises:
         InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or
-            `config.source` is missing, or the settings differ from it.
+            `config.source` is missing, or the settings differ from it; or `output` holds something
+            else.
     """
     source = load_source(config) if config.source else None
     listed = list_corpus(corpus)
@@ -133,7 +138,10 @@ def load_source(config: VocabConfig) -> Tokenizer:
 
 
 class _CountedSentences:
-    """The sentences of a corpus; `count` is the number of those read so far."""
+    """The sentences of a corpus, to be read once; `count` is the number of those read so far.
+
+    Whole documents are counted, before their sentences are given out.
+    """
 
     def __init__(self, corpus: CorpusConfig, reading: ReadCounts) -> None:
         self._documents = corpus_documents(corpus, reading)

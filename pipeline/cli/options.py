@@ -70,7 +70,10 @@ class Option:
 
     @property
     def placeholder(self) -> str:
-        """What stands for its value in the help: its choices if they are short, or its kind."""
+        """What stands for its value in the help: its choices if they are short, or its kind.
+
+        Empty for a truth value; `CHOICE` for choices that are too long to be listed.
+        """
         if self.is_switch:
             return ""
         hint = _without_none(self.hint)

@@ -102,12 +102,16 @@ class LocalInputs:
         )
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
-        """Read the checkpoint (of a run's folder the pretrained one); make its addresses absolute.
+        """Read the checkpoint that a run starts from, fetched if it is in the cloud.
 
-        With its hash, the longest input it reads, the longest it was trained on and its vocabulary.
+        A run's folder stands for its pretrained model, without one for its fine-tuned one. In the
+        returned settings all addresses are absolute, and the path is that of the model. The rest is
+        read from its files: its hash, the longest input it reads, the longest it was trained on,
+        and its vocabulary.
 
         Raises:
-            InputError: It is missing or unusable, has no vocabulary, or there is a date.
+            InputError: The checkpoint is missing or unusable, its path stands for several models,
+                or it has no vocabulary; or `self.date` is set, on which nothing depends.
         """
         if self.date != NO_DATE:
             raise InputError(
@@ -134,7 +138,8 @@ class LocalInputs:
     def find_task(self, name: str, config: RunConfig, tokenizer: Tokenizer | None) -> TaskFiles:
         """Read all files of a task, and return the task with its folder, absolute, and its hash.
 
-        Prints a line about which files these are.
+        Prints a line about which files these are. A `data_dir` in the cloud is downloaded, and the
+        folder returned is that of the download.
 
         Args:
             name: As in `config.tasks`: a built-in task, a folder of `data_dir`, or a task.yaml.
@@ -155,7 +160,11 @@ class LocalInputs:
 
 
 def _name_corpus_files(corpus: CorpusConfig) -> CorpusConfig:
-    """Return a corpus with its files one by one, by absolute address, in place of patterns."""
+    """Return a corpus with its files one by one, by absolute address, in place of patterns.
+
+    Raises:
+        InputError: A pattern matches no file.
+    """
     files = tuple(file.path for file in find_corpus_files(corpus))
     return dataclasses.replace(corpus, files=files)
 

@@ -193,7 +193,8 @@ def _read_saved_values(data: bytes, path: str) -> Mapping[str, Any]:
 def _holds_more_than_a_lock(folder: Path) -> bool:
     """Return whether a folder holds anything but what a run killed as it began leaves there.
 
-    That is a lock, and a configuration that was still being written.
+    That is a lock, and a configuration that was still being written. Folders that a file system has
+    at the top of a volume (`FOLDERS_OF_VOLUMES`) do not count either.
     """
     left = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
     return any(entry.name not in left for entry in folder.iterdir())

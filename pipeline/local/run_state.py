@@ -85,8 +85,7 @@ def describe_stored_run(address: str) -> RunDescription:
     run counts as finished unless its summary says that it failed.
 
     Raises:
-        InputError: A file of it cannot be read.
-        ValueError: Its scores or its summary are not JSON.
+        InputError: A file of it cannot be read, or its scores or its summary are not JSON.
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]

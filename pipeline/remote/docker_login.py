@@ -14,8 +14,8 @@ def find_docker_login(registry: str) -> tuple[str, str] | None:
     """Return the user and password that Docker has for a registry; None if it has none.
 
     Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) holds them, or names a credential
-    helper, a program that is run and whose answer wins. A file that is missing, or that this user
-    must not read, holds none.
+    helper, a program that is run and whose answer wins; where the program fails, what the file
+    holds counts. A file that is missing, or that this user must not read, holds none.
 
     Args:
         registry: Host of the registry, with its port if it has one.

@@ -72,19 +72,19 @@ def parse_image(image: str) -> ImageReference:
 def check_image(image: str, calls: CallConfig) -> None:
     """Refuse an image that is not in its registry, or not for the processors of the steps.
 
-    Asks for its manifest, and for its configuration where that alone tells; pulls no layer.
-
-    Credentials are those that Docker has for the registry, or for Google's the Application
-    Default Credentials; a public image needs none. HTTPS, but HTTP for a registry on this machine.
+    Asks for its manifest, and for its configuration where that alone tells; pulls no layer. An
+    image that tells no platform passes. Credentials are those that Docker has for the registry, or
+    for Google's the Application Default Credentials; a public image needs none. HTTPS, but HTTP for
+    a registry on this machine.
 
     Args:
         image: Name of the image, with its registry.
         calls: Time-outs and retries; what may pass is retried.
 
     Raises:
-        InputError: There is no such image, none for linux/amd64, its name has no registry, Docker's
-            login cannot be read, or what answers there is no registry.
-        ServiceError: The registry refused to tell, or did not answer.
+        InputError: There is no such image, none for linux/amd64, its name has no registry, a login
+            of Docker's or Google's cannot be read, or what answers there is no registry.
+        ServiceError: The registry or Google's login refused, or did not answer.
     """
     import requests
 
@@ -95,13 +95,17 @@ def check_image(image: str, calls: CallConfig) -> None:
     place = f"image {image}: {service.name}"
 
     def find_platforms(timeout_s: float) -> set[str] | None:
-        """Return the platforms of the image; None if there is none. Logs in if that is asked for.
+        """Return the platforms of the image, such as linux/amd64; None if there is no image.
 
-        They are in the manifest of an image of several, else in the image's configuration.
+        They are in the manifest of an image of several, where attestations count as
+        unknown/unknown, else in the image's configuration. Empty if the manifest tells nothing of
+        either kind. Logs in if that is asked for.
 
         Raises:
-            requests.RequestException: No answer, or a status other than 200 and 404.
-            InputError: What answers is no registry, or Docker's login cannot be read.
+            requests.RequestException: No answer; or a status of failure, of which only a 404 for
+            the manifest means that there is no image. GoogleAuthError: Google refused the login, or
+            did not answer. InputError: What answers is no registry, or a login of Docker's or
+            Google's cannot be read.
         """
         login: dict[str, str] = {}
 
@@ -161,6 +165,8 @@ def _read_object(answer: "requests.Response", place: str) -> JsonObject:
 def _platform(values: Any, place: str) -> str:
     """Return the platform that an image's configuration or index names, such as linux/amd64.
 
+    A system or processor that is not named is taken for these.
+
     Raises:
         FieldError: The value, which is at `place`, is no object.
     """
@@ -176,14 +182,14 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
     Args:
         registry: Host of the registry.
-        challenge: Its header WWW-Authenticate: `Basic`, or `Bearer` with the address that gives
-            out tokens.
+        challenge: Its header WWW-Authenticate: `Basic`, or `Bearer` with the address that gives out
+            tokens.
         timeout_s: Seconds to wait for a token.
 
     Raises:
-        requests.RequestException: No token was given.
-        InputError: The challenge, or what answers for the token, is something else; or Docker's
-            login cannot be read.
+        requests.RequestException: No token was given. GoogleAuthError: Google refused the login, or
+        did not answer. InputError: The challenge, or what answers for the token, is something else;
+        or a login of Docker's or Google's cannot be read.
     """
     import requests
 
@@ -213,6 +219,7 @@ def _google_login() -> tuple[str, str] | None:
 
     Raises:
         NoAccessError: There are credentials that cannot be read.
+        GoogleAuthError: Google refused the login, or did not answer.
     """
     credentials = find_credentials(("https://www.googleapis.com/auth/cloud-platform",))
     if credentials is None:

@@ -87,14 +87,16 @@ class RemoteInputs:
         return CheckpointStart(config=config.checkpoint, fingerprint=fingerprint)
 
     def find_task(self, name: str, config: RunConfig, _: Tokenizer | None) -> TaskFiles:
-        """Find the files of a task in the listing, and hash them if `with_hashes`; reads no rows.
+        """Find the files of a task in the listing, and hash them if `with_hashes`.
 
-        Without a listing the folder is the first candidate, unchecked; without hashes the
+        Where labels are not declared and no metadata has them, training rows are read for them; of
+        a test file that is found by its name alone the first row is read. Without a listing nothing
+        is: the folder is the first candidate, unchecked. Without hashes, or a listing, the
         fingerprint is `UNKNOWN`.
 
         Raises:
             InputError: The task is unknown, a file of it is missing, or it declares no labels and
-                there is no listing.
+                there is no listing, or its files have none.
         """
         task, undeclared = _find_declaration(name, config.data_dir)
         if self.listing is None:
@@ -159,6 +161,7 @@ def list_inputs(config: RunConfig) -> list[str]:
 
     Raises:
         NoAccessError: A bucket cannot be read from here.
+        NoConnectionError: There is no way to a bucket.
         InputError: An input is missing.
     """
     starts = (config.pretraining.init_checkpoint, config.vocab.source)
@@ -220,8 +223,9 @@ def _find_files(
 ) -> tuple[Task, str, list[str]]:
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
-    Missing test files and optional ones are left out. The first row of a test file that was found
-    is read.
+    Missing test files and optional ones are left out. Labels that are not declared are taken from
+    metadata, or else from the training rows; of a test file that is found by its name alone the
+    first row is read.
 
     Args:
         declared: The task as it is declared.
@@ -230,7 +234,8 @@ def _find_files(
         listing: Addresses of all files below it.
 
     Raises:
-        InputError: No folder has the dev set, or a file of the training or dev set is missing.
+        InputError: No folder has the dev set, a file of the training or dev set is missing, several
+            files could be those of a split, or labels are needed and not found.
     """
     for name in candidate_folders(declared):
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)

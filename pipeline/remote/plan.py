@@ -53,7 +53,9 @@ class PlannedTask:
     inputs: Sequence[str]
 
     def price_per_hour(self, prices: Prices) -> float | None:
-        """Return the price of an hour of its TPUs, or None: there are none, or only a Spot price.
+        """Return the price of an hour of its TPUs, in the currency of the prices.
+
+        None without TPUs, on Spot machines, or for chips without a price.
 
         Args:
             prices: The prices of chips. Machines without TPUs are in no table.
@@ -71,6 +73,9 @@ def planned_tasks(package: Package) -> list[PlannedTask]:
 
     Args:
         package: A pipeline that kfp compiled, with values of all parameters.
+
+    Raises:
+        InputError: A parameter has no value.
     """
     return list(_Plan(package).tasks(package.spec["root"], num_runs=1))
 

@@ -94,10 +94,13 @@ class SecretKey:
     key: str
 
     def check(self, setting: str) -> None:
-        """Refuse names that Kubernetes does not have; the arguments are those of `Toleration`'s.
+        """Refuse names that Kubernetes does not have.
+
+        Args:
+            setting: Name of the setting, for messages.
 
         Raises:
-            InputError: There is one.
+            InputError: The name of the secret or of its key is none.
         """
         check_secret_names(f"{setting}.secret", [self.secret])
         if not _SECRET_KEY.fullmatch(self.key):
@@ -122,10 +125,14 @@ class VolumeClaim:
     sub_path: str = ""
 
     def check(self, setting: str) -> None:
-        """Refuse names and folders that cannot be; the arguments are those of `Toleration`'s.
+        """Refuse names and folders that cannot be; whether the claim exists is not known here.
+
+        Args:
+            setting: Name of the setting, for messages.
 
         Raises:
-            InputError: There is one.
+            InputError: The claim is no name or one of Kubeflow's own, the path is not absolute or
+                where Kubeflow mounts something, or the folder of the volume leads out of it.
         """
         if not _CLAIM_NAME.fullmatch(self.claim) or self.claim in _TAKEN_VOLUMES:
             raise InputError(

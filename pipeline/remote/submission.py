@@ -46,7 +46,7 @@ def prepare(
 
     Raises:
         InputError: Something is missing, wrong, too large or too expensive.
-        ServiceError: A registry did not answer.
+        ServiceError: A registry, or with `caching` a bucket, did not answer.
     """
     from pipeline.remote.compilation import compile_pipeline
 

@@ -64,8 +64,8 @@ class ServingConfig:
         Raises:
             InputError: A setting is below its smallest value (1000 bytes of a body, 0 for the port
                 and `max_wait_ms`, else 1), a time limit not above 0, the port above 65535, the
-                queue too short, an origin none that browsers send, or the model's name not fit for
-                a path.
+                queue shorter than `max_examples`, an origin neither `*` nor as browsers send it, or
+                the model's name not fit for a path.
         """
         check_at_least(
             self,

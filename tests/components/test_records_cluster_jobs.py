@@ -7,6 +7,8 @@ job in this process.
 import contextlib
 import functools
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from components.records import clusters, step
 from components.records.cluster_options import find_cluster
 from components.records.cluster_run import find_reason, run_on_cluster
 from components.records.clusters import cancel_jobs
+from components.records.job_servers import end_left_servers, job_mark
 from components.vocab.step import train_vocab
 from tests.helpers.fakes.engine_cluster import FakeCluster, flink, quiet, spark
 from tests.helpers.fakes.loopback import loopback
@@ -47,6 +50,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
             "java.util.concurrent.TimeoutException: no slots",
         ),
         ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
+        ("Pipeline albert-records-1a_2-3 failed in state FAILED: java.lang.E: b", "java.lang.E: b"),
         ("", "RuntimeError"),
     ],
 )
@@ -73,6 +77,25 @@ def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
     ]
 
 
+def test_job_servers_that_killed_commands_left_are_ended():
+    """Those of the same job; what ends the others is their own command."""
+    names = ("mine", "mine", "other")
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    servers = [
+        subprocess.Popen([*command, job_mark(name)], stdout=subprocess.PIPE) for name in names
+    ]
+    try:
+        for server in servers:
+            server.stdout.readline()  # until then its command line may be that of its parent
+        assert end_left_servers("mine") == 2
+        assert [server.wait(timeout=10) for server in servers[:2]] == [-signal.SIGKILL] * 2
+        assert servers[2].poll() is None
+    finally:
+        for server in servers:
+            server.kill()
+            server.communicate()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])
 def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
     cluster = FakeCluster()
@@ -91,6 +114,47 @@ def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
             f"beam.runner flink: lost; see {running.address}; the same command goes on from what "
             "is done"
         )
+
+
+def test_a_job_whose_worker_is_lost_is_tried_again():
+    cluster, told, tries = FakeCluster(), [], []
+
+    def run():
+        assert not cluster.jobs
+        cluster.jobs["a"] = "mine"
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("Caused by: lost\n")
+
+    with loopback(cluster) as running:
+        found = find_cluster(flink(running), quiet)
+        run_on_cluster(found, "mine", run, lambda *report: told.append(report[2]))
+    assert told == ["beam.runner flink: lost; trying again, from what is done"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "num_tries"),
+    [
+        ("Caused by: lost\n", True, 3),
+        ("Caused by: lost\n", False, 1),
+        ("Traceback (most recent call last):\n  File x\nOSError: gone\n", True, 1),
+    ],
+)
+def test_a_job_that_fails_again_and_again_is_given_up(text, answers, num_tries):
+    """At once where the cluster is gone, or where its workers would do the same again."""
+    tries = []
+    with contextlib.ExitStack() as stack:
+        found = find_cluster(flink(stack.enter_context(loopback(FakeCluster()))), quiet)
+
+        def run():
+            tries.append(1)
+            if not answers:
+                stack.close()
+            raise RuntimeError(text)
+
+        with pytest.raises(StepFailedError, match=r"(lost|gone); see .*the same command goes on"):
+            run_on_cluster(found, "mine", run, quiet)
+    assert len(tries) == num_tries
 
 
 def test_a_job_that_does_not_end_is_told(monkeypatch):

@@ -50,7 +50,7 @@ def test_options_for_flink(jars):
     assert options["flink_version"] == "1.19"
     assert options["parallelism"] == 3  # slots that are free
     assert options["sdk_worker_parallelism"] == "3"
-    assert options["number_of_execution_retries"] == "3"
+    assert options["environment_cache_millis"] == "60000"
     assert options["job_name"] == "mine"
     assert (options["environment_type"], options["environment_config"]) == ("DOCKER", IMAGE)
     assert options["flink_job_server_jar"] == str(
@@ -69,6 +69,7 @@ def test_options_for_spark(jars):
         "-Dspark.cores.max=5",
         "-Dspark.executor.memory=4g",
         "-Xmx1g",
+        "-Dalbert.job=mine",
     ]
     assert options["spark_job_server_jar"] == str(next(jars.glob("beam-runners-spark-3-*.jar")))
 
@@ -152,6 +153,7 @@ def test_a_missing_job_server_is_named_with_its_place_and_never_fetched(jars, mo
         (FakeCluster("3.2.2"), spark, r"got Spark 3\.2\.2, expected 3\.5, for which Beam"),
         (FakeCluster(slots=()), flink, r"Flink 1\.19\.3 has no task slots; start its workers, or"),
         (FakeCluster("3.5.1", slots=()), spark, r"has no cores of live workers"),
+        (FakeCluster("3.5.1", memory=512), spark, r"got workers of 512 MiB.*expected 1024 MiB"),
         (lambda _: Answer({}), flink, r"what answers is no Flink"),
         (lambda _: Answer({}), spark, r"what answers is no Spark master"),
         (lambda _: Answer(b"<html>"), flink, r"answers with something else than JSON"),
@@ -163,6 +165,15 @@ def test_a_cluster_that_will_not_do_is_refused(cluster, make, said):
         find_cluster(make(running), quiet)
     name = "flink_master" if make is flink else "spark_page"
     assert str(caught.value).startswith(f"beam.{name} 127.0.0.1:{running.port}: ")
+
+
+@pytest.mark.parametrize("memory", ["512m", "1G", "1048576kb", "1024"])
+def test_an_executor_that_fits_is_taken(memory):
+    with loopback(FakeCluster("3.5.1", memory=1024)) as running:
+        option = f"-Dspark.executor.memory={memory}"
+        assert find_cluster(spark(running, java_options=(option,)), quiet)
+        with pytest.raises(InputError, match="expected 2048 MiB for an executor"):
+            find_cluster(spark(running, java_options=("-Dspark.executor.memory=2g",)), quiet)
 
 
 def test_slots_that_appear_on_demand_are_asked_for_by_number():

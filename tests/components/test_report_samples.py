@@ -32,13 +32,25 @@ def test_any_character_of_a_script_without_spaces_is_a_word(tokenizer):
     assert word in "在海上船"
 
 
-def test_texts_are_held_out_ones_evenly_spread(tokenizer, tmp_path):
-    ids = np.array([WORDS.index(token) for token in TEXT], token_dtype(len(WORDS)))
+def write_held_out(path, tokens, count):
+    ids = np.array([WORDS.index(token) for token in tokens], token_dtype(len(WORDS)))
     columns = {
-        "pieces": (np.tile(ids, 100).view(np.uint8), ids.nbytes * np.arange(1, 101)),
-        "first_length": np.full((100, 1), 8),
+        "pieces": (np.tile(ids, count).view(np.uint8), ids.nbytes * np.arange(1, count + 1)),
+        "first_length": np.full((count, 1), 8),
     }
-    write_tfrecords(tmp_path / "held_out-00000-of-00001.tfrecord", encode_examples(columns))
+    write_tfrecords(path, encode_examples(columns))
+
+
+def test_of_several_files_the_first_400_records_are_read(tokenizer, tmp_path):
+    later = TEXT[::-1]
+    for number, (tokens, count) in enumerate([(TEXT, 300), (TEXT, 100), (later, 200)]):
+        write_held_out(tmp_path / f"held_out-{number:05d}-of-00003.tfrecord", tokens, count)
+    texts = list(_held_out_texts(tmp_path, tokenizer))
+    assert texts == [TEXT[:8]] * (2 * NUM_SAMPLES)
+
+
+def test_texts_are_held_out_ones_evenly_spread(tokenizer, tmp_path):
+    write_held_out(tmp_path / "held_out-00000-of-00001.tfrecord", TEXT, 100)
     texts = list(_held_out_texts(tmp_path, tokenizer))
     assert texts[0] == TEXT[:8]
     assert NUM_SAMPLES <= len(texts) <= 100

@@ -25,6 +25,8 @@ ALLOWED = {
     "albert_core/s3_reading.py": CLOUD,
     "albert_core/s3_storage.py": CLOUD,
     "components/service_calls.py": CLOUD,  # where services are called
+    "components/google_clients.py": CLOUD,
+    "components/records/dataflow_jobs.py": CLOUD,
     "components/vertex.py": CLOUD,
     "components/custom_job.py": CLOUD,
     "components/register/vertex_models.py": CLOUD,

@@ -260,7 +260,7 @@ def _export_section(parity: Values) -> Section:
 
 
 def _round_score(score: float | None) -> float | None:
-    """Return a score with four decimals, as in the manifests of the steps."""
+    """Return a score with four decimals, as in the manifests of the steps; None for None."""
     return None if score is None else round(score, 4)
 
 

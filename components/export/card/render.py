@@ -80,8 +80,15 @@ def make_card(
 ) -> str:
     """Return the card of a checkpoint of any kind, local, gs:// or s3://.
 
-    Only headers and side files are read. The other arguments are those of `gather_facts`; without a
-    `task` it is that of the task.json in the checkpoint's folder.
+    Only headers and side files are read; a checkpoint in the cloud is fetched whole.
+
+    Args:
+        model: The checkpoint.
+        task: The declaration of its task; that of the task.json in its folder when None or empty.
+        lineage: Manifests of the steps that led to it.
+        parity: The proof of its export; parts may be missing.
+        export_format: The format it was exported in.
+        card: What only people know about it.
 
     Raises:
         InputError: The checkpoint cannot be read.

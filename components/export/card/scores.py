@@ -66,7 +66,11 @@ def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
 def classes_section(lineage: Lineage) -> Section:
     """Return a section with a row for each class, label or type of entities of the dev set.
 
-    Empty without an evaluation that has such; of over `_MAX_CLASSES` the most frequent are shown.
+    Empty without an evaluation that has such; of over `_MAX_CLASSES` (30) the most frequent are
+    shown. The rows are in the order of the labels.
+
+    Raises:
+        InputError: The evaluation's files cannot be read.
     """
     address = lineage.evaluation_address
     described = read_classification(address) if address and lineage.evaluated else None

@@ -72,8 +72,9 @@ class RunState:
         state: In lower case, such as `running`.
         has_ended: Whether the state is final.
         has_succeeded: Whether the run ended well.
-        tasks: State by the name of the task, in the order of the platform's answer.
-        errors: Message by the name of the failed task; the run's own under `the run`.
+        tasks: State by the name of the task, in the order of the platform's answer; of several
+            tasks of one name, as in a loop, that of the last.
+        errors: Message by the name of the failed task, likewise; the run's own under `the run`.
     """
 
     state: str

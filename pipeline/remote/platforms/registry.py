@@ -56,7 +56,9 @@ def connect_for_run(
     calls: CallConfig,
     **settings: Any,
 ) -> tuple[Platform, RunConfig]:
-    """Return a platform that can be called, and the configuration of a run.
+    """Return a platform that can be called, without calling it yet, and the configuration of a run.
+
+    From now on this process trusts the certificates that `calls` names, in all its calls.
 
     Args:
         target: The platform.
@@ -66,8 +68,8 @@ def connect_for_run(
         **settings: The sections of the run's configuration.
 
     Raises:
-        InputError: Settings of the platform are missing, there are some of another, or the run's
-            settings contradict each other.
+        InputError: Settings of the platform are missing, there are some of another, there are no
+            certificates where `calls` says, or the run's settings contradict each other.
     """
     platform = connect(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
     return platform, RunConfig(**settings)

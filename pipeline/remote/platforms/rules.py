@@ -54,6 +54,9 @@ class PlatformRules(abc.ABC):
     ) -> Any:
         """Add the kfp task of a step that trains or runs a model to the pipeline being built.
 
+        Here it is the step's component; a platform that uses TPUs in jobs adds another one for
+        those.
+
         Args:
             step: Name of the step, one of `MODEL_COMPONENTS`.
             resources: What the step gets; unused unless the platform uses TPUs in jobs.
@@ -84,5 +87,8 @@ class PlatformRules(abc.ABC):
         Args:
             steps: The group of all other tasks, after which it runs however they ended.
             emails: Whom it tells.
+
+        Raises:
+            NotImplementedError: The platform sends no e-mail.
         """
         raise NotImplementedError(f"{self.title} sends no e-mail")

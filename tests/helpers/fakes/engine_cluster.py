@@ -16,12 +16,14 @@ class FakeCluster:
     Attributes:
         version: Of the engine.
         slots: Of each TaskManager or worker.
+        memory: Of each Spark worker, in MiB.
         jobs: Name of each running job, by id.
         ends: Whether a job that is cancelled ends.
     """
 
     version: str = "1.19.3"
     slots: tuple[int, ...] = (2, 3)
+    memory: int = 4096
     jobs: dict[str, str] = dataclasses.field(default_factory=dict)
     ends: bool = True
 
@@ -34,7 +36,8 @@ class FakeCluster:
             self._end(call.body.removeprefix("id=").partition("&")[0])
             return Answer({}, 302)
         machines = [{"slotsNumber": slots, "freeSlots": slots - 1} for slots in self.slots]
-        workers = [{"cores": slots, "state": "ALIVE"} for slots in self.slots]
+        alive = {"state": "ALIVE", "memory": self.memory}
+        workers = [{"cores": slots, **alive} for slots in self.slots]
         running = [{"id": job, "name": name} for job, name in self.jobs.items()]
         listed = [{"jid": job, "name": name, "state": "RUNNING"} for job, name in self.jobs.items()]
         ended = {"jid": "old", "name": "mine", "state": "FAILED"}

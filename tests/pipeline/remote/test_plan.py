@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from albert_core.errors import InputError
 from albert_core.estimation.prices import LIST_PRICES, Prices
 from pipeline.cli import tables
 from pipeline.cli.plan_display import print_plan
+from pipeline.estimation import read_prices
 from pipeline.remote.package import read_package
 from pipeline.remote.plan import planned_tasks
 from tests.helpers.platforms import small_package
@@ -106,6 +108,12 @@ def test_prices_are_those_of_the_file_and_unknown_chips_have_none(capsys):
     text = table_of(package_of("kubeflow"), capsys, prices=Prices(date="2026-01-31", source="none"))
     assert "/h" not in text
     assert "Prices" not in text
+
+
+@pytest.mark.parametrize("path", ["none.yaml", "base_v2"])
+def test_a_file_of_prices_that_is_missing_is_named_by_its_option(path):
+    with pytest.raises(InputError, match=rf"^--prices .*{path}: no such file$"):
+        read_prices(path)  # the second is the name of a model preset, which are no prices
 
 
 def test_spot_machines_are_named_and_have_no_list_price():

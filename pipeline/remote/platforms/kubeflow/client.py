@@ -163,7 +163,10 @@ class KubeflowPlatform(Platform):
         )
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
-        """Return state, tasks and errors of a Run; what has no state yet is `pending`."""
+        """Return state, tasks and errors of a Run; what has no state yet is `pending`.
+
+        States are Kubeflow's in lower case. Of several tasks of one name the last counts.
+        """
         details = self._client.runs.run_service_get_run(run.name, **self._timeouts(timeout_s))
         state = (details.state or "pending").lower()
         tasks = (details.run_details and details.run_details.task_details) or []
@@ -308,7 +311,7 @@ class KubeflowPlatform(Platform):
         return {"_request_timeout": self.service.timeouts(timeout_s)}
 
     def _namespace(self) -> dict[str, str]:
-        """Return the namespace as arguments; none for a server without several users."""
+        """Return the namespace as arguments; empty for a server without several users."""
         return {"namespace": self.config.namespace} if self.config.namespace else {}
 
     def _remote_run(self, run: Any) -> RemoteRun:

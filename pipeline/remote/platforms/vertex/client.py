@@ -67,6 +67,9 @@ class VertexPlatform(Platform):
 
         Where training runs as a custom job on TPUs and the file has no settings for it, it gets the
         account, network, key and labels that the pipeline itself runs with.
+
+        Raises:
+            InputError: The file is missing, or a value in it is wrong.
         """
         resources = super().read_resources(path)
         if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
@@ -131,8 +134,8 @@ class VertexPlatform(Platform):
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Ask once for state, tasks and errors of a PipelineJob.
 
-        States are Vertex's names in lower case, without their prefix. Google's exceptions are
-        neither caught nor translated.
+        States are Vertex's names in lower case, without their prefix. Of several tasks of one name
+        the last counts. Google's exceptions are neither caught nor translated.
         """
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
@@ -213,7 +216,7 @@ class VertexPlatform(Platform):
         self._schedules.resume_schedule(name=schedule.id, retry=None, timeout=timeout_s)
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
-        """Delete the Schedule, and wait until that is done, for as long as `timeout_s` again."""
+        """Delete the Schedule; wait until that is done, for at most `timeout_s` seconds more."""
         operation = self._schedules.delete_schedule(name=schedule.id, retry=None, timeout=timeout_s)
         operation.result(timeout=timeout_s)
 

@@ -95,7 +95,11 @@ class VertexRules(PlatformRules):
         )
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Add the environment; a custom job has it in its settings, its task what buckets need."""
+        """Give a task its environment variables, in place; one that waits for a job only a few.
+
+        They are those of buckets; the variables of the job itself are in the job's settings
+        already.
+        """
         if not resources.tpu:
             super().configure(task, resources)
             return

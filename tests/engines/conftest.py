@@ -1,0 +1,82 @@
+"""A corpus with its records by the local runner, and clusters, one at a time, for all tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.clusters import RunningCluster, flink_cluster, spark_cluster
+from tests.engines.installation import engines_folder, find_job_server, find_missing
+from tests.engines.processes import WorkerPool, worker_pool
+from tests.engines.steps import MARK, end_all, make_expected_records
+from tests.helpers.zygote import RECORDS, Zygote
+
+CLUSTERS = {"flink": flink_cluster, "spark": spark_cluster}
+# How soon a silent machine is given up: Flink's TaskManagers in `flink_cluster`, here Spark's.
+SPARK_TIMEOUTS = (
+    "-Dspark.executor.heartbeatInterval=5s",
+    "-Dspark.network.timeout=30s",
+    "-Dspark.network.timeoutInterval=10s",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of this folder where something is missing to start the engines."""
+    missing = find_missing(engines_folder())
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            # Beam leaves sockets and files to the garbage collector.
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """A process that has imported the records step."""
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=RECORDS)
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Path:
+    """A corpus, its vocabulary, and its records by the local runner."""
+    folder = tmp_path_factory.mktemp("engines")
+    make_expected_records(zygote, folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """End what a test that failed leaves: steps and job servers."""
+    yield
+    end_all()
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
+    """Beam's worker pool on this machine, which the workers of both clusters share."""
+    with worker_pool(tmp_path_factory.mktemp("pool")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session", params=list(CLUSTERS))
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pool: WorkerPool
+) -> Iterator[RunningCluster]:
+    """A cluster of two workers; one cluster at a time."""
+    engine = request.param
+    jar = find_job_server(engines_folder(), engine)
+    java = ["-Xmx512m", "-XX:TieredStopAtLevel=1", MARK]
+    if engine == "spark":
+        java += ["-Dspark.executor.memory=512m", *SPARK_TIMEOUTS]
+    start = CLUSTERS[engine]
+    with start(engines_folder() / engine, tmp_path_factory.mktemp(engine)) as running:
+        running.settings |= {
+            "environment_type": "EXTERNAL",
+            "environment_config": pool.address,
+            "job_server_jar": str(jar),
+            "java_options": java,
+        }
+        yield running

@@ -1,0 +1,120 @@
+"""The records step as a process, which a test starts, disturbs and whose results it compares."""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.tokenization.config import VocabConfig
+from components.vocab.step import train_vocab
+from tests.engines.clusters import RunningCluster
+from tests.engines.processes import wait_for
+from tests.helpers.tiny_run import write_corpus
+from tests.helpers.zygote import Fork, Zygote
+
+MARK = f"-Dtests.engines={os.getpid()}"
+"""An option of Java by which the job servers of this process's steps are known."""
+
+_SPLIT_BYTES = 10_000
+_started: list[Fork] = []
+_STEP = """
+import functools, json, sys
+from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.records.config import RecordsConfig
+from albert_core.settings import parse_settings
+from albert_core.stops import answered_stops
+from components.records import step
+from components.records.runners import BeamConfig
+if __name__ == "__main__":
+    folder, output, split_bytes, beam = sys.argv[1:]
+    step.corpus_splits = functools.partial(corpus_splits, target_bytes=int(split_bytes))
+    with answered_stops(ends_process=True):
+        step.make_records(
+            corpus=CorpusConfig(files=(folder + "/corpus",)),
+            vocab=folder + "/vocab",
+            config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
+            output=output,
+            beam=parse_settings(BeamConfig, json.loads(beam), source="beam"),
+        )
+"""
+
+
+def make_expected_records(zygote: Zygote, folder: Path) -> None:
+    """Write a corpus of some 40 splits, its vocabulary, and its records by the local runner."""
+    write_corpus(folder / "corpus", num_documents=4_000)
+    corpus = CorpusConfig(files=(str(folder / "corpus"),))
+    assert len(corpus_splits(corpus, target_bytes=_SPLIT_BYTES)) > 20
+    train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
+    process = _start(zygote, folder, folder / "whole", {"mode": "in_memory"})
+    errors = process.wait(timeout=100)
+    assert process.returncode == 0, errors
+
+
+def start(
+    zygote: Zygote, folder: Path, output: Path, cluster: RunningCluster, **settings: object
+) -> Fork:
+    """Start the step on a cluster in a process; `settings` are further ones of `beam`."""
+    shared = {"shared_folder": str(output.parent / "shared")}
+    return _start(zygote, folder, output, {**cluster.settings, **shared, **settings})
+
+
+def _start(zygote: Zygote, folder: Path, output: Path, beam: Mapping[str, object]) -> Fork:
+    """Start the step with settings of `beam`."""
+    arguments = [str(folder), str(output), str(_SPLIT_BYTES), json.dumps(beam)]
+    process = zygote.start(arguments, {}, _STEP)
+    _started.append(process)
+    return process
+
+
+def finish(process: Fork, folder: Path, output: Path) -> None:
+    """Wait for a step; its records must be those of the local runner, and nothing else be left.
+
+    Args:
+        process: The step.
+        folder: Has the corpus and the records of the local runner.
+        output: What it makes.
+    """
+    errors = process.wait(timeout=400)
+    assert process.returncode == 0, errors
+    whole, made = (
+        {path.name: path.read_bytes() for path in place.iterdir() if path.name != "manifest.json"}
+        for place in (folder / "whole", output)
+    )
+    assert made == whole
+    wait_for(lambda: not running_job_servers(), within_s=10)
+    assert not list((output.parent / "shared").iterdir())
+    assert sorted(path.name for path in output.parent.iterdir()) == ["records", "shared"]
+
+
+def wait_for_work(process: Fork, output: Path, num_files: int = 6) -> None:
+    """Wait until some files of the work are there; the step must still run then."""
+
+    def count() -> int:
+        return sum(len(files) for _, _, files in os.walk(output.parent / "shared"))
+
+    wait_for(
+        lambda: count() >= num_files or process.returncode is not None, within_s=200, poll_s=0.01
+    )
+    assert process.returncode is None, process.wait(timeout=1)
+
+
+def running_job_servers() -> list[int]:
+    """Return the ids of the job servers that the steps of this process have started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if MARK.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def end_all() -> None:
+    """Kill all steps and their job servers that still run."""
+    while _started:
+        _started.pop().kill()
+    for server in running_job_servers():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)

@@ -1,0 +1,30 @@
+"""The records step on real clusters of Flink and Spark makes the bytes of the local runner.
+
+`make test-engines` installs what these tests need; without it they are skipped.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.engines.clusters import RunningCluster
+from tests.engines.processes import slowed
+from tests.engines.steps import finish, start
+from tests.helpers.zygote import Zygote
+
+
+@pytest.mark.parametrize("num_workers", [2, 1])
+def test_the_same_bytes(
+    cluster: RunningCluster, zygote: Zygote, folder: Path, tmp_path: Path, num_workers: int
+) -> None:
+    output = tmp_path / "records"
+    process = start(zygote, folder, output, cluster, parallelism=num_workers)
+    finish(process, folder, output)
+
+
+def test_workers_of_different_speed_make_the_same_bytes(
+    cluster: RunningCluster, zygote: Zygote, folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "records"
+    with slowed(cluster.workers[0]):
+        finish(start(zygote, folder, output, cluster), folder, output)
