@@ -69,11 +69,11 @@ def check_identity(section: str, service_account: str, network: str, encryption_
         InputError: There is one.
     """
     if service_account:
-        _check_account(f"{section}.service_account", service_account)
+        check_google_account(f"{section}.service_account", service_account)
     if network:
-        _check_full_name(f"{section}.network", network)
+        check_full_name(f"{section}.network", network)
     if encryption_key:
-        _check_full_name(f"{section}.encryption_key", encryption_key)
+        check_full_name(f"{section}.encryption_key", encryption_key)
 
 
 def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
@@ -96,7 +96,7 @@ def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
         raise InputError(f"{setting}: got {len(labels)} labels, expected {_MOST_LABELS} at most")
 
 
-def _check_account(setting: str, value: str) -> None:
+def check_google_account(setting: str, value: str) -> None:
     """Refuse what is no e-mail address of a service account.
 
     Raises:
@@ -109,7 +109,7 @@ def _check_account(setting: str, value: str) -> None:
         )
 
 
-def _check_full_name(setting: str, value: str) -> None:
+def check_full_name(setting: str, value: str) -> None:
     """Refuse what is no full name of a network or of a key, by the last part of the setting.
 
     Raises:
