@@ -366,8 +366,8 @@ def _refuse_impossible_exports(config: RunConfig, jobs: Sequence[TaskJob]) -> No
     """Refuse a format without a counterpart for a task's head before models are trained.
 
     Raises:
-        InputError: A format of `config.export.formats` does not support the head of a task that
-            has questions without an answer or tags words, or what the head of a task reads.
+        InputError: A format of `config.export.formats` cannot hold the pooling of a task's head, a
+            head that tags words, or one for questions that may have no answer.
     """
     tagging = [job.task.name for job in jobs if job.task.kind == "token_classification"]
     unanswerable = dict.fromkeys(job.task.name for job in jobs if job.task.has_unanswerable)

@@ -215,7 +215,8 @@ def _get_json(root: str, path: str, setting: str, expected: str) -> dict[str, An
     """Return the JSON object at a path.
 
     Raises:
-        InputError: Nothing answers there, or with something else.
+        InputError: Nothing answers there, or with a status of failure or something else than an
+            object.
     """
     import requests
 

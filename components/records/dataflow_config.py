@@ -129,7 +129,8 @@ class DataflowConfig:
         """Refuse numbers of workers that contradict each other.
 
         Raises:
-            InputError: They do.
+            InputError: There is no autoscaling, and no `num_workers` or a `max_workers`; or
+                `max_workers` is below `num_workers`. 0 stands for no number.
         """
         name = "beam.dataflow.max_workers"
         if not self.autoscaling and (not self.num_workers or self.max_workers):

@@ -63,7 +63,8 @@ class Toleration:
             setting: Name of the setting, for messages.
 
         Raises:
-            InputError: It is refused.
+            InputError: There is a value with `Exists`, no key with `Equal`, an impossible key or
+                value, or seconds below 0 or without the effect NoExecute.
         """
         if self.operator == "Exists" and self.value:
             raise InputError(
