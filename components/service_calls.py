@@ -63,7 +63,7 @@ class CallConfig:
         """Refuse numbers that are not above 0.
 
         Raises:
-            InputError: One is not.
+            InputError: A number is 0 or below.
         """
         check_positive(self, "calls", "timeout_s", "retry_for_s", "first_pause_s")
 

@@ -325,7 +325,7 @@ def _refuse_equal_names(given: Sequence[str], tasks: Sequence[str]) -> None:
         tasks: Their declared names, in the same order.
 
     Raises:
-        InputError: There are such tasks.
+        InputError: Two tasks have one name; both addresses are named.
     """
     by_name: dict[str, str] = {}
     for address, name in zip(given, tasks, strict=True):
@@ -348,7 +348,7 @@ def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -
         tasks: Names of the run's tasks.
 
     Raises:
-        InputError: There are such settings.
+        InputError: A name is no task's; the message has all that are possible.
     """
     settings = {
         "finetuning.per_task": config.finetuning.per_task,

@@ -243,7 +243,7 @@ def _check_version(cluster: Cluster, supported: Sequence[str]) -> None:
     """Refuse a cluster of a version that Beam has no job server for.
 
     Raises:
-        InputError: It is such a version.
+        InputError: Its minor version is not among `supported`.
     """
     import apache_beam
 

@@ -184,7 +184,7 @@ def check_volume_claims(setting: str, claims: Sequence[VolumeClaim]) -> None:
     """Refuse claims that cannot be, and two at one folder.
 
     Raises:
-        InputError: There is one.
+        InputError: A claim, path or folder is impossible, or two have one path.
     """
     paths: set[str] = set()
     for index, claim in enumerate(claims):
