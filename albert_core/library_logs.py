@@ -71,7 +71,10 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         return spec
 
     def _wrap(self, loader: importlib.abc.Loader) -> None:
-        """Let a loader execute its module while standard error is held back."""
+        """Replace a loader's `exec_module` by one that holds back standard error meanwhile.
+
+        Of packages that import each other only the outermost does.
+        """
         execute = loader.exec_module
 
         def execute_quietly(module: types.ModuleType) -> None:

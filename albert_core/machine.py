@@ -55,7 +55,10 @@ def nvidia_gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
 
 
 def can_share_semaphores() -> bool:
-    """Return whether pools of processes work here; they need semaphores, which are in /dev/shm."""
+    """Return whether pools of processes work here: whether a semaphore can be made.
+
+    Semaphores are in /dev/shm, which some containers lack.
+    """
     import multiprocessing
 
     try:

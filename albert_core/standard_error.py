@@ -30,7 +30,10 @@ def turn_off() -> int | None:
 
 
 def turn_on(real: int) -> None:
-    """Let standard error lead again where it led before `turn_off`, which returned `real`."""
+    """Let standard error lead again where it led before `turn_off`, which returned `real`.
+
+    Closes `real`.
+    """
     global _is_off
     with LOCK:
         os.dup2(real, 2)

@@ -12,7 +12,7 @@ from albert_core.corpus import CorpusConfig
 from albert_core.library_logs import quiet_libraries
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
 from albert_core.unused_imports import skip_unused_imports
-from tests.helpers.jax_compilation import compile_cheaply
+from tests.helpers.compilation import compile_cheaply
 from tests.helpers.zygote import RUN, Zygote
 
 skip_unused_imports()  # as in the program's own processes; so is the next

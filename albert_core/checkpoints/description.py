@@ -57,7 +57,7 @@ class ModelSummary:
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_labels: Outputs of its classifier; 0 without one.
         pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
-        num_slots: Variables of the optimizer.
+        num_slots: Moments and averages that the optimizer keeps of variables.
         num_unused: Variables of groups that no layer uses.
         global_step: Training steps made; None if the checkpoint does not say.
     """
@@ -101,10 +101,12 @@ class Description:
 def describe(path: str | Path) -> Description:
     """Describe a checkpoint of any kind, or the results of a step, by headers and side files.
 
-    A vocabulary that cannot be used is no error: the description says so.
+    A vocabulary that cannot be used is no error: the description says so. An address in a bucket is
+    fetched first.
 
     Raises:
         InputError: The path is neither, or another file in it cannot be read.
+        ServiceError: The storage of an address in the cloud failed.
     """
     path = local_folder(path)
     kind = detect(path)
@@ -160,7 +162,7 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     Reads no array but global_step.
 
     Args:
-        path: As for `find_tf1_checkpoint`.
+        path: A checkpoint's prefix, or a folder with one.
         config_path: The configuration, which may be missing; albert_config.json beside the
             checkpoint when not given.
     """
@@ -181,7 +183,11 @@ def _folder_model(folder: Path) -> ModelSummary:
 
 
 def _huggingface_model(folder: Path) -> ModelSummary:
-    """Return the model in a folder of transformers, without parameters the original has not."""
+    """Return the model in a folder of transformers, without parameters the original has not.
+
+    Raises:
+        InputError: A file is missing or damaged, or the model is no ALBERT of the original's kind.
+    """
     path = folder / HUGGINGFACE_CONFIG_NAME
     values = read_json_object(path)
     config, _ = config_from_huggingface(values, source=str(path))
@@ -234,6 +240,8 @@ def _summarize(
 
 def _list_safetensors(path: Path) -> dict[str, Variable]:
     """Return shape and type of every array in a safetensors file, from its header.
+
+    Types have NumPy's names; one without such a name here keeps its name in the file.
 
     Raises:
         InputError: The file is missing or damaged.

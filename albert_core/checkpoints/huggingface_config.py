@@ -109,12 +109,20 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def scores_choices(values: Mapping[str, Any]) -> bool:
-    """Return whether the contents of a config.json are those of a model for multiple choice."""
+    """Return whether the contents of a config.json are those of a model for multiple choice.
+
+    Raises:
+        InputError: `architectures` is no list of texts.
+    """
     return MULTIPLE_CHOICE in _architectures(values, "config.json")
 
 
 def classifies_tokens(values: Mapping[str, Any]) -> bool:
-    """Return whether the contents of a config.json are those of a classifier of tokens."""
+    """Return whether the contents of a config.json are those of a classifier of tokens.
+
+    Raises:
+        InputError: `architectures` is no list of texts.
+    """
     return TOKEN_CLASSIFICATION in _architectures(values, "config.json")
 
 

@@ -43,8 +43,9 @@ GENERATOR_SCOPE, DETECTION_SCOPE = "generator/", "replaced_tokens/"
 # Attribute of exported SavedModels that holds the variables by the original's names.
 NAMED_VARIABLES = "weights"
 
-# What checkpoints of a training hold beside the model; the original has only the first two.
-SLOTS = ("/adam_m", "/adam_v")
+# What checkpoints of a training hold beside the model. The original's have only the first two slots
+# and the step; all slots are repeated from `albert_core.optimizers`, which imports Keras.
+SLOTS = ("/adam_m", "/adam_v", "/muon_m", "/average")
 GLOBAL_STEP = "global_step"
 _TRAINING_PREFIXES = (
     *("random_state_", "metric_", "rate_factor"),
@@ -186,6 +187,7 @@ def get_variable_name(key: str) -> str | None:
 def is_training_state(name: str) -> bool:
     """Return whether a variable is of the training, not of the model, by its name.
 
-    These are global_step, slots, random states, metrics and factors of the rate.
+    These are global_step, slots and averages of the optimizer, random states, metrics, the factor
+    of the rate, and the generator and the detecting head of replaced-token detection.
     """
     return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_TRAINING_PREFIXES)

@@ -47,7 +47,7 @@ def read_release(
     The optimizer's slots and global_step are left out, and a note says so.
 
     Args:
-        path: As for `find_tf1_checkpoint`.
+        path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
         config: An albert_config.json, if not the one beside it.
         find_vocabulary: Returns the vocabulary for its folder; by default the one there.
         default_config: The architecture where there is no such file.
@@ -101,8 +101,8 @@ def _read(
         prefix: The checkpoint.
         folder: Folder of the vocabulary and the side files, each of which may be missing.
         config_path: The albert_config.json.
-        find_vocabulary: As for `read_release`.
-        default_config: Likewise.
+        find_vocabulary: Returns the vocabulary for `folder`, or None.
+        default_config: The architecture where there is no albert_config.json.
 
     Raises:
         InputError: The configuration is missing, or a file cannot be used.

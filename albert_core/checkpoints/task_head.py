@@ -18,12 +18,13 @@ def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: A
     """Read a checkpoint of any format, as the model of a task if one is given.
 
     Args:
-        path: As for `read_checkpoint`.
+        path: Any path of a finished model that `read_checkpoint` reads.
         task: Task that it answers as; None: the one that its files declare, if any.
         **side_files: The other arguments of `read_checkpoint`.
 
     Raises:
         InputError: It cannot be read, or is not one for the task.
+        ServiceError: The storage of a `config` in the cloud failed.
     """
     checkpoint = read_checkpoint(path, **side_files)
     return fit_to_task(checkpoint, task) if task else checkpoint

@@ -86,7 +86,7 @@ def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
     """Return shape and type of every variable of a checkpoint, by name, without reading values.
 
     Args:
-        path: As for `find_tf1_checkpoint`.
+        path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
 
     Raises:
         InputError: A file is missing, damaged or of another format.
@@ -107,12 +107,12 @@ def read_tf1_checkpoint(
     The scope `module/` of TF-Hub modules is removed from the names.
 
     Args:
-        path: As for `find_tf1_checkpoint`.
+        path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
         names: Only these; all when not given.
 
     Raises:
-        InputError: A file is missing, truncated, corrupt or of another format, a name is not in
-            it, or TensorFlow is not installed.
+        InputError: A file is missing, truncated, corrupt or of another format, a name is not in it,
+            or TensorFlow is not installed.
     """
     prefix = find_tf1_checkpoint(path)
     reader, known = _open(prefix)
@@ -205,9 +205,9 @@ def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str =
 
     Args:
         model: The model to fill.
-        path: As for `find_tf1_checkpoint`.
-        prefix: Load only variables whose name starts with it, such as `bert/` to begin
-            fine-tuning from a pretrained model.
+        path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
+        prefix: Load only variables whose name starts with it, such as `bert/` to begin fine-tuning
+            from a pretrained model.
 
     Raises:
         InputError: A file cannot be read; or a variable is missing, unknown or of another shape,

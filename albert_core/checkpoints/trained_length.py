@@ -46,7 +46,7 @@ def warn_of_untrained_positions(
     Args:
         tasks: Names of the tasks.
         sequence_length: Their longest input in tokens.
-        trained_length: As of `find_trained_length`.
+        trained_length: Longest sequences of the pretraining in tokens; None if not known.
 
     Returns:
         One sentence; empty if no input is longer, or if the length is not known.

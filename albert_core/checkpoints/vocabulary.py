@@ -130,7 +130,11 @@ def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, fol
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
-    """Return the special tokens by the names that transformers has for their roles."""
+    """Return the special tokens, as text, by the names that transformers has for their roles.
+
+    These are padding, unknown, [CLS], [SEP] and mask, and further roles that the tokenizer's kind
+    has there.
+    """
     roles = {
         "pad_token": "pad",
         "unk_token": "unknown",

@@ -80,7 +80,7 @@ def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterato
     """Yield all streams of an archive; at the end refuse one that had none.
 
     Raises:
-        InputError: It had none.
+        InputError: There was no stream.
     """
     is_empty = True
     for stream in streams:

@@ -54,10 +54,11 @@ def _computations(program: str) -> dict[str, list[str]]:
 def _times_run(computations: dict[str, list[str]]) -> dict[str, int]:
     """Return how often each computation runs in one run of the program.
 
-    That is the product of the loops around it, summed over its callers; 1 if nothing calls it.
+    That is the product of the loops around it, summed over its callers; 1 if that is 0, as when
+    nothing calls it.
 
     Raises:
-        ValueError: As of `_trip_count`.
+        ValueError: The condition of a loop does not name exactly one limit.
     """
     callers: dict[str, list[tuple[str, int]]] = {}
     for name, lines in computations.items():

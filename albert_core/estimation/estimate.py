@@ -145,6 +145,7 @@ def estimate(
         _ = request.num_micro_batches  # refuses a batch that cannot be divided
 
     def estimate_all() -> list[PhaseEstimate]:
+        """Estimate one phase after the other in one process of the compiler."""
         with in_compiler_process(_NUM_PROCESSES) as executor:
             return [
                 _estimate_phase(request, executor, utilisation, prices, progress)
@@ -281,10 +282,10 @@ def _find_fitting_settings(
 
 
 def _halve_until_fitting(num_sequences: int, excess: float) -> int:
-    """Halve a batch until its memory would fit if all of it scaled; return the smaller size.
+    """Halve a batch until its memory would fit if all of it scaled; return its size then.
 
     Args:
-        num_sequences: Sequences of the batch; an odd number is not halved.
+        num_sequences: Sequences of the batch. An odd number is not halved, even if it does not fit.
         excess: Its memory over that of a chip.
     """
     while excess > 1.0 and num_sequences % 2 == 0:

@@ -62,6 +62,9 @@ def estimate_finetuning(
 ) -> FinetuningEstimate:
     """Return what a fine-tuning needs.
 
+    Where what is asked for does not fit, that is no error as long as another layout does: then
+    there are proposals.
+
     Args:
         step: Its training step, as asked for.
         size: The size of the task.
@@ -113,12 +116,13 @@ def _most_examples(
 ) -> int:
     """Return how many examples fit at a time on a chip, or on a group of them; 0 if not even one.
 
-    With them a step has several micro-batches.
+    The batch sets no limit. Memory for the sum of gradients is always counted, as if a step had
+    several micro-batches.
 
     Args:
-        step: The step, whose layout counts only for what is not given.
+        step: Gives model, settings, task and chips, but not the layout.
         rematerialize: Whether the layers are rematerialised.
-        model_parallel_size: Chips of a group.
+        model_parallel_size: Chips of a group; None: as in the step's layout.
     """
     size = model_parallel_size or step.layout.model_parallel_size
     layout = StepLayout(rematerialize=rematerialize, model_parallel_size=size)
@@ -143,7 +147,11 @@ def _propose(asked: TaskEstimate) -> tuple[TaskEstimate, ...]:
 
 
 def _layouts_that_fit(asked: TaskEstimate) -> Iterator[TaskEstimate]:
-    """Yield an estimate of each layout to propose."""
+    """Yield an estimate of each layout to propose; none if nothing fits.
+
+    Without and with rematerialisation (with dropout only without it), where one example or more
+    fits; in groups of the asked size, and of twice as many chips as long as neither fits.
+    """
     step = asked.step
     may_rematerialize = (False,) if step.model.has_dropout else (False, True)
     size = step.layout.model_parallel_size
@@ -159,7 +167,11 @@ def _layouts_that_fit(asked: TaskEstimate) -> Iterator[TaskEstimate]:
 
 
 def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int) -> TaskEstimate:
-    """Return the estimate of a layout with as few micro-batches as memory allows, all full."""
+    """Return the estimate of a layout with as few micro-batches as memory allows, all full.
+
+    A `device_batch_size` is set only where a device cannot take its part at once: the largest
+    divisor of the part that fits. `most_examples` is 1 or more. What was compiled is dropped.
+    """
     step = dataclasses.replace(estimate.step, layout=layout)
     of_device = step.examples_at_a_time
     fits = min(of_device, most_examples)
@@ -171,7 +183,10 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
 
 
 def _nothing_fits(asked: TaskEstimate) -> InputError:
-    """Return the error of a fine-tuning of which not even one example fits."""
+    """Return, not raise, the error of a fine-tuning of which not even one example fits.
+
+    It names the memory as asked for, as compiled or calculated, and larger or more chips as remedy.
+    """
     accelerator = asked.step.accelerator
     return InputError(
         f"{accelerator.name}: got {asked.memory_bytes / _GIB:.2f} GiB a chip for the step of "
@@ -211,7 +226,10 @@ def _compile_best(
 def _compile_until_fitting(
     compiled: TaskEstimate, executor: Executor, progress: ReportProgress
 ) -> TaskEstimate | None:
-    """Return a compiled estimate, or one of smaller micro-batches that fits; None if none does."""
+    """Return a compiled estimate if it fits, or one of smaller micro-batches that does.
+
+    Compiles up to four smaller sizes. None if none fits, or not even one example would.
+    """
     for _ in range(_MOST_ATTEMPTS):
         if compiled.is_within_memory:
             return compiled
@@ -226,7 +244,10 @@ def _compile_until_fitting(
 
 
 def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgress) -> TaskEstimate:
-    """Return an estimate with what the compiler says of its step."""
+    """Compile the step of an estimate, told to `progress`; return the estimate with the result.
+
+    Its FLOPs are those of all micro-batches, and 0 if the step needs more memory than a chip has.
+    """
     step = estimate.step
     settings = f" with {step.layout.options}" if step.layout.options else ""
     progress(0, 0, f"compiling the step of {step.task.name}{settings}, some minutes")

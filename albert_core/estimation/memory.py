@@ -21,7 +21,10 @@ _NUM_MOMENTS: Mapping[OptimizerName, int] = {"adamw": 2, "lamb": 2, "muon": 2}
 
 
 def num_parameters(model: AlbertConfig) -> int:
-    """Return the number of weights of an encoder with pooler; a head's are too few to count."""
+    """Return the number of weights of an encoder with pooler; a head's are too few to count.
+
+    Groups that no layer uses are not counted, and shared layers once.
+    """
     e, h, i = model.embedding_size, model.hidden_size, model.intermediate_size
     num_rows = model.vocab_size + model.max_position_embeddings + model.type_vocab_size
     block = 4 * (h * h + h) + (h * i + i) + (i * h + h) + 4 * h
@@ -62,7 +65,8 @@ def sequence_bytes(
     Args:
         model: The architecture.
         sequence_length: Tokens of the sequence.
-        rematerialize: Whether a layer keeps its input alone.
+        rematerialize: Whether a layer keeps its input alone; not used of a model with dropout,
+            whose layers keep all of their values.
         is_fused: Whether attention is one kernel that keeps no scores, as on GPUs.
         model_parallel_size: Devices that hold one copy of the weights together.
     """

@@ -44,7 +44,10 @@ class PretrainingStep(StepRequest):
         return self.phase.batch_size // self.num_data_parallel // self.num_micro_batches
 
     def lower(self) -> Any:
-        """Return the step traced for the slice; see `StepRequest.lower`."""
+        """Return the step traced for the slice, to be compiled; its arrays are only described.
+
+        Precision and seed are those of the settings; see `StepRequest.lower`.
+        """
         return lower_train_step(
             self._new_model,
             self._describe_batch,
@@ -55,7 +58,10 @@ class PretrainingStep(StepRequest):
         )
 
     def _new_model(self, devices: Devices) -> Any:
-        """Return the compiled model for these devices."""
+        """Return a new model, compiled for these devices as training does it for this phase.
+
+        Its number of micro-batches is set to that of the step.
+        """
         from albert_core.pretraining.compilation import compiled_model
 
         model = compiled_model(self.model, self.config, [self.phase], devices)
@@ -63,7 +69,15 @@ class PretrainingStep(StepRequest):
         return model
 
     def _describe_batch(self, describe: DescribeArray) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return inputs and targets of a batch, each as shape, type and sharding."""
+        """Return inputs and targets of a batch, each as shape, type and sharding.
+
+        Inputs have `position_offsets` where the settings draw any, and those of replaced-token
+        detection with that objective.
+
+        Args:
+            describe: Returns the description of an array, int32 unless it is told a `dtype`, from
+                its sizes.
+        """
         phase, config = self.phase, self.config
         num_rows, length = phase.batch_size, phase.sequence_length
         num_predictions = config.masking.max_predictions(length)

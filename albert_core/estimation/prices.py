@@ -28,7 +28,7 @@ class Prices:
         """Refuse a date that is not one, and prices below 0.
 
         Raises:
-            InputError: The date is not written as 2026-01-31, or a price is below 0 or NaN.
+            InputError: The date is no ISO date such as 2026-01-31, or a price is below 0 or NaN.
         """
         try:
             datetime.date.fromisoformat(self.date)

@@ -50,7 +50,11 @@ class TaskEstimate:
 
     @property
     def flops_per_step(self) -> float:
-        """FLOPs of a chip in a step, as compiled or calculated."""
+        """FLOPs of a chip in a step, as compiled or calculated.
+
+        Calculated are the encoder's: three times those of a prediction, with rematerialisation
+        four.
+        """
         if self.compiled_flops:
             return self.compiled_flops
         # Backward is twice forward; rematerialised, forward is done once more.
@@ -105,7 +109,11 @@ class TaskEstimate:
         return self.step.accelerator.chip.peak_flops * self.utilisation
 
     def _forward_flops(self, num_sequences: int) -> float:
-        """Return the FLOPs of a chip in a prediction for sequences that all chips share."""
+        """Return the FLOPs of a chip in a prediction for sequences that all chips share.
+
+        They are the encoder's, for full sequences; with a head that reads [CLS] alone the last
+        layer computes only that.
+        """
         step, length = self.step, self.step.config.sequence_length
         per_token = encoder_flops_per_token(
             step.model, length, reads_first_token_only=step.reads_first_token_only
@@ -114,7 +122,11 @@ class TaskEstimate:
 
 
 def calculated_memory(step: TaskStep) -> float:
-    """Return the bytes that a chip needs for a step by the formulas of `memory`."""
+    """Return the bytes that a chip needs for a step by the formulas of `memory`.
+
+    They are those of weights, gradients and moments, with a sum of gradients if there are several
+    micro-batches, and of the sequences that the chip takes at a time.
+    """
     weights = weights_bytes(
         step.model,
         step.config.optimizer,
@@ -125,7 +137,10 @@ def calculated_memory(step: TaskStep) -> float:
 
 
 def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
-    """Return the bytes that a sequence of a step needs with a layout."""
+    """Return the bytes that a sequence of a step needs with a layout, beside those of the weights.
+
+    Attention counts as fused on GPUs. The step's own layout is not used.
+    """
     return sequence_bytes(
         step.model,
         step.config.sequence_length,

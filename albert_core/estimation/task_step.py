@@ -132,7 +132,11 @@ class TaskStep(StepRequest):
         )
 
     def _new_model(self, _: Devices) -> Any:
-        """Return the compiled model, with new weights."""
+        """Return a new model of the task, compiled with its optimizer and by XLA.
+
+        Rematerialisation and micro-batches are those of the layout. The steps of the schedule are
+        an example, which changes neither memory nor FLOPs. The devices are not used.
+        """
         from albert_core.optimizers.factory import make_optimizer
 
         config = self.config
@@ -151,7 +155,11 @@ class TaskStep(StepRequest):
         return model
 
     def _describe_batch(self, describe: DescribeArray) -> tuple[dict[str, Any], Any]:
-        """Return inputs and targets of a batch, each as shape, type and sharding."""
+        """Return inputs and targets of a batch, each as shape, type and sharding.
+
+        Inputs are [B, S], or [B, C, S] where an example has several sequences. Targets are float32
+        but for questions and tags, which have int32.
+        """
         group, length = self.sequences_of_example, self.config.sequence_length
         num_rows = self.division.num_rows
         sizes = (num_rows, group, length) if group > 1 else (num_rows, length)

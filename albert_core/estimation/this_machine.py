@@ -47,6 +47,9 @@ def this_machine(
 ) -> Machine:
     """Return what trains here: the GPUs that the driver lists and this process may use, or cores.
 
+    Several GPUs are described by the name of the first. The rate is not known if it is not for each
+    GPU, and with a TPU or another maker's GPU in `devices`.
+
     Args:
         gpu_folder: Folder in which NVIDIA's driver has a folder for each GPU.
         devices: Folder of the devices.
@@ -68,7 +71,10 @@ def this_machine(
 
 
 def _visible(gpus: list[str], visible: str | None) -> list[str]:
-    """Return as many GPUs as CUDA_VISIBLE_DEVICES leaves; all if it is not set."""
+    """Return the first GPUs, as many as CUDA_VISIBLE_DEVICES names; all if it is not set.
+
+    Names count up to the first that is empty or -1. Which GPU a name means is not looked at.
+    """
     if visible is None:
         return gpus
     ids = [one.strip() for one in visible.split(",")]
@@ -80,9 +86,10 @@ def _visible(gpus: list[str], visible: str | None) -> list[str]:
 def estimate_seconds(
     config: PretrainingConfig, model: AlbertConfig, sequence_length: int, machine: Machine
 ) -> float | None:
-    """Return the seconds that a pretraining would take; None if the machine's rate is not known.
+    """Return the seconds that a pretraining would take at most; None if nothing tells them.
 
-    Evaluations and checkpoints are left out. A budget of minutes is what it says, on any machine.
+    The least of `train_minutes`, `stop_after_minutes`, and, without `train_minutes` and if the
+    machine's rate is known, the FLOPs over that rate. Evaluations and checkpoints are left out.
 
     Args:
         config: How to pretrain.
@@ -100,6 +107,8 @@ def estimate_seconds(
 def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_length: int) -> float:
     """Return the FLOPs of a pretraining whose steps are given, up to where it is stopped early.
 
+    Early ends by steps and tokens count, by minutes not.
+
     Args:
         config: How to pretrain; without `train_minutes`.
         model: The architecture, with its vocabulary.
@@ -116,6 +125,7 @@ def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_leng
 
 
 def _step_flops(config: PretrainingConfig, model: AlbertConfig, phase: Phase) -> float:
+    """Return the FLOPs of a step of a phase, padding included."""
     length = phase.sequence_length
     of_token = config.flops_per_token(
         phase.architecture(model), length, config.masking.max_predictions(length)
@@ -138,7 +148,8 @@ def refuse_unconfirmed(
         machine: What trains; this machine when None.
 
     Raises:
-        InputError: It would; tells the time, ways to a shorter one, and how to confirm it.
+        InputError: `estimate_seconds` gives more than a day (None passes); tells the time, ways to
+            a shorter one, and how to confirm it.
     """
     machine = machine or this_machine()
     seconds = estimate_seconds(config, model, sequence_length, machine)

@@ -77,7 +77,11 @@ def _refuse_other_outputs(reference: ModelOutputs, outputs: ModelOutputs) -> Non
 def _get_probability_function(
     name: str, is_multi_label: bool
 ) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return the function from an output's logits to probabilities; None if it has no logits."""
+    """Return the function from an output's logits to probabilities; None if it has no logits.
+
+    Logits of answerability (`cls_logits`) and of multi-label classifiers have probabilities each by
+    itself (sigmoid), all other names that end in `logits` over their last axis (softmax).
+    """
     if name == "cls_logits" or (name == "logits" and is_multi_label):
         return _sigmoid
     return _softmax if name.endswith("logits") else None
@@ -106,7 +110,7 @@ def _search_differences(
 
     Args:
         reference: Outputs with `start_top_*` and `end_top_*`.
-        outputs: Those of another runtime.
+        outputs: Outputs of another runtime, of the same names.
         measure: Applied to log probabilities before they are compared; None compares themselves.
     """
     differences: dict[str, list[float]] = {"start_top_log_probs": [], "end_top_log_probs": []}

@@ -67,7 +67,10 @@ def float32_graph(checkpoint: Checkpoint) -> Graph:
 
 @contextlib.contextmanager
 def _float32() -> Iterator[None]:
-    """Set Keras's policy to float32 and set it back at the end."""
+    """Set Keras's policy to float32 for the body, and set it back at its end.
+
+    It is set back after an error, too.
+    """
     import keras
 
     before = keras.config.dtype_policy()

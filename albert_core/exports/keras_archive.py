@@ -31,12 +31,15 @@ def open_keras_archive(folder: Path) -> ModelFunction:
 
 
 def open_keras_archive_encoder(folder: Path) -> ModelFunction:
-    """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
+    """Return the encoder of the model of a folder that `write_keras_archive` wrote.
+
+    Keras's errors pass.
+    """
     return encoder_function(_load(folder))
 
 
 def _load(folder: Path) -> "keras.Model":
-    """Return the Keras model of an archive."""
+    """Return the Keras model of the archive in a folder; registers the classes it names before."""
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)

@@ -21,11 +21,13 @@ LITERT_NAME = "model.tflite"
 
 
 def write_litert(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a checkpoint's model as LiteRT, with one signature that names inputs and outputs.
+    """Write a checkpoint's model as LiteRT, in a file that ends in its hash.
+
+    It computes in float32 and has one signature, which names inputs and outputs.
 
     Args:
         checkpoint: The model.
-        folder: Receives `model.tflite`.
+        folder: Exists; receives `model.tflite`, which replaces one that is there.
 
     Raises:
         InputError: Keras does not run on TensorFlow, or the weights do not fit the model.

@@ -24,7 +24,7 @@ def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False)
 
     Args:
         checkpoint: The model.
-        folder: Receives `model.onnx`.
+        folder: Exists; receives `model.onnx`, which replaces one that is there.
         quantized: Whether matrices and word embeddings are int8, a quarter of the size; see
             `albert_core.exports.onnx_quantization`.
 

@@ -53,7 +53,11 @@ def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _large_products(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the products with a matrix of 16 or more rows and columns."""
+    """Return the names of the matrix products whose second factor is large, in the graph's order.
+
+    It is large if it is a constant of two axes with 16 or more rows and columns. Products of
+    computed values, such as those of attention, and with other constants are left out.
+    """
     wide = {
         constant.name
         for constant in model.graph.initializer
@@ -67,7 +71,11 @@ def _large_products(model: onnx.ModelProto) -> list[str]:
 def _quantize_words(graph: onnx.GraphProto) -> None:
     """Replace the word embeddings [V, E] by int8, scales [V, 1] and nodes that multiply, in place.
 
-    onnxruntime folds these nodes when it opens the file, so that they cost nothing later.
+    The nodes come first in the graph, and their product has the name of the embeddings. onnxruntime
+    folds them when it opens the file, so that they cost nothing later.
+
+    Raises:
+        ValueError: The graph has no constant of the name of the word embeddings.
     """
     (table,) = (constant for constant in graph.initializer if constant.name == _WORDS)
     words_VE = numpy_helper.to_array(table)

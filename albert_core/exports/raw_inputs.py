@@ -60,7 +60,13 @@ def apart_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, 2, S] of texts that are encoded apart, truncated as in fine-tuning.
 
-    Each text loses its end. S is the longest sequence there. Arguments are those of `text_inputs`.
+    Each text that has more tokens than fit loses its end. S is the longest sequence of the batch.
+
+    Args:
+        first: Token ids of the first texts [B, (P)].
+        second: Token ids of the second texts [B, (P)].
+        special_ids: Ids of the special tokens.
+        sequence_length: Longest sequence of one text, in tokens.
     """
     inputs = [text_inputs(texts, None, special_ids, sequence_length) for texts in (first, second)]
     longest = tf.maximum(*(tf.shape(of_text["input_ids"])[1] for of_text in inputs))

@@ -52,6 +52,10 @@ class RawSignatures:
         """Read task, settings and heads of the checkpoint, and make its tokenizer for the graph.
 
         Offsets are prepared only for questions, which are the models without a classifier.
+
+        Raises:
+            InputError: The settings of fine-tuning do not fit the model, or the vocabulary has no
+                operation in a graph.
         """
         self._run = run
         self._task = dict(checkpoint.task or {})
@@ -90,7 +94,10 @@ class RawSignatures:
         return concrete_function(method, **texts)
 
     def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C], and `label` [B] where classes have names."""
+        """Return `logits` and `probabilities` [B, C] of texts or pairs.
+
+        Where classes have names, also `label` [B], that of the largest logit.
+        """
         outputs = _with_probabilities(self._logits(text, text_b))
         if self._labels:
             best_B = tf.argmax(outputs["logits"], -1)

@@ -183,7 +183,11 @@ class _WordPiece:
     """
 
     def __init__(self, tokenizer: WordPieceTokenizer, _with_offsets: bool) -> None:
-        """Make the operation from the vocabulary; it has offsets whether they are needed or not."""
+        """Make the operation from the vocabulary; it has offsets whether they are needed or not.
+
+        The tokens of a word are looked up in a word alone: splitting at spaces is left to the
+        methods.
+        """
         self.resources: list[Any] = []
         self._operation = tensorflow_text.FastWordpieceTokenizer(
             tokenizer.pieces,

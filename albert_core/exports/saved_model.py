@@ -186,7 +186,12 @@ class _Signatures:
         return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
 
     def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
-        """Return the encoder's outputs and the logits at masked positions, flat (`mlm`)."""
+        """Return the encoder's outputs and the logits at masked positions, flat [B * P, V] (`mlm`).
+
+        Args:
+            mlm_positions: Masked positions [B, P].
+            **inputs: The encoder's inputs [B, S].
+        """
         outputs = self._ids(**inputs, masked_lm_positions=mlm_positions)
         logits_BPV = outputs["masked_lm_logits"]
         return {

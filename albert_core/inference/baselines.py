@@ -126,7 +126,10 @@ def _first_metric(task: Task, scores: TagScores, rows: np.ndarray) -> float:
 
 
 def _score(name: str, method: str, evaluator: TextEvaluator, num_train: int) -> ScoredBaseline:
-    """Return a baseline with the score and the interval of an evaluator."""
+    """Return a baseline whose predictions and score come from an evaluator of its outputs.
+
+    The score is the task's first metric, the bounds are the evaluator's interval.
+    """
     task = evaluator.task
     outputs = evaluator.logits
     low, high = evaluator.interval()

@@ -66,6 +66,7 @@ def predict_file(
     Raises:
         InputError: The model cannot predict, a file cannot be read or written, or a row has not the
             fields that the model reads; names the line.
+        ServiceError: The storage of a file in the cloud failed.
     """
     row_format = find_row_format(path, row_format)
     result_format = find_result_format(output, result_format)
@@ -86,7 +87,10 @@ def predict_file(
 
 
 def _word_column(task: Task | None) -> int:
-    """Return the number of the column of words in a task's files of columns; 0 if unknown."""
+    """Return the number of the column of words in a task's files of columns; 0 if unknown.
+
+    The first CoNLL file of train, dev and test decides whose first column is given by number.
+    """
     if task is None:
         return 0
     for source in (*task.train, *task.dev, *task.test):
@@ -114,7 +118,7 @@ def embed_file(
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
         output: File of vectors, `.npy` or `.parquet`, local, gs:// or s3://.
-        pooling: As of `LoadedModel.encode`.
+        pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.
         progress: Told how much has been read, every few seconds.
@@ -122,6 +126,7 @@ def embed_file(
     Raises:
         InputError: The model has no such vectors, a file cannot be read or written, or a row has no
             text; names the line.
+        ServiceError: The storage of a file in the cloud failed.
     """
     row_format, vector_format = find_row_format(path, row_format), find_vector_format(output)
     refuse_unusable_files(path, output)
@@ -171,8 +176,9 @@ def refuse_unusable_files(path: str, output: str) -> None:
     """Refuse files that cannot be read or written, before a model is loaded for them.
 
     Raises:
-        InputError: There is no such input, no folder for the output, the output is the input, or
-            no file can be written there.
+        InputError: There is no such input, no folder for the output, the output is the input, or no
+            file can be written there.
+        ServiceError: The storage of an input in the cloud failed, or it must not be read.
     """
     if path != STANDARD_INPUT and not exists(path):
         raise InputError(

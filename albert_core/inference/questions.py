@@ -82,7 +82,10 @@ class AnswerPredictor(Predictor):
         ]
 
     def _encode(self, questions: Sequence[Question]) -> QuestionFeatures:
-        """Return the windows over the questions' contexts; none where a context is not aligned."""
+        """Return the windows over the questions' contexts; none where a context is not aligned.
+
+        Questions lose their ends after the most tokens they may have; contexts are never cut.
+        """
         return make_question_features(
             questions,
             self.tokenizer,

@@ -50,6 +50,10 @@ def open_results(
         path: Local, gs:// or s3://, or `-` for standard output, which gets every part at once.
         result_format: Its format.
         labels: Labels of the model, in the order of the columns.
+
+    Raises:
+        InputError: Another process writes the same file. After this or an error of the body no file
+            is left; what standard output has got stays.
     """
     with contextlib.ExitStack() as stack:
         if path == STANDARD_OUTPUT:
@@ -130,7 +134,7 @@ class _WriterOfKnownType(ResultWriter):
             self._waiting.clear()
 
     def finish(self) -> None:
-        """Complete the file, also one in which no example has a prediction."""
+        """Complete the file; if no example had a prediction, begin it now, with what was kept."""
         if self._writer is None:
             self._writer = self._make(None)
             for part in self._waiting:
@@ -143,7 +147,7 @@ class _TableWriter(ResultWriter):
 
     Args:
         file: The file.
-        kind: Class of the predictions.
+        kind: Class of the predictions; None if there are none.
         labels: Labels of the model.
         is_tsv: Whether cells are separated by tabs, and nothing is quoted; else by commas.
     """
@@ -196,12 +200,18 @@ class _TableWriter(ResultWriter):
 
 
 class _ParquetWriter(ResultWriter):
-    """Writes Parquet, a row group for each part; arguments are those of `_TableWriter`."""
+    """Writes Parquet, a row group for each part.
+
+    Args:
+        path: The file.
+        kind: Class of the predictions; None if there are none.
+        labels: Labels of the model.
+    """
 
     def __init__(self, path: Any, kind: type | None, labels: Sequence[str]) -> None:
         """Open the file with a schema: `id`, the fields of predictions of type `kind`, and `error`.
 
-        Imports pyarrow. Arguments but for `path` are those of `_TableWriter`.
+        Imports pyarrow. Values by label become a struct with a field for each of `labels`.
         """
         import pyarrow.parquet
 

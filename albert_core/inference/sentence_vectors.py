@@ -41,12 +41,12 @@ def encode_texts(
         run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
             pretrained model.
         texts: Texts or pairs; longer tuples are not checked for.
-        pooling: As in `LoadedModel.encode`.
+        pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         batch_size: Texts in a batch; texts and pairs are run apart.
 
     Raises:
-        InputError: The model has no vocabulary, or not the output that is pooled, or `pooling` is
-            unknown.
+        InputError: The model has no vocabulary, or not the output that is pooled (a pooler of zeros
+            counts as none), or `pooling` is unknown.
     """
     if pooling not in _OUTPUTS:
         raise InputError(f"pooling: got {pooling}, expected one of {', '.join(_OUTPUTS)}")

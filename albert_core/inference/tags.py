@@ -62,7 +62,14 @@ class TagPredictor(Predictor):
     def _prediction(
         self, text: SplitText, probabilities_WC: np.ndarray, *, is_truncated: bool
     ) -> PredictedTags:
-        """Return the likeliest tag of each word, and the entities, if tags say where these are."""
+        """Return the likeliest tag of each word, and the entities, if all tags say where these are.
+
+        Args:
+            text: A text with its words, at least one.
+            probabilities_WC: A row of probabilities for every word, in their order, also of a
+                truncated text; columns in the order of the labels. Of equal ones the first wins.
+            is_truncated: Whether a word was cut; only passed on.
+        """
         labels = self.signature.labels
         words = [
             TaggedWord(
@@ -89,7 +96,11 @@ def _is_usable(text: SplitText) -> bool:
 
 
 def _join_entities(text: str, words: Sequence[TaggedWord]) -> list[TaggedEntity]:
-    """Return the entities that the tags of a text's words make, in their order."""
+    """Return the entities that the tags of a text's words make, in their order.
+
+    An entity reaches from its first word's begin to its last one's end, with what is between them
+    in the text; its probability is the mean of its words'.
+    """
     entities = []
     for entity in find_entities([word.label for word in words]):
         parts = words[entity.first : entity.last + 1]

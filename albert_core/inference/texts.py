@@ -48,7 +48,11 @@ class TextPredictor(Predictor):
         return [predictions[example.id] for example in parsed]
 
     def _predict_group(self, examples: Sequence[Example]) -> list[Prediction]:
-        """Return predictions for examples with the same number of texts, in their order."""
+        """Return predictions for examples with the same number of texts, in their order.
+
+        Args:
+            examples: At least one.
+        """
         features = self._features(
             examples, self.settings.sequence_length, self.settings.max_choice_length
         )
@@ -71,7 +75,11 @@ class TextPredictor(Predictor):
         return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
 
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
-        """Return the sequences of examples: at most `length` tokens, a choice `choice_length`."""
+        """Return the sequences of examples, cut to `length` tokens.
+
+        Of multiple choice a choice is cut to `choice_length` before. Texts that the model reads
+        apart are sequences of their own.
+        """
         return make_features(
             examples,
             self.tokenizer,
@@ -88,8 +96,8 @@ class TextPredictor(Predictor):
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
         """Return the prediction from an example's logits [C]; for regression the score [1].
 
-        Classes and choices have probabilities by softmax, and the likeliest is the answer; labels
-        of `multi_label` have theirs each by itself.
+        Classes and choices have probabilities by softmax, and the likeliest is the answer (the
+        first of equal ones); labels of `multi_label` have theirs each by itself.
         """
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":

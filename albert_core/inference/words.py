@@ -24,7 +24,10 @@ def split_words(text: str) -> list[Bounds]:
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[Bounds]]:
-    """Return words with a space between any two, and their bounds in this text."""
+    """Return words with a space between any two, and their bounds in this text.
+
+    Blank words are joined, too; no word gives an empty text.
+    """
     bounds, begin = [], 0
     for word in words:
         bounds.append((begin, begin + len(word)))

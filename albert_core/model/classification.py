@@ -68,7 +68,10 @@ class PooledOutputModel(AlbertWithHead):
         return self if self.head is None else self.head
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the model as JSON holds them."""
+        """Return `config` as a dict, `classifier_dropout` and `pooling`, for `from_config`.
+
+        The number of outputs is not among them: subclasses add what they take for it.
+        """
         return {
             **super().get_config(),
             "classifier_dropout": self.dropout.rate,
@@ -128,7 +131,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
         self.is_multi_label = is_multi_label
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the model as JSON holds them."""
+        """Return all arguments of the model as JSON holds them, for `from_config`."""
         return {
             **super().get_config(),
             "num_labels": self.num_outputs,
@@ -147,9 +150,10 @@ class AlbertForSequenceClassification(PooledOutputModel):
         return self.logits(inputs, training)
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the cross entropy, or the squared error for regression, of each example [B].
+        """Return the cross entropy, or the squared error of a regression, of each example [B].
 
-        Of labels of which any number may apply it is the mean of their binary cross entropies.
+        With one class it is a regression, unless the model is multi-label: then it is the mean of
+        the labels' binary cross entropies. All are in float32.
         """
         if self.is_multi_label:
             return binary_cross_entropy(targets, outputs)

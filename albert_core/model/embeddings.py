@@ -27,7 +27,7 @@ class Embeddings(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the tables [V, E], [T, E], [M, E]."""
+        """Make the tables [V, E], [T, E], [M, E], and build the normalisation."""
         c = self.config
         tables = {
             "word_embeddings": c.vocab_size,
@@ -72,7 +72,11 @@ class Embeddings(keras.layers.Layer):
         return self.dropout(self.norm(summed_BSE), training=training)
 
     def _embed_positions(self, length: Any, position_offsets_B: Any) -> Any:
-        """Return the embeddings of the positions, [S, E], or [B, S, E] with offsets."""
+        """Return the embeddings of `length` positions: [S, E] from 0 on, or [B, S, E] with offsets.
+
+        Row b begins at position `position_offsets_B[b]`. Positions beyond the table are not
+        checked.
+        """
         if position_offsets_B is None:
             # A slice, as in the original: positions count from 0, so there is nothing to look up.
             return self.position_embeddings[:length]

@@ -251,7 +251,7 @@ class AlbertEncoder(keras.layers.Layer):
         Steps that are compiled already keep their number.
 
         Raises:
-            InputError: As for `AlbertConfig.with_depth`.
+            InputError: The number is below 1, or uses other groups than the present one does.
         """
         self.config = self.config.with_depth(num_hidden_layers)
 
@@ -266,7 +266,11 @@ class AlbertEncoder(keras.layers.Layer):
     def _apply_blocks_one_by_one(
         self, x: Any, mask: AttentionMask, training: bool | None
     ) -> list[Any]:
-        """Return the output [B, S, H] of each block application, in order, of all layers."""
+        """Return the output [B, S, H] of each block application, in order, of all layers.
+
+        There are `num_hidden_layers` times `inner_group_num` of them. Nothing is scanned; each
+        block is rematerialised only while training, if the encoder is set so.
+        """
         outputs = []
         for block in itertools.chain.from_iterable(self._get_layers()):
             x = repeat_layer(

@@ -49,7 +49,7 @@ class GradientAccumulationModel(TrainStep, keras.Model):
         raise NotImplementedError
 
     def with_totals(self, targets: Any, totals: Mapping[str, Any]) -> Any:
-        """Return targets with the totals among them, as `compute_loss` takes them while training.
+        """Return new targets with the totals among them, as `compute_loss` takes them in training.
 
         Args:
             targets: Of a batch or micro-batch, by name.

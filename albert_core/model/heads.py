@@ -88,7 +88,7 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
         """Return the weights of the losses in their mean; None where all weigh 1.
 
         Args:
-            targets: As of `example_losses`.
+            targets: What the data holds besides the inputs.
             sample_weight: Weights of the examples [B], or None.
         """
         return sample_weight
@@ -96,7 +96,10 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
     def batch_totals(
         self, inputs: Tensors, targets: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return `total_weight` of a batch, what the sum of its losses is divided by."""
+        """Return `total_weight` of a batch, what the sum of its losses is divided by.
+
+        That is the sum of `loss_weights`, a float32 scalar; without weights the number of examples.
+        """
         weights = self.loss_weights(targets, sample_weight)
         if weights is None:
             return {"total_weight": ops.cast(ops.shape(inputs["input_ids"])[0], "float32")}
@@ -133,6 +136,8 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
 def check_axes(inputs: Tensors, *axes: str) -> None:
     """Refuse inputs of the encoder that do not have as many axes as are named.
 
+    Only the number of axes is compared, not their sizes; a missing input is a KeyError.
+
     Raises:
         InputError: One of the three inputs has more or fewer axes.
     """
@@ -143,12 +148,13 @@ def check_axes(inputs: Tensors, *axes: str) -> None:
 
 
 def mean_loss(losses_B: Any, weights_B: Any = None, total_weight: Any = None) -> Any:
-    """Return the mean over a batch, weighted if there are weights; 0 if all weights are 0.
+    """Return the mean of all losses, weighted if there are weights; 0 if all weights are 0.
 
     Args:
         losses_B: The losses, of any shape.
-        weights_B: Their weights; all 1 when not given.
-        total_weight: What their sum is divided by; the sum of the weights when not given.
+        weights_B: Their weights, of the same shape; all 1 when not given.
+        total_weight: What the sum of the weighted losses is divided by; when not given, the sum of
+            the weights, or without weights the number of losses.
     """
     if weights_B is None:
         return ops.mean(losses_B) if total_weight is None else ops.sum(losses_B) / total_weight

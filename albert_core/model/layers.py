@@ -123,7 +123,10 @@ def add_output_layer(
 
 
 def apply_output_layer(owner: keras.layers.Layer, hidden: Any) -> Any:
-    """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C]."""
+    """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C].
+
+    It computes in the type of `hidden`.
+    """
     weights_CH = ops.cast(owner.output_weights, hidden.dtype)
     logits = ops.matmul(hidden, ops.transpose(weights_CH))
     return logits + ops.cast(owner.output_bias, logits.dtype)

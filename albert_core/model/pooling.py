@@ -46,7 +46,10 @@ class PoolingHead(keras.layers.Layer, abc.ABC):
         return self.config.hidden_size
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the output layer's weights [C, F] and its bias [C]; `input_shape` is not used."""
+        """Make the output layer's weights [C, F] and its bias [C]; `input_shape` is not used.
+
+        The weights are drawn, or 0 for heads that start from zero; the bias is 0.
+        """
         add_output_layer(
             self,
             self.config,
@@ -96,7 +99,10 @@ class LayerMixHead(PoolingHead):
     pooling = "layer_mix"
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the output layer and the logits of the layers' weights [L]."""
+        """Make the output layer, and the logits of the blocks' weights [L], which are 0 at first.
+
+        L is the number of block applications; `input_shape` is not used.
+        """
         super().build(input_shape)
         num_blocks = self.config.num_hidden_layers * self.config.inner_group_num
         self.layer_logits = self.add_weight(
@@ -179,13 +185,16 @@ def mean_of_tokens(tokens: Any, mask: Any) -> Any:
 
 
 def without_ends(mask_BS: Any) -> Any:
-    """Return a mask of ones first without its first and its last one: [CLS] and [SEP]."""
+    """Return a mask of ones first without its first and its last one: [CLS] and [SEP].
+
+    The shape stays; of a text of two tokens or fewer nothing is left.
+    """
     # What has a token behind it, but for the first: no position needs to be computed.
     return ops.pad(mask_BS[:, 2:], ((0, 0), (1, 1)))
 
 
 def standardized(x: Any) -> Any:
-    """Return vectors with mean 0 and variance 1 over their last axis; zeros stay zeros."""
+    """Return vectors with mean 0 and variance 1 over their last axis; equal values become zeros."""
     centered = x - ops.mean(x, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
     return centered / ops.sqrt(variance + _SMALLEST_VARIANCE)

@@ -43,7 +43,7 @@ class MaskedLmHead(keras.layers.Layer):
         self.norm = layer_norm()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build the transform H to E and the output bias [V]."""
+        """Build the transform H to E, its normalisation, and the output bias [V]."""
         c = self.config
         build_in_scope("transform", self.transform, (None, None, c.hidden_size))
         build_in_scope("transform", self.norm, (None, None, c.embedding_size))
@@ -53,7 +53,13 @@ class MaskedLmHead(keras.layers.Layer):
         )
 
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
-        """Return logits [B, P, V] for the outputs at the masked positions."""
+        """Return logits [B, P, V] for the outputs at the masked positions.
+
+        Args:
+            masked_BPH: The encoder's outputs there.
+            word_embeddings_VE: The encoder's word embeddings, by which the logits are scored; a
+                bias for each token is added.
+        """
         # The normalisation after the activation: so it is in get_masked_lm_output.
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
         # The embeddings are the output layer, too: their gradient is the sum of both uses.
@@ -97,8 +103,8 @@ class PretrainingModel(GradientAccumulationModel):
         bert: Its encoder.
         sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
         metric_names: Metrics of training and evaluation, each a mean.
-        evaluation_names: Those of an evaluation alone: means of ever another number of values.
-        means: The former, by name.
+        evaluation_names: Metrics of an evaluation alone, whose number of values differs by batch.
+        means: The means of `metric_names`, by name.
     """
 
     config: AlbertConfig
@@ -109,13 +115,21 @@ class PretrainingModel(GradientAccumulationModel):
     means: dict[str, keras.metrics.Mean]
 
     def set_depth(self, num_hidden_layers: int) -> None:
-        """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`."""
+        """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`.
+
+        Steps that are compiled already keep their number.
+        """
         self.bert.set_depth(num_hidden_layers)
 
     def batch_totals(
         self, inputs: Tensors, targets: Tensors, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
+        """Return the numbers that the losses of a batch are divided by, float32.
+
+        Returns:
+            `num_predictions`, the sum of `masked_lm_weights`, and `num_sequences`, B. Inputs and
+            `sample_weight` are not used.
+        """
         weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
         num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")
         return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
@@ -140,10 +154,10 @@ class PretrainingModel(GradientAccumulationModel):
         Subclasses must define it, for `metric_names` and `evaluation_names`.
 
         Args:
-            inputs: As of `batch_losses`.
-            targets: As of `batch_losses`.
-            outputs: As of `batch_losses`.
-            losses: What that returned for them.
+            inputs: As `call` takes them.
+            targets: While training with the totals of the whole batch among them.
+            outputs: Outputs of `call`.
+            losses: What `batch_losses` returned for these.
         """
         raise NotImplementedError
 
@@ -155,7 +169,7 @@ class PretrainingModel(GradientAccumulationModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the loss of a batch, and update the metrics.
+        """Return the loss of a batch, and update the means of `metric_names`.
 
         Args:
             x: Inputs.
@@ -331,9 +345,9 @@ def pretraining_values(
     """Return what the metrics of `METRIC_NAMES` are means of, each with its weights or None.
 
     Args:
-        targets: As of `pretraining_losses`.
-        outputs: As of `pretraining_losses`.
-        losses: What that returned for them.
+        targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B].
+        outputs: `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2].
+        losses: What `pretraining_losses` returned for these.
 
     Returns:
         Values and weights [B, P] of masked LM, values [B] of sentence order; accuracies are means

@@ -75,7 +75,11 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
-        """Return `start_logits` and `end_logits` [B, S]."""
+        """Return `start_logits` and `end_logits` [B, S].
+
+        Raises:
+            InputError: An input does not have the axes [B, S].
+        """
         logits_BS2 = self.head(self.encode(inputs, training)["sequence_output"])
         return {"start_logits": logits_BS2[..., 0], "end_logits": logits_BS2[..., 1]}
 
@@ -209,7 +213,11 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         return _masked(logits_BKS, p_mask_BS[:, None])
 
     def _answerability(self, sequence_BSH: Any, start_logits_BS: Any, training: bool | None) -> Any:
-        """Return the logit of no answer [B], in float32, from the expected start and [CLS]."""
+        """Return the logit of no answer [B], in float32, from the expected start and [CLS].
+
+        The expected start is the mean of the outputs, weighted by the softmax of the starts'
+        logits. Dropout is on while training.
+        """
         # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)
         start_BH = ops.einsum("bs,bsh->bh", starts_BS, sequence_BSH)
@@ -271,7 +279,10 @@ class PairLayer(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(hidden,), initializer="zeros")
 
     def call(self, first: Any, second: Any) -> Any:
-        """Return the activation of every pair; the leading axes broadcast."""
+        """Return tanh([first, second] @ kernel + bias) of every pair [..., H].
+
+        The leading axes of both broadcast against each other.
+        """
         kernel_2HH, bias_H = (ops.cast(v, first.dtype) for v in (self.kernel, self.bias))
         first_HH, second_HH = ops.split(kernel_2HH, 2, axis=0)
         # Each vector by its half of the kernel, then broadcast against the other: K starts and S

@@ -59,14 +59,15 @@ class Generator(keras.layers.Layer):
     """A small encoder with the head of masked LM, on the embeddings of another encoder.
 
     Args:
-        config: Its architecture; embeddings and vocabulary as of the other.
+        config: Its architecture; sizes of embeddings and vocabulary are those of the other.
         embeddings: Those of the other encoder, built.
-        rematerialize: As of `AlbertEncoder`.
+        rematerialize: Whether layers are computed again for the gradient instead of kept.
     """
 
     def __init__(
         self, config: AlbertConfig, embeddings: Embeddings, *, rematerialize: bool
     ) -> None:
+        """Make the encoder, without a pooler, and the head, not built."""
         super().__init__(name="generator")
         self.config = config
         # Nothing reads a pooled output, and a variable without a gradient cannot be trained.
@@ -81,7 +82,13 @@ class Generator(keras.layers.Layer):
         build_in_scope("cls", self.masked_lm, None)
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
-        """Return logits [B, P, V] for the masked positions; inputs as of `AlbertForPreTraining`."""
+        """Return logits [B, P, V] for the masked positions.
+
+        Args:
+            inputs: `input_ids`, `input_mask`, `segment_ids` [B, S] and `masked_lm_positions` [B,
+                P], all needed; on demand `position_offsets` [B].
+            training: Whether dropout is on.
+        """
         outputs = self.bert(
             inputs["input_ids"],
             input_mask=inputs["input_mask"],
@@ -97,20 +104,21 @@ class Generator(keras.layers.Layer):
 class AlbertForReplacedTokenDetection(PretrainingModel):
     """ALBERT that detects replaced tokens, with its generator; `fit` minimises the sum of losses.
 
-    The generator predicts the masked tokens. At their positions the text gets tokens drawn from
-    its predictions; ALBERT (the discriminator) reads that text without masks, and tells at each
-    position whether the token was replaced, and whether the segments are in order. No gradient
-    goes through the draws. The embeddings are shared.
+    The generator predicts the masked tokens. At their positions the text gets tokens drawn from its
+    predictions; ALBERT (the discriminator) reads that text without masks, and tells at each
+    position whether the token was replaced, and whether the segments are in order. No gradient goes
+    through the draws. The embeddings are shared.
 
     Inputs are those of `AlbertForPreTraining` and, for the texts without masks, `masked_lm_ids` and
     `masked_lm_weights` [B, P] of the targets; `replacement_draws` int32 [B, P], numbers below 2**24
-    that the tokens are drawn by; and on demand `position_offsets` [B]. Targets are those of there.
+    that the tokens are drawn by; and on demand `position_offsets` [B]. Targets are those of
+    `AlbertForPreTraining`.
 
     Args:
         config: The architecture of ALBERT.
         generator_config: That of the generator.
         loss_weight: What the loss of the detection is multiplied by.
-        rematerialize: As of `AlbertEncoder`, for both.
+        rematerialize: Whether both encoders compute layers again for the gradient.
         sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
     """
 
@@ -202,7 +210,12 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
     def batch_totals(
         self, inputs: Tensors, targets: Tensors, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return, besides those of masked LM, `num_tokens`: positions that are no padding."""
+        """Return the totals of a batch: of masked LM and the order, and of tokens.
+
+        Returns:
+            `num_predictions`, the sum of the weights of masked LM; `num_sequences`; and
+            `num_tokens`, positions that are no padding.
+        """
         num_tokens = ops.sum(ops.cast(inputs["input_mask"], "float32"))
         return {**super().batch_totals(inputs, targets), "num_tokens": num_tokens}
 
@@ -219,7 +232,11 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return those of masked LM, of the order, and of the detection over all but padding."""
+        """Return those of masked LM, of the order, and of the detection over all but padding.
+
+        The precision is the mean of what was replaced over the tokens predicted as replaced; the
+        recall is the mean of the prediction over the tokens that were replaced.
+        """
         tokens_BS = ops.cast(inputs["input_mask"], "float32")
         replaced_BS = ops.cast(outputs["is_replaced"], "float32")
         predicted_BS = ops.cast(ops.greater(outputs["replaced_token_logits"], 0), "float32")
@@ -276,15 +293,16 @@ def replaced_token_losses(
 
     Args:
         inputs: `input_mask` [B, S].
-        targets: As of `pretraining_losses`; for a micro-batch also the batch's `num_tokens`.
+        targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B]; for a
+            micro-batch also the whole batch's `num_predictions`, `num_sequences` and `num_tokens`.
         outputs: Of `AlbertForReplacedTokenDetection`.
         loss_weight: What the loss of the detection is multiplied by.
-        sentence_order_weight: As of `pretraining_losses`.
+        sentence_order_weight: What the sentence-order loss is multiplied by.
 
     Returns:
         Those of `pretraining_losses` (masked LM is the generator's), and
-        `replaced_token_example_loss` [B, S], `replaced_token_loss`, its mean over all but padding;
-        `loss`, the sum of the three with these weights.
+        `replaced_token_example_loss` [B, S], `replaced_token_loss`, its mean over all but padding
+        (1e-5 is added to their number); `loss`, the sum of the three with these weights.
     """
     losses = pretraining_losses(targets, outputs, sentence_order_weight)
     example_loss_BS = ops.binary_crossentropy(

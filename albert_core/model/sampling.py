@@ -19,7 +19,7 @@ def sample_tokens(logits_BPV: Any, draws_BP: Any) -> Any:
 
     Args:
         logits_BPV: Scores of the vocabulary; computed with in float32.
-        draws_BP: int32, even random numbers from 0 to below 2**24.
+        draws_BP: int32, uniformly random numbers from 0 to below 2**24.
     """
     # By the cumulative distribution, and not by Gumbel noise on every logit: a draw is one number,
     # which the reader of records can seed by record. So the tokens depend neither on micro-batches

@@ -30,7 +30,7 @@ _LARGE = 2**18
 
 @keras.saving.register_keras_serializable(package="albert")
 class AdamW(keras.optimizers.Optimizer):
-    """Adam with decoupled weight decay, and unless asked for without bias correction.
+    """Adam with decoupled weight decay; without bias correction unless it is asked for.
 
     Its variable `rate_factor` multiplies the learning rate: 1, unless training was rolled back.
 
@@ -42,8 +42,8 @@ class AdamW(keras.optimizers.Optimizer):
         epsilon: Added to the root of the second moment.
         head_rate_multiplier: What the rate of variables outside the encoder is multiplied by.
         bias_correction: Whether the moments, which begin at 0, are divided by the sum of the
-            weights in their mean. Without it the update t of the first ones is too large, by
-            (1 - beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
+            weights in their mean. Without it the update t of the first ones is too large, by (1 -
+            beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
         ema_decay: Decay of an exponential moving average of every variable; None: none is kept.
             After t updates the next one uses (1 + t) / (10 + t) where that is smaller, as
             `tf.train.ExponentialMovingAverage` does, so that the initial values are soon gone.
@@ -80,7 +80,8 @@ class AdamW(keras.optimizers.Optimizer):
     def build(self, variables: list[Any]) -> None:
         """Create the moments of every variable, and `rate_factor`; a second call does nothing.
 
-        With `ema_decay` also the averages, which are the variables' values now.
+        A `SettledSchedule` makes its variable then. With `ema_decay` there are also the averages,
+        which are the variables' values now.
         """
         if self.built:
             return
@@ -109,7 +110,11 @@ class AdamW(keras.optimizers.Optimizer):
         return self._learning_rate
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable by its gradient, in place, its moments, and its average if kept."""
+        """Update one variable by its gradient, in place, its moments, and its average if kept.
+
+        The average moves towards the new value, by 1 minus the smaller of `ema_decay` and (1 + t) /
+        (10 + t) after t updates.
+        """
         self.assign_sub(variable, self._compute_step(gradient, variable, learning_rate))
         if self.ema_decay is None:
             return
@@ -172,7 +177,8 @@ class AdamW(keras.optimizers.Optimizer):
     def slots_by_name(self) -> dict[str, Any]:
         """Return the variables of the moments by name: the weight's, and a slot such as `adam_m`.
 
-        The names of `adam_m` and `adam_v` are those in the original's checkpoints.
+        A moment that a variable does not have is left out. The names of `adam_m` and `adam_v` are
+        those in the original's checkpoints.
 
         The optimizer must be built.
         """
@@ -201,8 +207,8 @@ class AdamW(keras.optimizers.Optimizer):
     def averages_in_place(self) -> Iterator[None]:
         """Give the variables the values of their averages; afterwards they have theirs again.
 
-        Within the context the averages hold the variables' values. Does nothing without
-        `ema_decay`. The optimizer must be built.
+        They have them again also after an error. Within the context the averages hold the
+        variables' values. Does nothing without `ema_decay`. The optimizer must be built.
         """
         self._swap_averages()
         try:
@@ -211,7 +217,7 @@ class AdamW(keras.optimizers.Optimizer):
             self._swap_averages()
 
     def _swap_averages(self) -> None:
-        """Exchange the values of variables and averages."""
+        """Exchange the values of variables and averages; does nothing without `ema_decay`."""
         if self.ema_decay is None:
             return
         for variable, average in zip(self._trainable_variables, self._averages, strict=True):
@@ -222,7 +228,8 @@ class AdamW(keras.optimizers.Optimizer):
     def state_by_name(self) -> dict[str, Any]:
         """Return the variables that a checkpoint needs, by name.
 
-        They are moments, averages, step and factor of the rate.
+        They are the moments, the averages (with `ema_decay`), `global_step` and `rate_factor`, but
+        not the numbers of a `SettledSchedule`.
 
         The optimizer must be built.
         """
@@ -264,7 +271,7 @@ def _adam(
         adam_m: The first moment.
         adam_v: The second moment.
         sum_m: The sum of the weights in the first moment, by which it is divided; None: it is not.
-        sum_v: The same of the second moment.
+        sum_v: The sum of the weights in the second moment, by which it is divided; None: it is not.
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.

@@ -18,14 +18,17 @@ class LAMB(AdamW):
     Args:
         learning_rate: A rate or a schedule of rates.
         name: Name of the optimizer.
-        **kwargs: As for `AdamW`.
+        **kwargs: The other arguments of `AdamW`.
     """
 
     def __init__(self, learning_rate: Any = 0.00176, *, name: str = "lamb", **kwargs: Any) -> None:
         super().__init__(learning_rate, name=name, **kwargs)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
-        """Return the norm of the weights over that of the update; 1 where either is 0."""
+        """Return the norm of the weights over that of the update; 1 where either is 0.
+
+        The norms are those of all numbers of the variable; the update has its weight decay already.
+        """
         weight_norm, update_norm = _norm(variable), _norm(update)
         usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
         # Both branches of a `where` are computed: a division by 0 in the unused one would be NaN.

@@ -46,7 +46,8 @@ class Muon(AdamW):
         precision: In what the update is made orthogonal. `auto`: in bfloat16 where layers made now
             compute in it, else in float32. The moment and the weights are float32 always.
         name: Name of the optimizer.
-        **kwargs: As for `AdamW`; betas, epsilon and bias correction hold for the rest only.
+        **kwargs: The other arguments of `AdamW`; betas, epsilon and bias correction hold for the
+            rest only.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Muon(AdamW):
         self.precision = precision
 
     def _add_moments(self, variables: list[Any]) -> None:
-        """Create one moment of every matrix and two of every other variable.
+        """Create one moment of every kernel of a block, and two of every other variable.
 
         Each of the three lists has a place for every variable; None where it has no such moment.
         """

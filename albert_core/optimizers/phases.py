@@ -92,13 +92,16 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
         Args:
             begin: Step of the whole training at which the phase begins.
-            **numbers: `peak`, `start_warmup_step`, `num_warmup_steps` (1 at least) and
+            **numbers: All four of `peak`, `start_warmup_step`, `num_warmup_steps` (1 at least) and
                 `num_train_steps` of the schedule; steps count from `begin`.
         """
         self._numbers.assign([begin, *(numbers[name] for name in _SETTLED)])
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps of the whole training."""
+        """Return the rate of the step that follows `step` steps of the whole training.
+
+        `settle` must have been called.
+        """
         begin, *numbers = ops.unstack(ops.convert_to_tensor(self._numbers))
         schedule = dataclasses.replace(self.schedule, **dict(zip(_SETTLED, numbers, strict=True)))
         return schedule(ops.cast(step, "float32") - begin)

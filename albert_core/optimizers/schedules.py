@@ -140,7 +140,8 @@ class PolynomialDecay(Schedule):
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: As of every schedule, or `poly_power` is negative.
+            InputError: The peak is not positive, the warm-up begins before step 0 or does not end
+                before training does, or `poly_power` is negative or not finite.
         """
         super().check()
         if not (math.isfinite(self.poly_power) and self.poly_power >= 0):
@@ -167,7 +168,10 @@ class WarmupStableDecay(Schedule):
         return 1.0 - self.decay_ratio
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0."""
+        """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0.
+
+        It is 0 from `num_train_steps` on; of a training without steps it is the peak at step 0.
+        """
         from keras import ops
 
         num_steps = _at_least_1(self.num_train_steps)
@@ -178,8 +182,9 @@ class WarmupStableDecay(Schedule):
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: As of every schedule, `decay_ratio` is not a fraction above 0, or the
-                decay begins before the warm-up ends.
+            InputError: The peak is not positive, the warm-up begins before step 0 or does not end
+                before training does, `decay_ratio` is not above 0 and at most 1, or the decay
+                begins before the warm-up ends.
         """
         super().check()
         if not 0.0 < self.decay_ratio <= 1.0:

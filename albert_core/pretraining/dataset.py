@@ -166,7 +166,11 @@ class PretrainingData:
         )
 
     def row_shape(self, name: str) -> list[int]:
-        """Return the shape of one example of a feature of `INPUTS` or `TARGETS`: [], [S] or [P]."""
+        """Return the shape of one example of a feature of `INPUTS` or `TARGETS`.
+
+        [] for `sentence_order_labels`, [P] for names that begin with `masked_lm`, [S] for all
+        others.
+        """
         if name == "sentence_order_labels":
             return []
         if not name.startswith("masked_lm"):
@@ -211,7 +215,12 @@ class PretrainingData:
         return [batch[name] for name in INPUTS + TARGETS]
 
     def draw_replacements(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Return the replacement draws int32 [B, P] of records; arguments as of `draw_masks`."""
+        """Return the replacement draws int32 [B, P]; the same for the same epochs and places.
+
+        Args:
+            epochs: int64 [B].
+            indices: int64 [B], places in the epoch.
+        """
         states = record_rng_states(self.seed, epochs, indices, purpose=_REPLACEMENTS)
         return replacement_draws(states, self.num_predictions)
 

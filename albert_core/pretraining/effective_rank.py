@@ -89,7 +89,8 @@ def measure_effective_ranks(
 ) -> dict[str, float]:
     """Return the effective ranks of a model's outputs on the first held-out sequences, unmasked.
 
-    The sequences are at most 512, of whole batches or of a part of the first one.
+    The sequences are at most 512, of whole batches or of a part of the first one. The ranks are
+    rounded to 2 decimals.
 
     Args:
         model: Compiled; of a training in one process.

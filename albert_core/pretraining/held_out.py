@@ -69,7 +69,11 @@ class HeldOutModel(keras.Model):
     """
 
     def __init__(self, model: PretrainingModel, mask_id: int) -> None:
-        """Make a mean for each metric, and compile without an optimizer, by XLA as `model` is."""
+        """Make a mean for each metric, and compile without an optimizer, by XLA if `model` is.
+
+        Beside the metrics of `model` there are accuracy, loss and fraction for each of `SHOWN`, and
+        the loss over batches.
+        """
         super().__init__(name="held_out")
         self.model = model
         self._mask_id = mask_id
@@ -166,7 +170,8 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
 def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a manifest has of an evaluation: all its held-out metrics, step and masking.
 
-    Numbers are rounded to 4 decimals.
+    Numbers are rounded to 4 decimals. A metric of the original that is missing in the row, or the
+    step, is a KeyError.
 
     Args:
         row: A row of the history, with the metrics of `evaluate_held_out`.

@@ -131,9 +131,14 @@ class ObjectiveConfig:
     def flops_per_token(
         self, config: AlbertConfig, sequence_length: int, num_predictions: int
     ) -> float:
-        """Return the FLOPs for one token of a training step; arguments as of `flops`' functions.
+        """Return the FLOPs for one token of a training step, forward and backward.
 
         Of replaced-token detection they are those of the generator and of the model that detects.
+
+        Args:
+            config: The model's architecture.
+            sequence_length: Tokens of a sequence, padding included.
+            num_predictions: Masked positions of a sequence.
         """
         sizes = (sequence_length, num_predictions)
         if not self.detects_replaced_tokens:
@@ -161,7 +166,7 @@ def has_detection(row: Mapping[str, Any]) -> bool:
 
 
 def published_row(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the evaluation of the published weights, by the objective that its rows show.
+    """Return the evaluation of the published weights, by the objective that the last row shows.
 
     Args:
         history: Rows in the order of the steps, at least one. Of masked LM a row whose accuracy is

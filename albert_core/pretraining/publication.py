@@ -47,13 +47,15 @@ def write_results(
 
     Raises:
         StepFailedError: The best weights were damaged since they were written.
+
+    OSError: Best weights or log are missing, or the generator's folder exists.
     """
     architecture.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
     if isinstance(model, AlbertForReplacedTokenDetection):
         depth = architecture.num_hidden_layers
-        _divide(results, model.generator_config.with_depth(depth), tokenizer)
+        _divide_weights(results, model.generator_config.with_depth(depth), tokenizer)
     write_history(results, state.history)
     names = [name for name in best if name.startswith(f"{DETECTION_PREFIX}_")]
     text = "".join(
@@ -65,11 +67,20 @@ def write_results(
         shutil.copytree(checkpoints / TENSORBOARD_NAME, results / TENSORBOARD_NAME)
 
 
-def _divide(results: Path, generator_config: AlbertConfig, tokenizer: Tokenizer) -> None:
-    """Replace the weights of both models by those of the discriminator, beside a generator.
+def _divide_weights(results: Path, generator_config: AlbertConfig, tokenizer: Tokenizer) -> None:
+    """Divide the file of all weights into those of the model and those of its generator.
 
-    The generator gets its folder, which must not exist, with configuration, vocabulary and weights;
-    the embeddings are in both models.
+    First the model's weights replace the file, without the generator and the head that detects,
+    which is dropped. Then the generator's folder is made, with configuration, vocabulary and
+    weights, whose names lose the prefix `generator/`. The embeddings are in both files.
+
+    Args:
+        results: Folder of the model, with the file of all weights.
+        generator_config: Architecture of the generator.
+        tokenizer: The vocabulary of both.
+
+    Raises:
+        FileExistsError: The generator's folder exists; the model's weights are replaced by then.
     """
     weights = read_weights(results / WEIGHTS_NAME)
     write_weights(results / WEIGHTS_NAME, discriminator_weights(weights))

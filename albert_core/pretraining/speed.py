@@ -38,7 +38,10 @@ class SpeedMeter:
         plan: TrainingPlan,
         devices: Devices,
     ) -> None:
-        """Look up the devices' peak rate, or measure it where it is not listed."""
+        """Look up the devices' peak rate, or measure it where it is not listed, which takes time.
+
+        The peak is that of all devices; the FLOPs of a token are calculated for each phase.
+        """
         self._data, self._phases, self._plan = data, phases, plan
         self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
         self._flops_per_token = [
@@ -82,7 +85,8 @@ def summarize_speed(
 ) -> dict[str, float]:
     """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows.
 
-    The run reaches to the last step, over all interruptions.
+    The run reaches to the last step, over all interruptions. Tokens include padding; numbers are
+    rounded.
 
     Args:
         phases: The phases, in order.

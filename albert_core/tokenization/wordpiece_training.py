@@ -96,7 +96,10 @@ def _frequent_characters(words: collections.Counter[str], coverage: float) -> se
 
 
 def _single_characters(words: Iterable[str]) -> list[str]:
-    """Return the pieces of one character, sorted: word beginnings, then continuations."""
+    """Return the pieces of one character: all characters, then with ## those inside words.
+
+    Each of the two parts is sorted.
+    """
     first = {word[0] for word in words}
     inside = {character for word in words for character in word[1:]}
     return [*sorted(first | inside), *sorted(CONTINUATION + character for character in inside)]

@@ -35,6 +35,9 @@ class TrainingLog:
         """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
 
         TensorBoard's files are removed, and written anew from the rows that stay.
+
+        Raises:
+            StepFailedError: A row of the log is not JSON.
         """
         self._path = folder / LOG_NAME
         # Here, since the report reads logs where TensorBoard is not installed.
@@ -70,13 +73,17 @@ class TrainingLog:
 
 
 def log_until(folder: Path, step: int) -> bytes:
-    """Return the content of the log up to a step; empty if there is no log."""
+    """Return the rows of the log up to a step, and with it, as JSON lines; empty without a log.
+
+    Raises:
+        StepFailedError: A row of the log is not JSON.
+    """
     rows = [row for row in read_log(folder) if row["global_step"] <= step]
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def matches_log(folder: Path, facts: FileFacts) -> bool:
-    """Return whether the log begins with a part of this size and checksum."""
+    """Return whether the log begins with a part of this size and checksum; False without a log."""
     path = folder / LOG_NAME
     return path.is_file() and describe_file(path, most=facts["bytes"]) == facts
 

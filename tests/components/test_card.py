@@ -32,6 +32,7 @@ from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
+from tests.helpers.eager import functions_run_eagerly
 from tests.helpers.tiny_pretraining import train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
@@ -42,6 +43,7 @@ PHASES = (
 TUNING = {
     "num_seeds": 2,
     "num_train_steps": 4,
+    "num_probe_examples": 0,
     "sequence_length": 16,
     "optimizer": "muon",
     "bias_correction": True,
@@ -72,16 +74,17 @@ def run(material, tmp_path_factory) -> Path:
     settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
     train(material, folder / "model", records=records, phases=PHASES, **settings)
     data = write_tiny_tasks(folder / "data") / "topic"
-    for name, initialization in (("tuned", "pretrained"), ("random", "random")):
-        finetune(
-            task=TASK,
-            data=data,
-            pretrained=folder / "model",
-            initialization=initialization,
-            config=tiny_finetuning(**TUNING),
-            output=folder / name,
-        )
-        evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
+    with functions_run_eagerly():
+        for name, initialization in (("tuned", "pretrained"), ("random", "random")):
+            finetune(
+                task=TASK,
+                data=data,
+                pretrained=folder / "model",
+                initialization=initialization,
+                config=tiny_finetuning(**TUNING),
+                output=folder / name,
+            )
+            evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
     return folder
 
 
@@ -251,11 +254,23 @@ def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
     assert told["Evaluation sets that documents were compared with"] == "sst-2"
     assert told["Documents removed for overlap with an evaluation set"] == "7"
     assert "/home/me" not in text
+    assert (
+        told["Near-duplicates removed (Jaccard similarity of word n-grams)"] == "1,234 from 0.8 on"
+    )
 
 
 def with_evaluation_set(records: Manifest, path: str) -> Manifest:
-    cleaning = {**records.config["cleaning"], "evaluation_sets": {"sst-2": [path]}}
-    figures = {**records.metrics, "num_removed_documents": 9, "num_overlapping_documents": 7}
+    cleaning = {
+        **records.config["cleaning"],
+        "evaluation_sets": {"sst-2": [path]},
+        "near_duplicate_threshold": 0.8,
+    }
+    figures = {
+        **records.metrics,
+        "num_removed_documents": 9,
+        "num_overlapping_documents": 7,
+        "num_near_duplicate_documents": 1234,
+    }
     config = {**records.config, "cleaning": cleaning}
     return dataclasses.replace(records, config=config, metrics=figures)
 

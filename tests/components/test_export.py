@@ -32,6 +32,7 @@ from tests.helpers.checkpoint_samples import (
     pooled,
     pretrained,
 )
+from tests.helpers.export_samples import SINGLE
 from tests.helpers.tiny_tasks import (
     NUM_DEV,
     TINY_TASKS,
@@ -163,7 +164,8 @@ def test_a_wrong_export_is_found_out_and_nothing_is_published(
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", ["saved_model", "onnx", "onnx_int8", "litert", "keras_archive"])
 def test_a_format_with_a_graph_is_proven_in_its_own_runtime(name, few, tokenizer, tmp_path):
-    model = saved(classifier(3, task=TOPICS, tokenizer=tokenizer), tmp_path / "model")
+    checkpoint = classifier(3, SINGLE, task=TOPICS, tokenizer=tokenizer)
+    model = saved(checkpoint, tmp_path / "model")
     export_model(model=model, formats=(name,), output=tmp_path / "out", sentences=few)
     folder = tmp_path / "out" / name
     assert {"albert_config.json", "spiece.model", "task.json", "parity.json"} <= names_in(folder)
@@ -191,7 +193,9 @@ def topic(tmp_path_factory) -> tuple[Path, Path]:
         pretrained=write_tiny_model(folder / "tiny"),
         initialization="pretrained",
         # Of those that are exported one is of the original, which has no other head.
-        config=tiny_finetuning(learning_rate=0.01, num_train_steps=60, pooling="pooler"),
+        config=tiny_finetuning(
+            learning_rate=0.01, num_train_steps=60, pooling="pooler", num_probe_examples=0
+        ),
         output=folder / "topic",
     )
     return folder / "topic", data

@@ -13,6 +13,7 @@ from albert_core.artifacts.manifest import read_manifest
 from albert_core.config import WEIGHTS_NAME
 from albert_core.finetuning.example_rows import read_example_rows
 from albert_core.model.weights import read_weights
+from tests.helpers.compilation import CHEAP_XLA_FLAGS
 from tests.helpers.finetuning_cases import (
     RUN_CASES,
     RUN_CASES_ON_TWO_LOGICAL_CPUS,
@@ -27,7 +28,7 @@ Cases = Mapping[str, Mapping[str, Any]]
 TOLERANCE = 1e-6  # relative, of float32
 # The shape of xxlarge, in small: one group of wide layers with many heads.
 XXLARGE = {
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 2,
     "num_attention_heads": 8,
     "hidden_size": 64,
     "intermediate_size": 256,
@@ -38,7 +39,7 @@ JAX = {
     "JAX_PLATFORMS": "cpu",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
 }
-EIGHT_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+EIGHT_DEVICES = {"XLA_FLAGS": f"{CHEAP_XLA_FLAGS} --xla_force_host_platform_device_count=8"}
 SINGLE = {"strategy": "single"}
 IN_GROUPS = {
     "strategy": "model_parallel",

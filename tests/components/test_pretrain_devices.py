@@ -10,6 +10,7 @@ import yaml
 
 from albert_core.config import WEIGHTS_NAME
 from albert_core.model.weights import read_weights
+from tests.helpers.compilation import CHEAP_XLA_FLAGS
 from tests.helpers.tiny_pretraining import OVERRIDES, history_of, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
@@ -31,8 +32,12 @@ SETTINGS = {
         "precision": "float32",
     },
 }
-JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-EIGHT_DEVICES = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+}
+EIGHT_DEVICES = {**JAX, "XLA_FLAGS": f"{CHEAP_XLA_FLAGS} --xla_force_host_platform_device_count=8"}
 # What TensorFlow takes for one device is set by a call, not by the environment.
 TWO_LOGICAL_CPUS = """
 import sys, tensorflow as tf

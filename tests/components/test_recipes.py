@@ -8,6 +8,7 @@ from pipeline.config import read_config
 from tests.helpers.documented import ROOT
 from tests.helpers.tiny_pretraining import train
 
+BATCH_SIZE = 64  # also of the evaluations, whose batches cost what their layers do
 CONFIGS = sorted((ROOT / "pipeline" / "configs").glob("*.yaml"))
 
 
@@ -37,7 +38,7 @@ def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(material, 
         "warmup_ratio": 0.5,
         "evaluation_interval_steps": 2,
         "log_interval_steps": 1,
-        "batch_size": 8,
+        "batch_size": BATCH_SIZE,
         "precision": "float32",
     }
     manifest = train(
@@ -47,4 +48,4 @@ def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(material, 
         **{**settings, **short},
     )
     assert manifest.metrics["global_step"] == 4
-    assert manifest.metrics["num_tokens"] == 4 * 8 * 24
+    assert manifest.metrics["num_tokens"] == 4 * BATCH_SIZE * 24

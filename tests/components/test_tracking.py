@@ -92,6 +92,7 @@ def test_a_training_that_goes_on_goes_on_with_its_tracked_run(material, tmp_path
     assert curves[f"scores/{name}"] == [(0, pytest.approx(manifest.metrics[name]))]
 
 
+@pytest.mark.usefixtures("eager")
 def test_trials_of_a_fine_tuning_have_curves_of_their_own_and_an_evaluation_scores(tmp_path):
     data = write_tiny_tasks(tmp_path / "tasks") / "topic"
     address = TrackingConfig(to="tensorboard", address=str(tmp_path / "curves"))

@@ -24,8 +24,8 @@ from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.lamb import LAMB
 from albert_core.optimizers.phases import PhasedSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
+from tests.helpers.compilation import optimised_compilation
 from tests.helpers.gradients import gradient_function
-from tests.helpers.jax_compilation import optimised_compilation
 
 pytestmark = pytest.mark.backends
 

@@ -175,7 +175,7 @@ def _mask_records(
 ) -> Batch:
     """Return a batch of records as stored if static, else with masks drawn.
 
-    Arguments are those of `_make_batch`, of this process's rows alone.
+    All arguments are of this process's rows alone; epochs and places in them seed the masks.
     """
     # Here, not above: these import numba, for a third of a second, and few processes read records.
     from albert_core.records.pairs import UNDECIDED

@@ -86,7 +86,8 @@ class TrainStep:
             compute_gradients: Function of inputs, targets, weights, non-trainable and metrics
                 values; returns loss, gradients, and the last two after it.
             data: Inputs, targets and weights (or None) of the whole batch.
-            state: As of `train_step`.
+            state: Trainable, non-trainable, optimizer and metrics values; the optimizer's are not
+                used.
         """
         trainable, non_trainable, _, metrics = state
         micro_batches = jax.tree.map(

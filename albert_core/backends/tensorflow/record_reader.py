@@ -221,7 +221,10 @@ def _draw_position_offsets(data: "PretrainingData", epochs_B: Any, indices_B: An
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:
-    """Return the same batches; the time from asking for one to having it is added to `timer`."""
+    """Return the same batches; the time from asking for one to having it is added to `timer`.
+
+    The time is added when a batch is read, not now. No batch is made ahead of need behind this.
+    """
     clock = tf.data.Dataset.counter().map(_as_written(lambda _: tf.timestamp()))
 
     def add(seconds: np.ndarray) -> None:

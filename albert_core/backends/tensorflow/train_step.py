@@ -155,7 +155,10 @@ def _add_gradient(total: Any, gradient: Any, index: Any) -> Any:
 def _join_slices(
     slices: tuple[tf.TensorArray, tf.TensorArray], shape: list[int]
 ) -> tf.IndexedSlices:
-    """Return the slices of all micro-batches as those of one gradient of a shape."""
+    """Return the slices of all micro-batches, one behind the other, as one gradient of a shape.
+
+    Rows that occur several times are not added up.
+    """
     values, rows = slices
     return tf.IndexedSlices(
         tf.reshape(values.stack(), (-1, shape[1])),

@@ -47,7 +47,10 @@ class Budget(keras.callbacks.Callback):
             self.session.model.stop_training = True
 
     def _spent_budget(self) -> str | None:
-        """Return the setting whose budget is spent, steps before minutes; None if none is."""
+        """Return the setting whose budget is spent, steps before minutes; None if none is.
+
+        Of several processes the first one's clock counts.
+        """
         plan = self.session.plan
         if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:
             return "stop_after_steps"

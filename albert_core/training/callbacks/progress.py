@@ -16,7 +16,10 @@ _MIN_STEPS, _MIN_S = 10, 60.0
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Tells `report` the steps so far, of how many, and a line of text."""
+    """Tells `report` the steps so far, of how many, and a line of text.
+
+    It does so after a step when 2 seconds have passed, and after every evaluation.
+    """
 
     def __init__(self, session: TrainingSession, report: ReportProgress) -> None:
         super().__init__()
@@ -25,7 +28,10 @@ class ProgressReport(keras.callbacks.Callback):
         self._first: tuple[int, float] | None = None  # the first step that is done, and when
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report loss, accuracies and the time left, if the last report is over 2 seconds old."""
+        """Report loss, accuracies and the time left, if the last report is over 2 seconds old.
+
+        The first step of this process is noted, from which the time left is told.
+        """
         session, now = self.session, time.monotonic()
         step = session.state.step
         if self._first is None or self._first[0] > step:  # a roll-back goes behind it

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.settings import OptimizerName
 from albert_core.pooling import POOLINGS
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import save_checkpoint
@@ -298,15 +300,25 @@ def test_a_preset_is_recognised(tmp_path: Path) -> None:
     assert describe(tmp_path).model.size == "tiny"
 
 
-def test_a_training_is_described(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("optimizer", "settings"), [("lamb", {}), ("muon", {"ema_decay": 0.9})])
+def test_a_training_is_described(
+    tmp_path: Path, optimizer: OptimizerName, settings: dict[str, Any]
+) -> None:
     model = AlbertForPreTraining(CONFIG)
-    model.compile(make_optimizer("lamb", learning_rate=0.1, num_train_steps=2, num_warmup_steps=0))
+    model.compile(
+        make_optimizer(
+            optimizer, learning_rate=0.1, num_train_steps=2, num_warmup_steps=0, **settings
+        )
+    )
     model.optimizer.build(model.trainable_variables)
     save_checkpoint(tmp_path, model, TrainingState(step=40), keep=1)
     description = describe(tmp_path / "checkpoint-000000040")
     assert description.kind == "training"
     assert description.model.global_step == 40
-    assert description.model.num_slots == 2 * description.model.num_variables
+    assert description.model.num_variables == len(model.weights)
+    assert description.model.num_parameters == model.count_params()
+    # All that the optimizer keeps, but for the step and the factor of the rate.
+    assert description.model.num_slots == len(model.optimizer.state_by_name()) - 2
     with pytest.raises(InputError, match="holds no finished model"):
         read_checkpoint(tmp_path / "checkpoint-000000040")
 

@@ -13,7 +13,7 @@ from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation import finetuning
 from albert_core.estimation.accelerators import find_accelerator
-from albert_core.estimation.compiled_step import CompiledStep, compile_step, in_compiler_process
+from albert_core.estimation.compiled_step import CompiledStep, compile_step
 from albert_core.estimation.finetuning import estimate_finetuning
 from albert_core.estimation.memory import num_parameters, sequence_bytes, weights_bytes
 from albert_core.estimation.prices import LIST_PRICES
@@ -352,8 +352,7 @@ def lower_all(steps):
 
 
 @pytest.mark.slow
-def test_the_steps_of_all_kinds_are_traced_and_one_is_compiled():
-    pytest.importorskip("libtpu", reason="needs the TPU compiler: albert-pipeline[tpu]")
+def test_the_steps_of_all_kinds_are_traced_and_one_is_compiled(compiler):
     tiny = preset("tiny", vocab_size=4000, num_hidden_layers=2)
     steps = [
         dataclasses.replace(
@@ -368,7 +367,6 @@ def test_the_steps_of_all_kinds_are_traced_and_one_is_compiled():
             ("squad2", StepLayout()),
         )
     ]
-    with in_compiler_process(1) as executor:
-        compiled = executor.submit(lower_all, steps).result()
+    compiled = compiler.submit(lower_all, steps).result()
     assert compiled.is_within_memory
     assert compiled.exchanged_bytes > 0

@@ -40,6 +40,7 @@ from tests.helpers.checkpoint_samples import (
     names_in,
     pretrained,
 )
+from tests.helpers.export_samples import SINGLE
 from tests.helpers.tiny_tasks import TINY_TASKS
 
 SETTINGS = FinetuningConfig(
@@ -51,6 +52,8 @@ FINETUNING = json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
 # The layers are of groups 0 and 1; no layer uses group 2.
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=3, inner_group_num=1)
 KINDS = {**SAMPLES, "siamese": POOLED["siamese"]}
+# The heads of the others read the same outputs, whose layers would be traced for every signature.
+OF_LAYERS = ("pretrained", "regression")
 TASK_OF = {
     "classification": "topic",
     "regression": "sea",
@@ -80,7 +83,9 @@ def saved(tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathFa
             if kind in TASK_OF:
                 task = json.loads(json.dumps(dataclasses.asdict(TINY_TASKS[TASK_OF[kind]])))
                 more = {"task": task, "finetuning": FINETUNING}
-            checkpoint = KINDS[kind](SHALLOW, tokenizer=tokenizer, **more)
+            checkpoint = KINDS[kind](
+                SHALLOW if kind in OF_LAYERS else SINGLE, tokenizer=tokenizer, **more
+            )
             folder = tmp_path_factory.mktemp(kind)
             write_saved_model(checkpoint, folder)
             made[kind] = checkpoint, folder
@@ -195,9 +200,7 @@ def test_strings_of_labels_that_do_not_exclude_each_other(
 ) -> None:
     names = ("sad", "glad", "mad")
     problem_type = "multi_label_classification"
-    checkpoint = classifier(
-        3, SHALLOW, tokenizer=tokenizer, labels=names, problem_type=problem_type
-    )
+    checkpoint = classifier(3, SINGLE, tokenizer=tokenizer, labels=names, problem_type=problem_type)
     write_saved_model(checkpoint, tmp_path)
     outputs = served(tmp_path, text=TEXTS)
     assert_close(outputs["probabilities"], 1 / (1 + np.exp(-outputs["logits"])))
@@ -245,7 +248,7 @@ def test_strings_of_race(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> N
     """The option fills the question's blank, or follows it, as when the files are read."""
     task = json.loads(json.dumps(dataclasses.asdict(TASKS["race"])))
     checkpoint = SAMPLES["multiple_choice"](
-        SHALLOW, tokenizer=tokenizer, task=task, finetuning=FINETUNING
+        SINGLE, tokenizer=tokenizer, task=task, finetuning=FINETUNING
     )
     write_saved_model(checkpoint, tmp_path)
     questions = ["Who _ the _ ?", "Who?", ""]
@@ -297,7 +300,7 @@ def test_strings_of_questions(kind: str, saved: Saved) -> None:
 def test_strings_of_a_chinese_model(tmp_path: Path) -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"中国的，。ab", "##a", "##b"]
     own = WordPieceTokenizer([*pieces, *(f"[unused{k}]" for k in range(106))], lower_case=True)
-    checkpoint = classifier(3, SHALLOW, tokenizer=own, finetuning=FINETUNING)
+    checkpoint = classifier(3, SINGLE, tokenizer=own, finetuning=FINETUNING)
     write_saved_model(checkpoint, tmp_path)
     texts = ["中国的，AB。", "", "国 ab x" * 9]
     features = make_features(examples_of(texts), own, 20)
@@ -391,7 +394,7 @@ def test_real_and_mixed_texts_have_the_same_probabilities(shared: Path, tmp_path
     """2,000 sentences of Simple Wikipedia and 200 mixed texts, with the released vocabulary."""
     model = read_member(shared, "spm", "spm/albert_v1v2/spiece.model")
     own = SentencePieceTokenizer(model, lower_case=True)
-    config = dataclasses.replace(SHALLOW, vocab_size=len(own), max_position_embeddings=128)
+    config = dataclasses.replace(SINGLE, vocab_size=len(own), max_position_embeddings=128)
     checkpoint = classifier(3, config, tokenizer=own, finetuning={"sequence_length": 96})
     (tmp_path / "saved").mkdir()
     write_saved_model(checkpoint, tmp_path / "saved")

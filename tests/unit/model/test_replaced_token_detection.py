@@ -209,7 +209,8 @@ def test_the_detection_does_not_train_the_generator_and_both_train_the_embedding
         return ops.stack([losses[name] + 0.0 * losses["loss"] for name in names])
 
     weights = weights_by_name(model)
-    _, gradients = gradient_function(losses, list(weights.values()))()
+    variables = list(weights.values())
+    _, gradients = gradient_function(losses, variables, state=variables)()
     detection, masked_lm = (
         {name for name, rows in zip(weights, gradients, strict=True) if np.abs(rows[index]).max()}
         for index in (0, 1)
