@@ -97,7 +97,8 @@ def _without_log_lines() -> Iterator[None]:
     """Hold back standard error while the body runs; then write it, without lines below the level.
 
     By descriptor, since libraries in C++ write there. Should they end the process meanwhile, Python
-    tells on the real standard error what it was doing.
+    tells on the real standard error what it was doing. It is written after an error of the body,
+    too. Without a standard error the body just runs.
     """
     import tempfile
 

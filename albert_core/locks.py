@@ -26,7 +26,7 @@ _LONGEST_WAIT_S = 0.2
 
 
 class LockedFile(NamedTuple):
-    """A file that this process has opened and locked.
+    """A file that this process has opened and, unless the file system has no locks, locked.
 
     Attributes:
         descriptor: Open for reading and writing.

@@ -175,7 +175,8 @@ def call_in_thread(function: Callable[[], _Result]) -> _Result:
 
     The main thread only waits, so that a signal is answered there at once; the function goes on
     then, until the process ends. Ctrl-C does not reach processes that it starts: they are ended by
-    this one, and would fill the terminal with their tracebacks.
+    this one, and would fill the terminal with their tracebacks. A signal raises KeyboardInterrupt
+    here.
     """
     # Here, as it takes half as long as all else that is imported before signals are answered.
     from concurrent.futures import Future

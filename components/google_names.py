@@ -47,7 +47,7 @@ def check_google_project(setting: str, value: str) -> None:
     """Refuse what is no id or number of a Google Cloud project, such as its title.
 
     Raises:
-        InputError: It is none.
+        InputError: The value has not the form of an id, which may have a domain, or a number.
     """
     if not re.fullmatch(_PROJECT, value):
         raise InputError(
@@ -100,7 +100,7 @@ def check_google_account(setting: str, value: str) -> None:
     """Refuse what is no e-mail address of a service account.
 
     Raises:
-        InputError: It is none.
+        InputError: The value has not the form NAME@DOMAIN.
     """
     if not _ACCOUNT.fullmatch(value):
         raise InputError(
@@ -113,7 +113,7 @@ def check_full_name(setting: str, value: str) -> None:
     """Refuse what is no full name of a network or of a key, by the last part of the setting.
 
     Raises:
-        InputError: It is none.
+        InputError: The value has not the full form, such as projects/P/global/networks/N.
     """
     pattern, example = _FULL_NAMES[setting.rpartition(".")[2]]
     if not pattern.fullmatch(value):

@@ -158,13 +158,14 @@ def _word_hash(word: str) -> int:
 
 
 def _read_texts(pattern: str) -> Iterator[str]:
-    """Yield the texts of all evaluation files that a pattern matches, read by their endings.
+    """Yield the texts of all evaluation files that a pattern matches, file by file.
 
-    These are .tsv, .csv, .json, .jsonl and .parquet; any other file is JSON if it begins with `{`,
-    else plain text.
+    Files are decompressed, and read by their endings: .tsv, .csv, .json, .jsonl, .ndjson and
+    .parquet; any other file is JSON if it begins with `{`, else plain text.
 
     Raises:
-        InputError: A file is not UTF-8, not what its ending says, or has no text.
+        InputError: No file matches, or one is damaged, not UTF-8, not what its ending says, or has
+            no text.
     """
     for file in find_files(pattern):
         data = unpacked(file.path, read_bytes(file.path)).removeprefix(b"\xef\xbb\xbf")

@@ -213,6 +213,8 @@ def _excerpt(text: bytes) -> str:
 def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield what the column `text_field` holds in each row of a Parquet file; the range is ignored.
 
+    A null is yielded as None, and a list of texts as a list.
+
     Raises:
         InputError: It is no Parquet file, lacks the column, or a value is no text or list of texts.
     """

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 
 class Translation(dict[int, str]):
-    """A table for `str.translate`, filled in by a function when a character first occurs.
+    """A table for `str.translate`, by code point, filled in when a character first occurs.
 
     Args:
-        translate: Returns the text that replaces a character; called once for each.
+        translate: Takes a character and returns the text that replaces it; called once for each.
     """
 
     def __init__(self, translate: Callable[[str], str]) -> None:

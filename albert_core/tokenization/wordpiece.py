@@ -196,7 +196,7 @@ class WordPieceTokenizer(Tokenizer):
 def read_pieces(vocabulary: bytes) -> list[str]:
     """Return the pieces of a vocabulary file, one a line, in order.
 
-    Spaces and tabs around a piece are dropped, and so is a byte order mark.
+    Spaces, tabs and carriage returns around a piece are dropped, and so is a byte order mark.
 
     Raises:
         InputError: It is not UTF-8, or a line is empty.

@@ -77,7 +77,7 @@ def train_wordpiece(
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:
-    """Return the most frequent characters, which together make up `coverage` of all words.
+    """Return the fewest most frequent characters that make up `coverage` of all words or more.
 
     Coverage is counted in characters; of equally frequent ones the lower code point comes first.
     """

@@ -138,7 +138,10 @@ class _Plan:
     def _leaf(
         self, task: Mapping[str, Any], component: Mapping[str, Any], num_runs: int
     ) -> Iterator[PlannedTask]:
-        """Yield a task that runs a container, and the job that it starts, if it starts one."""
+        """Yield a task that runs a container, then the jobs on TPUs that it starts, if any.
+
+        These are known by constants among its arguments that have a `machine_type`.
+        """
         label = component["executorLabel"]
         container = self._executors[label]["container"]
         resources = container.get("resources", {})
@@ -214,7 +217,10 @@ def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice
 
 
 def _planned_job(job: Mapping[str, Any], num_runs: int) -> PlannedTask:
-    """Return the custom job of a `components.tpu_job.TpuJob`, as plain values."""
+    """Return the custom job that a task starts, from the plain values of a `TpuJob`.
+
+    It has no inputs, and the same name for all steps.
+    """
     tpu = TpuSlice(machine=job["machine_type"], topology=job["tpu_topology"])
     return PlannedTask(
         name="  its job on TPUs",
