@@ -131,7 +131,12 @@ def describe_file(path: Path, *, most: int | None = None) -> dict[str, Any]:
             crc.update(block)
             num_bytes += len(block)
             most = None if most is None else most - len(block)
-    return {"bytes": num_bytes, "crc32c": base64.b64encode(crc.digest()).decode()}
+    return {"bytes": num_bytes, "crc32c": in_base64(crc)}
+
+
+def in_base64(crc: google_crc32c.Checksum) -> str:
+    """Return a checksum as Google writes it."""
+    return base64.b64encode(crc.digest()).decode()
 
 
 def find_file_damage(path: Path, facts: FileFacts) -> str | None:

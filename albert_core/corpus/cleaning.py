@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from albert_core.checks import check_between
+from albert_core.checks import check_at_least, check_between
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.files import hash_json
@@ -12,6 +12,8 @@ from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5
 _EXAMPLE_CHARACTERS = 200
+_DEFAULT_NEAR_DUPLICATE_NGRAM = 5
+_DEFAULT_NUM_PERMUTATIONS = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,12 @@ class CleaningConfig:
             globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A
             document that shares `overlap_ngram` words in a row with one of them is left out.
         overlap_ngram: Words in a row that count as an overlap.
+        near_duplicate_threshold: Jaccard similarity of the sets of word n-grams from which two
+            documents count as near-duplicates, of which one is kept; none are looked for when not
+            given.
+        near_duplicate_ngram: Words in such an n-gram.
+        num_minhash_permutations: Hashes by which that similarity is estimated. More find pairs near
+            the threshold more surely, for more time and disk.
         min_characters: Shortest document that is kept.
         max_characters: Longest document that is kept; no bound when not given.
         min_letter_fraction: Least fraction of letters among characters other than white space.
@@ -34,18 +42,23 @@ class CleaningConfig:
     deduplicate: bool = True
     evaluation_sets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     overlap_ngram: int = 13
+    near_duplicate_threshold: float | None = None
+    near_duplicate_ngram: int = _DEFAULT_NEAR_DUPLICATE_NGRAM
+    num_minhash_permutations: int = _DEFAULT_NUM_PERMUTATIONS
     min_characters: int = 0
     max_characters: int | None = None
     min_letter_fraction: float = 0.0
     max_repeated_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse bounds that are out of range.
+        """Refuse bounds that are out of range, and settings of near-duplicates without effect.
 
         Raises:
-            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, or the numbers of
-                characters are negative or the larger one below the smaller.
+            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, the numbers of
+                characters are negative or the larger one below the smaller, or as of
+                `_check_near_duplicates`.
         """
+        self._check_near_duplicates()
         check_between(self, "cleaning", "min_letter_fraction", "max_repeated_fraction")
         if self.overlap_ngram < 2:
             raise InputError(
@@ -56,6 +69,36 @@ class CleaningConfig:
             raise InputError(
                 f"cleaning.min_characters, max_characters: got {self.min_characters} and {most}, "
                 "expected 0 or more, and the second not below the first"
+            )
+
+    def _check_near_duplicates(self) -> None:
+        """Refuse settings of near-duplicates that are out of range or do not go together.
+
+        Raises:
+            InputError: The threshold is not above 0 and at most 1, or given although repeated
+                documents stay; the n-gram has no word; there are not from 16 to 1,024 permutations;
+                or one of the latter is set without a threshold.
+        """
+        check_at_least(self, "cleaning", near_duplicate_ngram=1)
+        check_between(self, "cleaning", "num_minhash_permutations", low=16, high=1024)
+        threshold = self.near_duplicate_threshold
+        if threshold is None:
+            defaults = (_DEFAULT_NEAR_DUPLICATE_NGRAM, _DEFAULT_NUM_PERMUTATIONS)
+            if (self.near_duplicate_ngram, self.num_minhash_permutations) != defaults:
+                raise InputError(
+                    "cleaning.near_duplicate_ngram, num_minhash_permutations: got settings for "
+                    "near-duplicates, which are not looked for; set "
+                    "cleaning.near_duplicate_threshold, such as 0.8, or remove them"
+                )
+        elif not 0 < threshold <= 1:
+            raise InputError(
+                f"cleaning.near_duplicate_threshold: got {threshold}, expected more than 0 and at "
+                "most 1, such as 0.8; leave it out to keep near-duplicates"
+            )
+        elif not self.deduplicate:
+            raise InputError(
+                f"cleaning.near_duplicate_threshold: got {threshold} with cleaning.deduplicate "
+                "false, which keeps even documents of the same text; set one of them only"
             )
 
     def fingerprint(self) -> str:
@@ -72,6 +115,19 @@ class CleaningConfig:
                 for name, patterns in self.evaluation_sets.items()
             }
         )
+
+
+def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recorded settings of cleaning less those of near-duplicates that are not looked for.
+
+    These settings are newer than records people have, and must make no other work of them.
+
+    Args:
+        settings: All fields of a `CleaningConfig`, by name.
+    """
+    newer = ("near_duplicate_threshold", "near_duplicate_ngram", "num_minhash_permutations")
+    is_off = settings["near_duplicate_threshold"] is None
+    return {name: value for name, value in settings.items() if not (is_off and name in newer)}
 
 
 @dataclasses.dataclass(frozen=True)

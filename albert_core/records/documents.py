@@ -12,6 +12,7 @@ from albert_core.records.compact import token_dtype
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
 from albert_core.records.encoded import EncodedDocument, encode_document
 from albert_core.records.rng import document_key, document_rng_state
+from albert_core.records.signature_table import SignatureTable
 from albert_core.tokenization import Tokenizer
 
 _BATCH_SENTENCES = 4096  # encoded in one call of the tokenizer
@@ -76,6 +77,7 @@ def encode_documents(
     tokenizer: Tokenizer,
     document_filter: DocumentFilter,
     config: RecordsConfig,
+    signatures: SignatureTable | None = None,
 ) -> tuple[dict[str, list[EncodedDocument]], dict[str, Any]]:
     """Filter and encode documents, and group them by shard.
 
@@ -84,6 +86,7 @@ def encode_documents(
         tokenizer: The tokenizer.
         document_filter: Decides which documents are left out.
         config: Its seed, number of shards and held-out fraction decide a document's shard.
+        signatures: Receives the documents kept, where near-duplicates are looked for.
 
     Returns:
         The encoded documents of each shard in the order read, by the shard's name; shards without
@@ -109,6 +112,8 @@ def encode_documents(
             sentence_lengths = lengths[sentence : sentence + len(document)]
             num_tokens = int(sentence_lengths.sum())
             key = document_key(document)
+            if signatures is not None:
+                signatures.add(key, document)
             shards[choose_shard(key, config)].append(
                 encode_document(key, token_ids[token : token + num_tokens], sentence_lengths, dtype)
             )

@@ -8,7 +8,6 @@ files, and merges them in little memory into an order that does not depend on ho
 split.
 """
 
-import base64
 import dataclasses
 import heapq
 import json
@@ -21,7 +20,14 @@ from typing import Any, BinaryIO
 import google_crc32c
 import numpy as np
 
-from albert_core.checksums import DamageError, FileFacts, describe_file, seal, unseal
+from albert_core.checksums import (
+    DamageError,
+    FileFacts,
+    describe_file,
+    in_base64,
+    seal,
+    unseal,
+)
 from albert_core.records.pairs import Documents
 from albert_core.storage import open_file, read_bytes, write_bytes, write_file
 
@@ -106,7 +112,7 @@ def write_encoded(
                 for data in document.packed():
                     file.write(data)
                     crc.update(data)
-            sections[shard] = (begin, file.tell(), _in_base64(crc))
+            sections[shard] = (begin, file.tell(), in_base64(crc))
     index = {
         "file": describe_file(scratch),
         "sections": sections,
@@ -143,10 +149,6 @@ def _part_of(work: str, path: str) -> str:
     return f"{work} {path.rpartition('/')[2]}"
 
 
-def _in_base64(crc: google_crc32c.Checksum) -> str:
-    return base64.b64encode(crc.digest()).decode()
-
-
 def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocument]:
     """Yield the documents of one shard from all files, in the order of their keys.
 
@@ -161,11 +163,16 @@ def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocumen
         DamageError: A file is not what was written; found at the end of its section at the latest.
     """
     paths = list(paths)
-    # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
-    # a request of its own where files lie in a bucket.
-    block_bytes = min(max(_MERGE_BYTES // max(1, len(paths)), _SMALLEST_BLOCK), _LARGEST_BLOCK)
+    block_bytes = merged_block_bytes(len(paths))
     sections = [_read_section(path, shard, block_bytes) for path in paths]
     return heapq.merge(*sections, key=operator.attrgetter("key"))
+
+
+def merged_block_bytes(num_files: int) -> int:
+    """Return how much of each file is read at a time where so many are merged."""
+    # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
+    # a request of its own where files lie in a bucket.
+    return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)
 
 
 def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDocument]:
@@ -187,7 +194,7 @@ def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDo
                 crc.update(data)
         yield from documents
         position += sum(document.num_bytes for document in documents)
-    if not is_empty and _in_base64(crc) != expected:
+    if not is_empty and in_base64(crc) != expected:
         raise DamageError(f"{path}: the documents of {shard} are not those that were written")
 
 

@@ -51,7 +51,12 @@ class ShardBuilder:
             deduplicate=deduplicate,
         )
 
-    def records(self, documents: Iterable[EncodedDocument], counts: Counts) -> Iterator[bytes]:
+    def records(
+        self,
+        documents: Iterable[EncodedDocument],
+        counts: Counts,
+        left_out: Iterable[bytes] | None = None,
+    ) -> Iterator[bytes]:
         """Yield the serialised records of a shard's documents.
 
         Documents are cut in blocks, each block `dupe_factor` times; the pairs of a block are
@@ -63,13 +68,17 @@ class ShardBuilder:
             counts: Receives counts of documents, duplicates and tokens and, under `masked`, those
                 of `count_batch`; earlier values under these names are replaced. Complete when the
                 last record has been taken.
+            left_out: Keys of documents to leave out as near-duplicates, sorted; they are counted as
+                `num_near_duplicate_documents`. None where near-duplicates are not looked for.
         """
         counts |= dict.fromkeys(
             ("num_shard_documents", "num_duplicate_documents", "num_documents_without_record"), 0
         )
         counts["masked"] = {}
+        if left_out is not None:
+            counts["num_near_duplicate_documents"] = 0
         token_counts = np.zeros(len(self.word_starts), np.int64)
-        for block in self._blocks(documents, counts):
+        for block in self._blocks(documents, counts, iter(left_out or ())):
             for instance in range(self.config.dupe_factor):
                 pairs = self._cut(block, instance)
                 if instance == 0:
@@ -81,15 +90,17 @@ class ShardBuilder:
         counts["num_most_frequent_tokens"] = int(token_counts.max())
 
     def _blocks(
-        self, documents: Iterable[EncodedDocument], counts: Counts
+        self, documents: Iterable[EncodedDocument], counts: Counts, left_out: Iterator[bytes]
     ) -> Iterator[list[tuple[EncodedDocument, int]]]:
         """Yield blocks of documents, each of 2**19 tokens or more and of at least two documents.
 
-        The last block may be smaller. Repetitions are dropped if `deduplicate`.
+        The last block may be smaller. Left out are repetitions, if `deduplicate`, and `left_out`.
 
         Args:
             documents: The shard's documents, sorted by key, so that repetitions are neighbours.
-            counts: Counts of all documents and of repetitions are added to it as it goes.
+            counts: Counts of all documents, repetitions and near-duplicates are added to it as it
+                goes.
+            left_out: Keys of near-duplicates, sorted; taken as documents are.
 
         Yields:
             Each document with the number of documents of the same text before it; 0 for all if
@@ -97,6 +108,7 @@ class ShardBuilder:
         """
         block: list[tuple[EncodedDocument, int]] = []
         previous_key, repetition, num_bytes = b"", 0, 0
+        next_left_out = next(left_out, None)
         for document in documents:
             counts["num_shard_documents"] += 1
             # Documents come sorted by the hash of their text, so equal ones are neighbours.
@@ -104,6 +116,11 @@ class ShardBuilder:
             previous_key = document.key
             counts["num_duplicate_documents"] += repetition > 0
             if repetition and self.deduplicate:
+                continue
+            while next_left_out is not None and next_left_out < document.key:
+                next_left_out = next(left_out, None)
+            if next_left_out == document.key:
+                counts["num_near_duplicate_documents"] += 1
                 continue
             block.append((document, repetition))
             num_bytes += len(document.token_ids)

@@ -37,8 +37,6 @@ _ENVIRONMENTS = {
     "EXTERNAL": "the host:port of Beam's worker pools, such as localhost:50000",
     "PROCESS": "the path of the program that starts a worker, such as /opt/apache/beam/boot",
 }
-# Each try continues with the files of the last one. Flink's own default is none.
-_NUM_RETRIES = 3
 _KEPT_BETWEEN_STAGES_MS = 60_000
 _EXECUTOR_MEMORY = re.compile(r"-Dspark\.executor\.memory=(?P<number>\d+)(?P<unit>[kmgt]?)b?", re.I)
 _MIB = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024**2}
@@ -168,7 +166,6 @@ def cluster_options(
             f"--flink_master={config.flink_master}",
             f"--flink_version={cluster.minor_version}",
             f"--parallelism={tasks}",
-            f"--number_of_execution_retries={_NUM_RETRIES}",
         ]
     else:
         options += [

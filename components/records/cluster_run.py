@@ -1,6 +1,5 @@
 """A job on a Flink or Spark cluster: one at a time for the same work, and why it failed."""
 
-import contextlib
 import re
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ _CAUSE = re.compile(r"Caused by: (?P<error>.*)")
 _TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?'\]")
 _FAILED = re.compile(r"Pipeline \S+ failed in state [A-Z]+: ")
 _LONGEST_REASON = 500
+_NUM_TRIES = 3
 
 
 def run_on_cluster(
@@ -22,13 +22,15 @@ def run_on_cluster(
     """Run a job on a cluster, after what a killed command left of its name has been ended.
 
     That is the job itself and, on this machine, the job server. If `run` fails or is interrupted,
-    the job is cancelled, so that none goes on writing.
+    the job is cancelled, so that none goes on writing. Then it is tried again, up to three times in
+    all: a worker or a job server that is lost ends the job, and another takes up the files of the
+    last try. Not so where the Python code on a worker raised an error, which would come again.
 
     Args:
         cluster: Where it runs.
         job_name: Its name there, by which it is found.
         run: Submits the job and waits for its end.
-        progress: Told of a job that was left.
+        progress: Told of a job that was left, and of another try.
 
     Raises:
         StepFailedError: The job failed; the message says why, in a line.
@@ -39,18 +41,33 @@ def run_on_cluster(
         progress(
             0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
         )
+    for tries_left in reversed(range(_NUM_TRIES)):
+        try:
+            run()
+            return
+        except BaseException as error:
+            is_answered = _cancel_after(error, cluster, job_name)
+            if not isinstance(error, Exception):
+                raise
+            reason = find_reason(error)
+            if not tries_left or not is_answered or _TRACEBACK.search(str(error)):
+                raise StepFailedError(
+                    f"beam.runner {cluster.engine}: {reason}; see {cluster.page}; the same command "
+                    "goes on from what is done"
+                ) from error
+        progress(0, 0, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done")
+
+
+def _cancel_after(error: BaseException, cluster: Cluster, job_name: str) -> bool:
+    """Cancel a job after an error; return whether the cluster answered.
+
+    Waits for the end of the job unless the error is an interruption.
+    """
     try:
-        run()
-    except BaseException as error:
-        # The first error tells more than that the cluster is gone, too.
-        with contextlib.suppress(InputError):
-            cancel_jobs(cluster, job_name, waits=isinstance(error, Exception))
-        if not isinstance(error, Exception):
-            raise
-        raise StepFailedError(
-            f"beam.runner {cluster.engine}: {find_reason(error)}; see {cluster.page}; the same "
-            "command goes on from what is done"
-        ) from error
+        cancel_jobs(cluster, job_name, waits=isinstance(error, Exception))
+    except InputError:  # the first error tells more
+        return False
+    return True
 
 
 def find_reason(error: Exception) -> str:

@@ -58,7 +58,7 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
 
 @contextlib.contextmanager
 def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator["PipelineOptions"]:
-    """Start Beam's job server, yield the options with its address, and stop it in the end.
+    """Start Beam's job server, yield the options with its address meanwhile, and stop it then.
 
     Where the options name one that runs already, they are yielded as they are. Beam itself would
     stop its server when the process ends, which is too late for its files among those of a step.
@@ -84,7 +84,8 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
         return
     flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
-    (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)
+    given_port = options.view_as(JobServerOptions).job_port
+    (port,) = pick_port(given_port or None)
     options.view_as(JobServerOptions).job_port = port
     server = (FlinkJarJobServer if cluster.engine == "flink" else SparkJarJobServer)(options)
     server.start()
@@ -93,6 +94,8 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
         yield options
     finally:
         server.stop()
+        options.view_as(PortableOptions).job_endpoint = None
+        options.view_as(JobServerOptions).job_port = given_port
 
 
 def job_mark(job_name: str) -> str:

@@ -9,7 +9,8 @@ from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX
 from albert_core.records.documents import HELD_OUT_SHARD, find_held_out_fraction, shard_names
 from albert_core.records.encoded import merge_documents
 from albert_core.records.statistics import Counts, add_counts, masking_statistics
-from components.records.beam_pipeline import WorkerContext
+from components.records.near_duplicates import LeftOutDocuments
+from components.records.worker_context import WorkerContext
 
 _LENGTH_BYTES = 4  # of `EncodedDocument.sentence_lengths`, which are uint32
 _READ = (
@@ -45,6 +46,7 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
         removed.merge(counts["removed"])
     by_shard = {shard: context.read_counts(shard) for shard in shard_names(context.config)}
     _refuse_loss(read["num_kept_documents"], by_shard)
+    _refuse_lost_signatures(context, splits)
     _refuse_empty(context, read, by_shard, splits)
     num_records = {
         prefix: sum(c["num_records"] for shard, c in by_shard.items() if shard.startswith(prefix))
@@ -61,10 +63,7 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
         "num_train_records": num_records[TRAIN_PREFIX],
         "num_held_out_records": num_records[HELD_OUT_PREFIX],
         **read,
-        **{
-            name: sum(counts[name] for counts in by_shard.values())
-            for name in ("num_duplicate_documents", "num_documents_without_record")
-        },
+        **{name: sum(counts[name] for counts in by_shard.values()) for name in _of_shards(context)},
         "tokens_per_word": round(read["num_tokens"] / max(1, read["num_words"]), 3),
         "unknown_fraction": round(read["num_unknown_tokens"] / max(1, read["num_tokens"]), 6),
         "most_frequent_fraction": round(
@@ -86,7 +85,8 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
 
     Returns:
         `num_removed_documents`, counts by reason; `evaluation_sets`, counts by set; `examples`,
-        by reason, each with `evidence` and `text`.
+        by reason, each with `evidence` and `text`; and `near_duplicates`, where they are looked
+        for, as of `_describe_near_duplicates`.
     """
     removed = RemovedDocuments()
     for counts in _read_counts(context, splits):
@@ -102,7 +102,48 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
             reason: [{"evidence": evidence, "text": text} for _, evidence, text in examples]
             for reason, examples in sorted(removed.examples.items())
         },
+        **({"near_duplicates": _describe_near_duplicates(context)} if context.minhasher else {}),
     }
+
+
+def _describe_near_duplicates(context: WorkerContext) -> dict[str, Any]:
+    """Return counts and examples of documents that were left out as near-duplicates.
+
+    Returns:
+        `num_removed_documents`; how they were looked for, `num_bands` of `num_rows` permutations;
+        `num_comparisons` of signatures; `largest_bucket`, in documents; and `examples`: `key` and
+        `text` of a document, its estimated `similarity` to another, and that one's key and text as
+        `similar_to` and `similar_text`.
+    """
+    minhasher = context.minhasher
+    assert minhasher is not None
+    left_out = LeftOutDocuments.read(context)
+    indexes = left_out.indexes.values()
+    by_shard = [context.read_counts(shard) for shard in shard_names(context.config)]
+    texts = {key: t for counts in by_shard for key, t in counts["near_duplicate_texts"].items()}
+    return {
+        "num_removed_documents": sum(c["num_near_duplicate_documents"] for c in by_shard),
+        "num_bands": minhasher.num_bands,
+        "num_rows": minhasher.num_rows,
+        "num_comparisons": sum(index["num_comparisons"] for index in indexes),
+        "largest_bucket": max(index["largest_bucket"] for index in indexes),
+        "examples": [
+            {
+                "key": key,
+                "text": texts[key],
+                "similarity": round(minhasher.similarity(num_matches), 3),
+                "similar_to": similar,
+                "similar_text": texts[similar],
+            }
+            for key, similar, num_matches in left_out.examples
+        ],
+    }
+
+
+def _of_shards(context: WorkerContext) -> tuple[str, ...]:
+    """Return the names of the counts that are the sums of those of the shards."""
+    near_duplicates = ("num_near_duplicate_documents",) if context.minhasher else ()
+    return ("num_duplicate_documents", *near_duplicates, "num_documents_without_record")
 
 
 def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
@@ -128,6 +169,26 @@ def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
             f"records: {num_read:,} documents were encoded and {num_in_shards:,} are in the "
             "shards; the Beam runner lost or repeated some, so nothing is published; use another "
             "runner"
+        )
+
+
+def _refuse_lost_signatures(context: WorkerContext, splits: Iterable[str]) -> None:
+    """Refuse near-duplicates that were not looked for among all documents, where they were.
+
+    Raises:
+        StepFailedError: The partitions of the signatures do not hold as many as were written.
+    """
+    if not context.minhasher:
+        return
+    counts = _read_counts(context, splits)
+    num_written = sum(of_part["signatures"]["num_entries"] for of_part in counts)
+    indexes = LeftOutDocuments.read(context).indexes.values()
+    num_compared = sum(index["num_entries"] for index in indexes)
+    if num_compared != num_written:
+        raise StepFailedError(
+            f"records: {num_written:,} signatures were written and {num_compared:,} searched for "
+            "near-duplicates; the Beam runner lost or repeated some, so nothing is published; use "
+            "another runner"
         )
 
 

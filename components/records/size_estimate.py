@@ -12,7 +12,8 @@ from albert_core.corpus.file_names import is_stored_as_text
 from albert_core.errors import InputError
 from albert_core.records.documents import encode_documents
 from albert_core.records.shards import ShardBuilder
-from components.records.beam_pipeline import WorkerContext
+from albert_core.records.signature_table import entry_dtype
+from components.records.worker_context import WorkerContext
 
 _SAMPLED_SPLITS = 4
 _SAMPLE_CHARACTERS = 200_000  # of each sampled split
@@ -27,7 +28,8 @@ class SizeEstimate:
         num_text_bytes: Size of the text.
         num_records: Records, held-out ones included.
         num_record_bytes: Size of all shards.
-        num_work_bytes: Size of the encoded documents, kept until the shards are done.
+        num_work_bytes: Size of the encoded documents and their signatures, kept until the shards
+            are done.
     """
 
     num_text_bytes: int
@@ -68,6 +70,9 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
     num_work = sum(
         len(d.token_ids) + len(d.sentence_lengths) for part in shards.values() for d in part
     )
+    if minhasher := context.minhasher:
+        entry_bytes = entry_dtype(minhasher.num_permutations).itemsize
+        num_work += len(documents) * minhasher.num_bands * entry_bytes
     num_text = sum(_text_bytes(file) for split in splits for file in split.ranges)
     scale = num_text / max(1, num_sampled)
     framing = 16 * len(sizes)  # TFRecord's lengths and checksums

@@ -16,7 +16,7 @@ from albert_core.corpus import (
     corpus_splits,
     list_corpus,
 )
-from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
@@ -25,7 +25,7 @@ from albert_core.records.documents import shard_names
 from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
-from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.beam_pipeline import name_splits, run_beam
 from components.records.cluster_options import cluster_options, find_cluster
 from components.records.cluster_run import run_on_cluster
 from components.records.clusters import Cluster, cancel_jobs
@@ -37,6 +37,7 @@ from components.records.job_servers import running_job_server
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
+from components.records.worker_context import WorkerContext
 
 
 def make_records(
@@ -79,7 +80,7 @@ def make_records(
             **dataclasses.asdict(config),
             "masking": recorded_masking(dataclasses.asdict(config.masking)),
         },
-        "cleaning": dataclasses.asdict(cleaning),
+        "cleaning": recorded_cleaning(dataclasses.asdict(cleaning)),
         "language": corpus.language,
     }
     inputs = {

@@ -10,13 +10,14 @@ the same run, and to the original's speed as it was once measured on such text (
 
 import argparse
 import dataclasses
+import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ ORIGINAL_MB_PER_S = {128: 0.30, 512: 0.27}
 READING_LIMIT = {128: 60_000, 512: 20_000}
 LITTLE_BYTES = 1_000_000  # timed to take the start-up off
 REPETITIONS = 5
+STEP_REPETITIONS = 3  # of a whole step that is compared with another
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", help="wikiextractor files of Simple English Wikipedia")
-    parser.add_argument("--only", choices=("library", "beam", "processes", "reading", "memory"))
+    parser.add_argument("--only", choices=tuple(PARTS))
     parser.add_argument("--read", help=argparse.SUPPRESS)  # what `time_reading` starts
     parser.add_argument("--vocab", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -42,14 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         text = write_sentences(arguments.folder, Path(scratch) / "text.txt", TEXT_BYTES)
         vocab = train_vocabulary(text, Path(scratch) / "vocab")
-        parts: dict[str, Callable[[Path, Path], None]] = {
-            "library": time_library,
-            "beam": time_beam,
-            "processes": time_processes,
-            "reading": time_reading,
-            "memory": measure_memory,
-        }
-        for name, part in parts.items():
+        for name, part in PARTS.items():
             if arguments.only in (None, name):
                 part(text, vocab)
 
@@ -169,11 +164,38 @@ def time_processes(text: Path, vocab: Path) -> None:
         mode = "multi_processing"
         return run_step(large, vocab, 128, "static", mode, num_workers).seconds
 
-    pairs = [(seconds(1), seconds(2)) for _ in range(3)]
+    pairs = [(seconds(1), seconds(2)) for _ in range(STEP_REPETITIONS)]
     one, two = map(statistics.median, zip(*pairs, strict=True))
     report("one process", one, "s")
     report("two processes", two, "s")
     report("two processes, times one (wall time)", one / two, "x", 1.6)
+
+
+def time_near_duplicates(text: Path, vocab: Path) -> None:
+    """Time the step without and with a search for near-duplicates, in turn, and what it removes."""
+    searching = ("--cleaning.near_duplicate_threshold", "0.8")
+    output = text.with_name("near-duplicates")
+    without, searched = [], []
+    for repetition in range(STEP_REPETITIONS):
+        without.append(run_step(text, vocab, 128, "compact", "in_memory", 1))
+        kept = output if repetition == 0 else None
+        searched.append(
+            run_step(text, vocab, 128, "compact", "in_memory", 1, output=kept, options=searching)
+        )
+    for name, runs in (("without", without), ("with", searched)):
+        medians = [
+            statistics.median(getattr(run, field) for run in runs)
+            for field in ("cpu_seconds", "seconds", "peak_gb")
+        ]
+        for value, unit in zip(medians, ("CPU s", "s", "GB"), strict=True):
+            report(f"{name} near-duplicates", value, unit)
+    metrics = json.loads((output / "records_report.json").read_text())
+    cleaning = json.loads((output / "cleaning_report.json").read_text())["near_duplicates"]
+    for name in ("num_documents", "num_duplicate_documents", "num_near_duplicate_documents"):
+        report(name, metrics[name], "")
+    for name in ("num_comparisons", "largest_bucket"):
+        report(name, cleaning[name], "")
+    print(json.dumps(cleaning["examples"], indent=1, ensure_ascii=False))
 
 
 def measure_memory(text: Path, vocab: Path) -> None:
@@ -256,6 +278,7 @@ def run_step(
     num_workers: int,
     *,
     output: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Run:
     """Make records in a new process; the records are kept if `output` is given."""
     with tempfile.TemporaryDirectory(dir=text.parent) as scratch:
@@ -263,7 +286,7 @@ def run_step(
             *(str(Path(sys.executable).with_name("albert")), "records", "--corpus", str(text)),
             *("--vocab_dir", str(vocab), "--output", str(output or Path(scratch) / "records")),
             *("--records.format", kind, "--records.sequence_length", str(length)),
-            *("--beam.mode", mode, "--beam.num_workers", str(num_workers)),
+            *("--beam.mode", mode, "--beam.num_workers", str(num_workers), *options),
         ]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.monotonic()
@@ -294,6 +317,15 @@ def memory_of_tree(pid: int) -> int:
         waiting += [int(child) for listed in children for child in listed.split()]
     return total
 
+
+PARTS: dict[str, Callable[[Path, Path], None]] = {
+    "library": time_library,
+    "beam": time_beam,
+    "processes": time_processes,
+    "reading": time_reading,
+    "memory": measure_memory,
+    "near_duplicates": time_near_duplicates,
+}
 
 if __name__ == "__main__":
     main()

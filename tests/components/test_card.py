@@ -254,11 +254,23 @@ def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
     assert told["Evaluation sets that documents were compared with"] == "sst-2"
     assert told["Documents removed for overlap with an evaluation set"] == "7"
     assert "/home/me" not in text
+    assert (
+        told["Near-duplicates removed (Jaccard similarity of word n-grams)"] == "1,234 from 0.8 on"
+    )
 
 
 def with_evaluation_set(records: Manifest, path: str) -> Manifest:
-    cleaning = {**records.config["cleaning"], "evaluation_sets": {"sst-2": [path]}}
-    figures = {**records.metrics, "num_removed_documents": 9, "num_overlapping_documents": 7}
+    cleaning = {
+        **records.config["cleaning"],
+        "evaluation_sets": {"sst-2": [path]},
+        "near_duplicate_threshold": 0.8,
+    }
+    figures = {
+        **records.metrics,
+        "num_removed_documents": 9,
+        "num_overlapping_documents": 7,
+        "num_near_duplicate_documents": 1234,
+    }
     config = {**records.config, "cleaning": cleaning}
     return dataclasses.replace(records, config=config, metrics=figures)
 

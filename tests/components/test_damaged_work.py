@@ -57,7 +57,7 @@ def remove_key(path: Path, key: str) -> None:
 
 
 def spoil_records(work: Path) -> list[str]:
-    """Shorten a shard, change a document, and give a shard the counts of another."""
+    """Shorten a shard, change a document and an index, and give a shard the counts of another."""
     (encoded,) = (path for path in work.glob("*/progress/encoded-*") if path.suffix != ".json")
     data = bytearray(encoded.read_bytes())
     data[100] ^= 1
@@ -65,7 +65,8 @@ def spoil_records(work: Path) -> list[str]:
     shard = the_only(work, "progress/train-00000*.tfrecord")
     shard.write_bytes(shard.read_bytes()[:-20])
     swap(the_only(work, "progress/train-00001*.v3.json"), the_only(work, "progress/held_out*.json"))
-    return ["encoded-v3-", "train-00000", "train-00001"]
+    remove_key(the_only(work, "progress/pairs-v1-0.json"), "examples")
+    return ["encoded-v3-", "pairs-v1-0", "train-00000", "train-00001"]
 
 
 def spoil_pretraining(work: Path) -> list[str]:
@@ -119,7 +120,8 @@ def test_damaged_work_is_named_and_ends_with_the_same_bytes(step, inputs, tmp_pa
     # No more is made again than was damaged.
     assert len(said) == len(names)
     if step == "records":
-        assert {name.rpartition("/")[2].partition(".")[0] for name in kept} == {HELD_OUT_SHARD}
+        names = {name.rpartition("/")[2].partition(".")[0] for name in kept}
+        assert names == {HELD_OUT_SHARD, "pairs-v1-1"}
 
 
 def inodes(work: Path) -> dict[str, int]:

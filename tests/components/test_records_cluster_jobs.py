@@ -116,6 +116,47 @@ def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
         )
 
 
+def test_a_job_whose_worker_is_lost_is_tried_again():
+    cluster, told, tries = FakeCluster(), [], []
+
+    def run():
+        assert not cluster.jobs
+        cluster.jobs["a"] = "mine"
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("Caused by: lost\n")
+
+    with loopback(cluster) as running:
+        found = find_cluster(flink(running), quiet)
+        run_on_cluster(found, "mine", run, lambda *report: told.append(report[2]))
+    assert told == ["beam.runner flink: lost; trying again, from what is done"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "num_tries"),
+    [
+        ("Caused by: lost\n", True, 3),
+        ("Caused by: lost\n", False, 1),
+        ("Traceback (most recent call last):\n  File x\nOSError: gone\n", True, 1),
+    ],
+)
+def test_a_job_that_fails_again_and_again_is_given_up(text, answers, num_tries):
+    """At once where the cluster is gone, or where its workers would do the same again."""
+    tries = []
+    with contextlib.ExitStack() as stack:
+        found = find_cluster(flink(stack.enter_context(loopback(FakeCluster()))), quiet)
+
+        def run():
+            tries.append(1)
+            if not answers:
+                stack.close()
+            raise RuntimeError(text)
+
+        with pytest.raises(StepFailedError, match=r"(lost|gone); see .*the same command goes on"):
+            run_on_cluster(found, "mine", run, quiet)
+    assert len(tries) == num_tries
+
+
 def test_a_job_that_does_not_end_is_told(monkeypatch):
     monkeypatch.setattr(clusters, "_CANCEL_WITHIN_S", 0.05)
     with loopback(FakeCluster(jobs={"a": "mine"}, ends=False)) as running:

@@ -50,7 +50,6 @@ def test_options_for_flink(jars):
     assert options["flink_version"] == "1.19"
     assert options["parallelism"] == 3  # slots that are free
     assert options["sdk_worker_parallelism"] == "3"
-    assert options["number_of_execution_retries"] == "3"
     assert options["environment_cache_millis"] == "60000"
     assert options["job_name"] == "mine"
     assert (options["environment_type"], options["environment_config"]) == ("DOCKER", IMAGE)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization.config import VocabConfig
@@ -122,6 +123,15 @@ def test_two_dask_workers_give_the_same_bytes(folder, dask_cluster, tmp_path):
     address, _ = dask_cluster
     make(folder, tmp_path / "records", BeamConfig(runner="dask", dask_scheduler=address))
     assert contents(tmp_path / "records") == contents(folder / "whole")
+
+
+def test_two_dask_workers_find_the_same_near_duplicates(folder, dask_cluster, tmp_path):
+    cleaning = CleaningConfig(near_duplicate_threshold=0.5, near_duplicate_ngram=2)
+    make(folder, tmp_path / "here", BeamConfig(mode="in_memory"), cleaning=cleaning)
+    beam = BeamConfig(runner="dask", dask_scheduler=dask_cluster[0])
+    metrics = make(folder, tmp_path / "there", beam, cleaning=cleaning).metrics
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert metrics["num_near_duplicate_documents"] > 0
 
 
 STEP = """

@@ -66,12 +66,11 @@ def main() -> None:
     print("| MB | runner | workers | wall s | CPU s | command MiB | other MiB | sha256 |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+        scratch, vocab = Path(folder), Path(folder) / "vocab"
+        documents = read_documents(arguments.folder)
+        train_vocabulary(write_corpus(documents, scratch / "sample", 1), vocab)
         for megabytes in arguments.megabytes:
-            corpus = write_corpus(arguments.folder, scratch / f"corpus-{megabytes}", megabytes)
-            vocab = scratch / "vocab"
-            if not vocab.exists():
-                train_vocabulary(corpus, vocab)
+            corpus = write_corpus(documents, scratch / f"corpus-{megabytes}", megabytes)
             for runner in arguments.runners:
                 for number in arguments.workers:
                     place = scratch / f"{megabytes}-{runner}-{number}"
@@ -79,15 +78,21 @@ def main() -> None:
                     print(f"| {megabytes} | {runner} | {number} | {row} |", flush=True)
 
 
-def write_corpus(source: Path, target: Path, megabytes: int, *, seed: int = 12345) -> Path:
-    """Write documents of which each is the beginning of one of the source and the end of another.
-
-    They come one sentence a line, in files of some 32 MB.
-    """
+def read_documents(source: Path) -> list[list[str]]:
+    """Read the sentences of documents that have some."""
     from albert_core.corpus import CorpusConfig, corpus_documents
 
     corpus = CorpusConfig(files=(str(source),), format="wikiextractor")
-    documents = [document for document in corpus_documents(corpus) if len(document) > 3]
+    return [document for document in corpus_documents(corpus) if len(document) > 3]
+
+
+def write_corpus(
+    documents: list[list[str]], target: Path, megabytes: int, *, seed: int = 12345
+) -> Path:
+    """Write documents of which each is the beginning of a given one and the end of another.
+
+    They come one sentence a line, in files of some 32 MB.
+    """
     generator = random.Random(seed)
     target.mkdir()
     left, number = megabytes * 1_000_000, 0

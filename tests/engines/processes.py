@@ -14,6 +14,17 @@ from pathlib import Path
 from typing import ClassVar
 
 _START_WITHIN_S = 120
+# Beam numbers the processes for each TaskManager or executor from 1 on, so that it needs a pool of
+# its own: a request of one of them to stop its process would stop the other one's. Here they share
+# a machine, and so an address; the processes end with their connections, too.
+_POOL = """
+import sys
+from apache_beam.portability.api import beam_fn_api_pb2
+from apache_beam.runners.worker import worker_pool_main as pool
+stopped = lambda *_: beam_fn_api_pb2.StopWorkerResponse()
+pool.BeamFnExternalWorkerPoolServicer.StopWorker = stopped
+pool.main(sys.argv)
+"""
 
 
 def free_ports(number: int) -> list[int]:
@@ -146,8 +157,8 @@ class WorkerPool:
         """Start it and wait until it listens."""
         # The pool starts `python`: it must be this one.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
         arguments = ["--service_port", str(self._port)]
+        command = [sys.executable, "-c", _POOL]
         self._process = self._processes.start("pool", command, arguments, {"PATH": path})
         wait_for(lambda: listens(self._port))
 

@@ -70,7 +70,10 @@ def run_records(
             corpus=CorpusConfig(files=(str(inputs.corpus / "text.txt"),)),
             vocab=inputs.vocab,
             config=dataclasses.replace(RECORDS, seed=seed),
-            cleaning=CleaningConfig(evaluation_sets={"set": (str(inputs.tasks / "topic"),)}),
+            cleaning=CleaningConfig(
+                evaluation_sets={"set": (str(inputs.tasks / "topic"),)},
+                near_duplicate_threshold=0.8,
+            ),
             beam=BeamConfig(mode="in_memory"),
             output=folder / "output",
             work_root=folder / "work",

@@ -1,8 +1,9 @@
 """The card's sections about the text and the vocabulary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from components.export.card.config import CardConfig
 from components.export.card.sections import Section, keep_known
 from components.number_formats import format_exact_percent
@@ -37,6 +38,10 @@ def data_section(records: Sequence[Manifest], card: CardConfig) -> Section:
             ("Words", metrics["num_words"]),
             ("Tokens", metrics["num_tokens"]),
             ("Duplicate documents removed", duplicates),
+            (
+                "Near-duplicates removed (Jaccard similarity of word n-grams)",
+                _near_duplicates(metrics, cleaning),
+            ),
             ("Documents removed by filters", metrics["num_removed_documents"]),
             ("Evaluation sets that documents were compared with", sets or "none"),
             (
@@ -53,6 +58,17 @@ def data_section(records: Sequence[Manifest], card: CardConfig) -> Section:
             ("Hash of the text", records[-1].inputs["corpus"]),
         ),
     )
+
+
+def _near_duplicates(metrics: Metrics, cleaning: Mapping[str, Any]) -> str | None:
+    """Return how many near-duplicates were removed, and from which similarity on.
+
+    None where they were not looked for; records of earlier versions have no such setting.
+    """
+    threshold = cleaning.get("near_duplicate_threshold")
+    if threshold is None:
+        return None
+    return f"{metrics['num_near_duplicate_documents']:,} from {threshold:g} on"
 
 
 def vocabulary_section(vocab: Manifest | None) -> Section:

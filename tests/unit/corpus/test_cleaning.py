@@ -1,5 +1,6 @@
 """What is left out of a corpus: bounds on documents, and overlap with evaluation data."""
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -11,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter, RemovedDocuments
+from albert_core.corpus.cleaning import (
+    CleaningConfig,
+    DocumentFilter,
+    RemovedDocuments,
+    recorded_cleaning,
+)
 from albert_core.corpus.overlap import OverlapIndex, ngram_hashes, split_words
 from albert_core.errors import InputError
 
@@ -146,11 +152,32 @@ def test_bounds_name_their_reason(settings, document, reason):
         {"overlap_ngram": 1},
         {"min_characters": 5, "max_characters": 4},
         {"min_characters": -1},
+        {"near_duplicate_threshold": 0.0},
+        {"near_duplicate_threshold": 1.1},
+        {"near_duplicate_threshold": float("nan")},
+        {"near_duplicate_threshold": 0.8, "deduplicate": False},
+        {"near_duplicate_ngram": 0, "near_duplicate_threshold": 0.8},
+        {"near_duplicate_ngram": 4},
+        {"num_minhash_permutations": 8, "near_duplicate_threshold": 0.8},
+        {"num_minhash_permutations": 2000, "near_duplicate_threshold": 0.8},
     ],
 )
 def test_bounds_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError, match=rf"cleaning\.{next(iter(settings))}"):
         CleaningConfig(**settings)
+
+
+def test_settings_of_near_duplicates_without_a_threshold_are_refused():
+    with pytest.raises(InputError, match=r"set cleaning\.near_duplicate_threshold, such as 0\.8"):
+        CleaningConfig(num_minhash_permutations=256)
+
+
+def test_records_without_a_search_for_near_duplicates_are_the_same_work_as_ever():
+    settings = {"near_duplicate_threshold", "near_duplicate_ngram", "num_minhash_permutations"}
+    off = recorded_cleaning(dataclasses.asdict(CleaningConfig()))
+    assert set(dataclasses.asdict(CleaningConfig())) - set(off) == settings
+    on = recorded_cleaning(dataclasses.asdict(CleaningConfig(near_duplicate_threshold=0.8)))
+    assert settings <= set(on)
 
 
 def test_examples_of_removed_documents_do_not_depend_on_their_order():

@@ -1,0 +1,220 @@
+"""What every worker of the records step knows: settings, and the addresses of the shared files."""
+
+import dataclasses
+import functools
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.checksums import DamageError, report_damage, seal, unseal
+from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.corpus.minhash import MinHasher
+from albert_core.corpus.overlap import OverlapIndex
+from albert_core.records.config import RecordsConfig
+from albert_core.records.encoded import EncodedFile, index_path, read_index
+from albert_core.records.statistics import Counts
+from albert_core.storage import exists, find_stored_damage, join, read_bytes, write_bytes
+from albert_core.storage_settings import StorageConfig
+from albert_core.tokenization import Tokenizer
+
+# Part of the names of intermediate files. Change it with their content: files of a killed run that
+# older code wrote are then not found, and made again, instead of being misread.
+_WORK_FORMAT = "v3"
+_ENCODED, _SIGNATURES, _PAIRS = f"encoded-{_WORK_FORMAT}-", "signatures-v1-", "pairs-v1-"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerContext:
+    """The settings that every worker needs, and the addresses of the files that they share.
+
+    Attributes:
+        corpus: How the text is read.
+        cleaning: Which documents are left out.
+        config: How documents become records.
+        tokenizer: The tokenizer.
+        folder: Folder of encoded documents and shards, local, gs:// or s3://.
+        work: What all of that is for: settings and inputs. Files of other work are not taken up.
+        storage: How buckets are called; by default as in the process that makes the context.
+    """
+
+    corpus: CorpusConfig
+    cleaning: CleaningConfig
+    config: RecordsConfig
+    tokenizer: Tokenizer
+    folder: str
+    work: str = ""
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.of_process)
+
+    def encoded_path(self, split: str, part: int) -> str:
+        """Return the address of the file with one part of a split's encoded documents."""
+        return join(self.folder, f"{_ENCODED}{split}-{part}")
+
+    def signatures_path(self, encoded_path: str) -> str:
+        """Return the address of the signatures of the documents in an encoded file."""
+        name = encoded_path.rpartition("/")[2].removeprefix(_ENCODED)
+        return join(self.folder, _SIGNATURES + name)
+
+    def encoded_parts(self, split: str) -> list[EncodedFile]:
+        """Read the indexes of a split's encoded files, in order.
+
+        Empty unless all files exist, up to the one that says it is the last.
+
+        Raises:
+            DamageError: An index is damaged or belongs to other work.
+        """
+        parts: list[EncodedFile] = []
+        while not parts or not parts[-1].is_last:
+            path = self.encoded_path(split, len(parts))
+            if not exists(index_path(path)):
+                return []
+            parts.append(read_index(path, work=self.work))
+        return parts
+
+    def whole_parts(self, split: str) -> list[EncodedFile]:
+        """Return `encoded_parts`; empty if one of the files or indexes is damaged, which is told.
+
+        Local files are read once to compare their checksums, at some 2.5 GB a second.
+        """
+        try:
+            parts = self.encoded_parts(split)
+            for part in parts:
+                files = {part.path: part.file}
+                if self.minhasher:
+                    files[self.signatures_path(part.path)] = part.counts["signatures"]["file"]
+                for path, facts in files.items():
+                    if damage := find_stored_damage(path, facts):
+                        raise DamageError(damage)
+        except DamageError as error:
+            report_damage(self.encoded_path(split, 0), error, "this split is encoded again")
+            return []
+        return parts
+
+    def shard_path(self, shard: str) -> str:
+        """Return the address of a shard's TFRecord file, by a name of `shard_names`."""
+        return join(self.folder, f"{shard}.tfrecord")
+
+    def counts_path(self, shard: str) -> str:
+        """Return the address of a shard's counts; they exist only once the shard is complete."""
+        return join(self.folder, f"{shard}.{_WORK_FORMAT}.json")
+
+    def read_counts(self, shard: str) -> Counts:
+        """Return the counts of a complete shard; `file` is its size and checksum.
+
+        Raises:
+            DamageError: They are damaged, or those of another shard or of other work.
+        """
+        return self._read_sealed(self.counts_path(shard), shard)
+
+    def write_counts(self, shard: str, counts: Counts) -> None:
+        """Write the counts of a complete shard as JSON, sealed for this work and shard."""
+        self._write_sealed(self.counts_path(shard), shard, counts)
+
+    def is_complete(self, shard: str) -> bool:
+        """Return whether a shard is made, and whole; damage is told.
+
+        A local shard is read once to compare its checksum.
+        """
+        path, counts_path = self.shard_path(shard), self.counts_path(shard)
+        return self._is_whole(path, counts_path, shard, "this shard is built again")
+
+    @property
+    def overlap_path(self) -> str:
+        """Address of the index of the evaluation sets' n-grams."""
+        return join(self.folder, "evaluation_ngrams.npz")
+
+    def write_overlap_index(self) -> None:
+        """Write the index of the evaluation sets, if there are any, once for all workers.
+
+        An index already in the folder is replaced: to read the sets takes seconds, and so nothing
+        that a killed run left must be trusted.
+
+        Raises:
+            InputError: A file of an evaluation set is missing or not in a known format.
+        """
+        if not self.cleaning.evaluation_sets:
+            return
+        index = OverlapIndex.build(self.cleaning.evaluation_sets, ngram=self.cleaning.overlap_ngram)
+        with tempfile.TemporaryDirectory() as folder:
+            index.save(self.overlap_path, scratch=Path(folder) / "index")
+
+    def load_overlap_index(self) -> OverlapIndex | None:
+        """Load what `write_overlap_index` wrote; None where there are no evaluation sets.
+
+        Raises:
+            InputError: There are sets, and it has not been called.
+        """
+        return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
+
+    @functools.cached_property
+    def minhasher(self) -> MinHasher | None:
+        """What signs documents, or None where near-duplicates are not looked for."""
+        if self.cleaning.near_duplicate_threshold is None:
+            return None
+        return MinHasher(
+            threshold=self.cleaning.near_duplicate_threshold,
+            ngram=self.cleaning.near_duplicate_ngram,
+            num_permutations=self.cleaning.num_minhash_permutations,
+            seed=self.config.seed,
+        )
+
+    @property
+    def partitions(self) -> list[str]:
+        """Names of the partitions of the buckets of signatures, as many as training shards."""
+        return [str(number) for number in range(self.config.num_shards)]
+
+    def pairs_path(self, partition: str) -> str:
+        """Return the address of a partition's documents that are left out."""
+        return join(self.folder, f"{_PAIRS}{partition}")
+
+    def write_pairs_index(self, partition: str, index: Mapping[str, Any]) -> None:
+        """Write what describes a partition's file of pairs, once that is complete."""
+        self._write_sealed(index_path(self.pairs_path(partition)), partition, index)
+
+    def read_pairs_index(self, partition: str) -> dict[str, Any]:
+        """Return what `write_pairs_index` wrote.
+
+        Raises:
+            DamageError: It is damaged, or that of another partition or of other work.
+        """
+        return self._read_sealed(index_path(self.pairs_path(partition)), partition)
+
+    def has_pairs(self, partition: str) -> bool:
+        """Return whether a partition's file of pairs is made, and whole; damage is told."""
+        path = self.pairs_path(partition)
+        remedy = "its near-duplicates are looked for again"
+        return self._is_whole(path, index_path(path), partition, remedy)
+
+    def _is_whole(self, path: str, description_path: str, name: str, remedy: str) -> bool:
+        """Return whether a file is there as its description, written later, says; tell damage.
+
+        Args:
+            path: The file.
+            description_path: Sealed JSON with size and checksum of the file as `file`.
+            name: What the description belongs to, beside the work.
+            remedy: What is done about damage.
+        """
+        if not exists(description_path):
+            return False
+        try:
+            facts = self._read_sealed(description_path, name)["file"]
+            damage = find_stored_damage(path, facts)
+        except DamageError as error:
+            damage = str(error)
+        if damage:
+            report_damage(path, damage, remedy)
+        return damage is None
+
+    def _write_sealed(self, path: str, name: str, values: Mapping[str, Any]) -> None:
+        """Write JSON, sealed for a part of this work by its name."""
+        write_bytes(path, json.dumps(seal(values, work=f"{self.work} {name}")).encode())
+
+    def _read_sealed(self, path: str, name: str) -> dict[str, Any]:
+        """Return what `_write_sealed` wrote.
+
+        Raises:
+            DamageError: It is damaged, or that of another part or of other work.
+        """
+        return unseal(read_bytes(path), work=f"{self.work} {name}")
