@@ -46,7 +46,7 @@ def open_unpacked(path: str, stored: BinaryIO) -> BinaryIO:
 
 
 def unpacked(path: str, data: bytes) -> bytes:
-    """Return the content of a file from its bytes, decompressed if its ending asks for it.
+    """Return the content of a file from its bytes, decompressed whole if its ending asks for it.
 
     Raises:
         InputError: It is damaged, or not compressed as its ending says.

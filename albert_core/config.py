@@ -208,8 +208,9 @@ class AlbertConfig:
         Keys of BERT are passed over, which `describe_ignored_keys` tells.
 
         Raises:
-            InputError: The file cannot be read, its `ln_type` is that of another model, or as for
-                `from_dict`; names the file.
+            InputError: The file cannot be read or holds no JSON object, its `ln_type` is that of
+                another model, a key is unknown, `vocab_size` is missing, or a value is impossible;
+                names the file.
         """
         try:
             values = read_json_object(Path(path))
@@ -302,7 +303,7 @@ def _quoted(value: Any) -> str:
 def _preset_keys(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:
     """Return the keys of albert_config.json that make a preset; `overrides` win.
 
-    The feed-forward layer is 4 times as wide as the encoder.
+    The feed-forward layer is 4 times as wide as the encoder, unless overridden.
 
     Args:
         hidden: `hidden_size`.

@@ -103,7 +103,11 @@ def _explain_text(error: BaseException) -> ConnectionFailure | None:
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
-    """Return why a certificate was refused, and what to do."""
+    """Return why a certificate was refused, and what to do, in part of a line.
+
+    It tells apart one that has expired or is not valid yet, one for another host, and one that is
+    not trusted; of any other refusal the remedy is to trust it.
+    """
     code, message = getattr(error, "verify_code", 0), getattr(error, "verify_message", "refused")
     if code in _EXPIRED:
         return f"its certificate is refused ({message}); check this machine's clock"
@@ -114,7 +118,10 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _trust_remedy() -> str:
-    """Return how to let a certificate be trusted."""
+    """Return how to let a certificate be trusted.
+
+    In part of a line, with the file that REQUESTS_CA_BUNDLE names now, if any.
+    """
     given = os.environ.get(CERTIFICATES_VARIABLE)
     now = f" (it is {given})" if given else ""
     return (

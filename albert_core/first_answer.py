@@ -52,7 +52,7 @@ def connect_timeout(timeout_s: float | None, *, has_answered: bool) -> float | N
 
 
 class Attempts:
-    """The attempts, from now on, to reach a server that has not answered yet."""
+    """The failed attempts to reach a server that has not answered yet, counted from now on."""
 
     def __init__(self) -> None:
         self._num_failed = 0

@@ -38,7 +38,10 @@ _METADATA_VARIABLES = (
 
 
 def login_remedy() -> str:
-    """Return how to get Google credentials here, in part of a line."""
+    """Return how to get Google credentials here, in part of a line.
+
+    In Kubernetes for the pod, else a command for a person.
+    """
     if os.environ.get(_KUBERNETES_VARIABLE):
         return (
             "give the pod's service account the rights of a Google service account (Workload "
@@ -162,7 +165,10 @@ def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
 
 @contextlib.contextmanager
 def _quiet_google() -> Iterator[None]:
-    """Keep Google's warnings about missing projects and servers off standard error."""
+    """Raise the level of Google's logger to errors during the body; put it back afterwards.
+
+    It warns of missing projects and servers.
+    """
     logger = logging.getLogger("google.auth")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -203,7 +209,7 @@ def _may_have_metadata_server() -> bool:
 
 
 def _make_session(credentials: Any) -> Any:
-    """Return the session that a storage client sends with."""
+    """Return the session, with adapters that explain failures, that a storage client sends with."""
     from google.auth.transport.requests import AuthorizedSession
 
     session = AuthorizedSession(credentials)

@@ -84,7 +84,10 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _no_right(path: str | Path, message: str) -> NoAccessError:
-    """Return the error of a request that the account, or nobody in particular, may not make."""
+    """Return the error of a request that the account, or nobody in particular, may not make.
+
+    It says whether credentials are missing, the right to make a project pay, or one on the bucket.
+    """
     if is_anonymous():
         return NoAccessError(
             f"{path}: not public, and there are no Google credentials; {login_remedy()}"
@@ -122,7 +125,14 @@ def describe_refused_login(error: BaseException) -> str:
 
 
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
-    """Return the error of a connection that was lost, or of a service that kept failing."""
+    """Return the error of a lost connection, or of a service that kept failing.
+
+    The latter if the error has the status of an answer.
+
+    Args:
+        path: The address that was asked for.
+        error: What a client raised.
+    """
     if code := getattr(error, "code", None):
         return failing_service_error(path, _SERVICE, code, _message_of(error))
     return lost_connection_error(path, _SERVICE, error)

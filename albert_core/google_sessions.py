@@ -14,8 +14,8 @@ _LOGIN = "logging in at Google"
 def mount_adapters(session: Any, service: str) -> None:
     """Let a session, and the session that it logs in with, end with an `UnreachableError`.
 
-    Adapters of https that send client certificates (mTLS) stay. So does http for logins: the
-    metadata server of a new pod answers late, and is asked several times.
+    Adapters of https that send client certificates (mTLS) stay. So does the adapter of http for
+    logins: the metadata server of a new pod answers late, and is asked several times.
 
     Args:
         session: A `google.auth.transport.requests.AuthorizedSession` that logs in by itself.

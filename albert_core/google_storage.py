@@ -171,10 +171,10 @@ class GoogleStorage(ObjectStorage):
             return _bucket_of(bucket).get_blob(name)
 
     def _existing_blob(self, path: str) -> Any:
-        """Return the client's blob of an object with what Google keeps of it.
+        """Return the client's blob of an object, with what Google keeps of it, by one request.
 
         Raises:
-            InputError: There is no such object.
+            MissingObjectError: There is no such object.
         """
         blob = self._look_up(path)
         if blob is None:
@@ -192,7 +192,10 @@ def _bucket_of(name: str) -> Any:
 
 
 class _ObjectReader(io.RawIOBase):
-    """An object as a file; errors of reading are those of `input_errors`."""
+    """An object as a file that is read at any place.
+
+    Errors of reading are those of `input_errors`; closing it leaves the client's file open.
+    """
 
     def __init__(self, path: str, file: Any) -> None:
         """Keep the address and the client's file; reads nothing yet."""

@@ -196,7 +196,7 @@ def as_texts(value: Any, field: str, *, takes_halves: bool = False) -> list[str]
 
 
 def label_spellings(value: Any, field: str) -> tuple[str, ...]:
-    """Return the texts that a label may be written as.
+    """Return the texts that a label may be written as, in this order.
 
     A text has one, itself; a truth value two (`true`, `True`); a whole float two (`1.0`, `1`), and
     any other number one.

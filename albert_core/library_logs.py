@@ -71,7 +71,10 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         return spec
 
     def _wrap(self, loader: importlib.abc.Loader) -> None:
-        """Let a loader execute its module while standard error is held back."""
+        """Replace a loader's `exec_module` by one that holds back standard error meanwhile.
+
+        Of packages that import each other only the outermost does.
+        """
         execute = loader.exec_module
 
         def execute_quietly(module: types.ModuleType) -> None:
@@ -94,7 +97,8 @@ def _without_log_lines() -> Iterator[None]:
     """Hold back standard error while the body runs; then write it, without lines below the level.
 
     By descriptor, since libraries in C++ write there. Should they end the process meanwhile, Python
-    tells on the real standard error what it was doing.
+    tells on the real standard error what it was doing. It is written after an error of the body,
+    too. Without a standard error the body just runs.
     """
     import tempfile
 

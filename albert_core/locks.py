@@ -26,7 +26,7 @@ _LONGEST_WAIT_S = 0.2
 
 
 class LockedFile(NamedTuple):
-    """A file that this process has opened and locked.
+    """A file that this process has opened and, unless the file system has no locks, locked.
 
     Attributes:
         descriptor: Open for reading and writing.
@@ -100,7 +100,10 @@ def is_locked(path: Path) -> bool | None:
 
 
 def tell_if_without_lock(lock: LockedFile, folder: Path) -> None:
-    """Say on standard error that nothing keeps other processes out of a folder, if that is so."""
+    """Say on standard error that nothing keeps other processes out of a folder, if that is so.
+
+    Does nothing where the lock is held.
+    """
     if not lock.has_lock:
         print(
             f"{folder}: this file system has no locks, so that nothing refuses a second process "
@@ -145,6 +148,7 @@ def _open_regular(path: Path) -> int:
 
     Raises:
         InputError: It is a link.
+        OSError: Its folder does not exist, or it is a folder or must not be written.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

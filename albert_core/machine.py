@@ -1,9 +1,12 @@
 """What this process may use of its machine: cores, GPUs, and semaphores between processes."""
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+
+from albert_core import standard_error
 
 NVIDIA_FOLDER = Path("/proc/driver/nvidia/gpus")
 _CGROUPS = Path("/proc/self/cgroup")
@@ -55,14 +58,35 @@ def nvidia_gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
 
 
 def can_share_semaphores() -> bool:
-    """Return whether pools of processes work here; they need semaphores, which are in /dev/shm."""
+    """Return whether pools of processes work here: whether a semaphore can be made.
+
+    Semaphores are in /dev/shm, which some containers lack. Starts the process of `multiprocessing`
+    that removes what a process has left of them.
+    """
     import multiprocessing
 
+    _start_resource_tracker()
     try:
         multiprocessing.get_context("spawn").Lock()
     except (ImportError, OSError):
         return False
     return True
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that cleans up after `multiprocessing`, with its standard error turned off.
+
+    It would warn of what it removes after a process that was stopped. Does nothing if it is at
+    work already, or cannot be started so.
+    """
+    from multiprocessing import resource_tracker
+
+    with (
+        contextlib.suppress(OSError),
+        open(os.devnull, "wb") as nowhere,
+        standard_error.sent_to(nowhere.fileno()),
+    ):
+        resource_tracker.ensure_running()
 
 
 def _quotas() -> Iterator[float]:

@@ -29,8 +29,7 @@ def eager_function(model: "keras.Model") -> ModelFunction:
     """Return a function that calls a Keras model without compiling it, and without dropout."""
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = outputs_by_name(model, inputs)
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        return _as_arrays(outputs_by_name(model, inputs))
 
     return run
 
@@ -50,7 +49,7 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
             segment_ids=inputs["segment_ids"],
             training=False,
         )
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        return _as_arrays(outputs)
 
     return run
 
@@ -68,9 +67,18 @@ def compiled_function(model: "keras.Model") -> ModelFunction:
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         outputs = predict(inputs)
-        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
+        return _as_arrays(outputs if isinstance(outputs, Mapping) else {"logits": outputs})
 
     return run
+
+
+def _as_arrays(outputs: Mapping[str, Any]) -> ModelOutputs:
+    """Return tensors as arrays; those in bfloat16, which NumPy does not know, become float32."""
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    return {
+        name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        for name, array in arrays.items()
+    }
 
 
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,9 @@ def _held_file(partial: Path, *, waits: bool) -> Iterator[tuple[Path, int]]:
     """Yield path and descriptor of an empty, locked file; in the end remove it if still there.
 
     On a file system without locks it has another name, which no other process uses.
+
+    Raises:
+        InputError: Another process holds the lock, and `waits` is False; or `partial` is a link.
     """
     with _hold(partial, waits=waits) as lock:
         if lock.has_lock:

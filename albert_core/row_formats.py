@@ -285,7 +285,10 @@ def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
 
 
 def _names_in(feature: Any) -> Sequence[str]:
-    """Return the class names of a feature, or of the items of its list; empty without any."""
+    """Return the class names of a feature, or of the items of its list; empty without any.
+
+    Raises LookupError or AttributeError for a feature of another form.
+    """
     if isinstance(feature, list):
         feature = feature[0]
     if feature.get("_type") == "ClassLabel":

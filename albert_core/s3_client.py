@@ -127,7 +127,9 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
 
 
 def _refuse_page(*, response: Any = None, **_: Any) -> None:
-    """Refuse a page for people in place of a listing, which botocore would ask for again and again.
+    """Refuse an answer that is an HTML page with status 200 in place of a listing.
+
+    botocore would ask for it again and again. Another answer, or none, passes.
 
     Raises:
         ForeignServerError: It is one.
@@ -150,8 +152,10 @@ class _FirstAnswer:
     def look_at(self, *, caught_exception: Any = None, **_: Any) -> None:
         """Look at the end of an attempt, an answer or an error.
 
+        Any answer ends the counting for good.
+
         Raises:
-            UnreachableError: There is to be no other attempt.
+            UnreachableError: There is to be no other attempt, and the server has never answered.
         """
         self._has_answered = self._has_answered or caught_exception is None
         if self._has_answered:

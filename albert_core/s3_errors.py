@@ -136,7 +136,7 @@ def _refused_login(path: str | Path, code: str, message: str) -> NoAccessError |
 
 
 def _other_region(path: str | Path, message: str, region: str | None) -> InputError:
-    """Return the error of a bucket that is in another region than it is looked for in."""
+    """Return the error of a bucket in another region, which it names if S3 told it."""
     named = region or "the bucket's region"
     remedy = f"set AWS_DEFAULT_REGION to {named}"
     if not is_amazon():

@@ -84,8 +84,8 @@ def read_range(
 def get_object(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Return the answer to a request for an object, and the bytes that came with it.
 
-    A request whose bytes do not all come is made again, at most four times; then, and for any
-    other failure, this raises botocore's errors.
+    A request whose bytes do not all come is made again, at most four times, after pauses of 1 to 4
+    seconds; then, and for any other failure, this raises botocore's errors.
 
     Args:
         request: Arguments of the client's `get_object`.

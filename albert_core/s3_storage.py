@@ -255,7 +255,15 @@ class S3Storage(ObjectStorage):
         return {"Bucket": bucket, "Key": name}
 
     def _put(self, path: str, data: bytes, **conditions: Any) -> str:
-        """Write an object by one request, and return its ETag; raises botocore's errors."""
+        """Write an object by one request, with its CRC-32C, and return its ETag.
+
+        Raises botocore's errors.
+
+        Args:
+            path: Address of the object.
+            data: Its content.
+            **conditions: Arguments of the client's `put_object` such as `IfMatch`.
+        """
         crc32c = _crc32c(data)
         answer = s3_client().put_object(
             **self._target(path),

@@ -137,6 +137,7 @@ _TYPE_NAMES = {
     "<class 'collections.abc.Mapping'>": "mapping",
     "<class 'NoneType'>": "null",
 }
+_NO_KINDS = ("", "null")  # beside the values that a type lists
 _KEY = re.compile(r"^Parser key \"([^\"]+)\": (?!.*Parser key)")
 _CHOICES = re.compile(r"typing\.Literal(\[[^]]*\])")
 _WRONG_CHOICE = re.compile(rf"Expected a {_CHOICES.pattern}\. Got value: (.*)$")
@@ -175,9 +176,11 @@ def _describe_choice(match: re.Match[str]) -> str:
 def _describe_union(match: re.Match[str]) -> str:
     """Return what is wrong with a value that is of none of several types."""
     if choices := _CHOICES.search(match[1]):
-        return _WRONG_CHOICE.sub(
+        text = _WRONG_CHOICE.sub(
             _describe_choice, f"Expected a {choices[0]}. Got value: {match[2]}"
         )
+        others = [kind for kind in _CHOICES.sub("", match[1]).split(", ") if kind not in _NO_KINDS]
+        return text.replace("expected ", f"expected a {' or a '.join(others)}, or ", bool(others))
     kinds = " or ".join(kind if kind == "null" else f"a {kind}" for kind in match[1].split(", "))
     return f"got {match[2]}, expected {kinds}"
 

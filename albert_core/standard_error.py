@@ -15,8 +15,8 @@ _is_off = False
 def turn_off() -> int | None:
     """Drop what is written to standard error from now on; return where it led, for `turn_on`.
 
-    Also within `sent_to`: then it is where it leads at other times. Returns None, and does nothing,
-    if there is no standard error.
+    What is returned is a new descriptor, which `turn_on` closes. Also within `sent_to`: then it is
+    where it leads at other times. Returns None, and does nothing, if there is no standard error.
     """
     global _is_off
     with LOCK, contextlib.suppress(OSError):
@@ -30,7 +30,10 @@ def turn_off() -> int | None:
 
 
 def turn_on(real: int) -> None:
-    """Let standard error lead again where it led before `turn_off`, which returned `real`."""
+    """Let standard error lead again where it led before `turn_off`, which returned `real`.
+
+    Closes `real`.
+    """
     global _is_off
     with LOCK:
         os.dup2(real, 2)

@@ -175,7 +175,8 @@ def call_in_thread(function: Callable[[], _Result]) -> _Result:
 
     The main thread only waits, so that a signal is answered there at once; the function goes on
     then, until the process ends. Ctrl-C does not reach processes that it starts: they are ended by
-    this one, and would fill the terminal with their tracebacks.
+    this one, and would fill the terminal with their tracebacks. A signal raises KeyboardInterrupt
+    here.
     """
     # Here, as it takes half as long as all else that is imported before signals are answered.
     from concurrent.futures import Future
@@ -262,7 +263,7 @@ class _StopWatch:
         self._before: dict[int, Any] = {}
 
     def open(self) -> None:
-        """Answer signals from now on."""
+        """Answer signals from now on: start the thread, and set the handlers."""
         self._thread.start()
         # The handler in C writes the number of each signal there, whatever Python is doing.
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -297,7 +298,8 @@ class _StopWatch:
     def begin(self, number: int) -> None:
         """Note the first signal, and drop what is written to standard error from now on.
 
-        Libraries, threads and Python itself would tell of all that breaks on the way out.
+        Libraries, threads and Python itself would tell of all that breaks on the way out. Of later
+        calls none has an effect.
         """
         with self._lock:
             if self.number:
@@ -307,7 +309,10 @@ class _StopWatch:
             self._stderr = standard_error.turn_off()
 
     def tell(self, line: str) -> None:
-        """Write a line to standard error, unless one was written or nobody reads for a second."""
+        """Write a line to the real standard error, at most one in this object's life.
+
+        `albert: ` is put before it. It is dropped if nobody reads for a second.
+        """
         # Not for ever: the other thread may be stuck in a call that holds the lock.
         has_lock = self._lock.acquire(timeout=1.0)
         try:
@@ -323,7 +328,11 @@ class _StopWatch:
                 self._lock.release()
 
     def end_process(self, line: str = "") -> NoReturn:
-        """End the children, tell the line, and end the process without any clean-up."""
+        """End the children, tell the line, and end the process with `status`, without any clean-up.
+
+        Args:
+            line: What is told, unless a line was; empty for `line` of this object.
+        """
         end_children(within_s=_CHILDREN_END_WITHIN_S)
         with contextlib.suppress(OSError):
             if os.isatty(1):
@@ -339,7 +348,11 @@ class _StopWatch:
             raise KeyboardInterrupt(self.line)
 
     def _wait(self) -> None:
-        """Wait for signals, and end the process by force when the time for it has come."""
+        """Wait for signals, and end the process by force when the time for it has come.
+
+        That is after `_deadline_s`, or at a second Ctrl-C. Returns once `close` says so; runs in
+        the thread of this object.
+        """
         while True:
             timeout_s = _POLL_S if self.number else None
             if select.select([self._reader], [], [], timeout_s)[0]:
@@ -357,7 +370,10 @@ class _StopWatch:
         return max(self.grace_from_s + GRACE_S, self._began_s + longest_s)
 
     def _receive(self, number: int) -> None:
-        """Begin to stop at the first signal; end the process if Ctrl-C comes again."""
+        """Begin to stop at the first signal; end the process by force if Ctrl-C comes again.
+
+        Within half a second it counts as the same press. Signals not in `STOP_SIGNALS` are ignored.
+        """
         if number not in STOP_SIGNALS:
             return
         self.begin(number)

@@ -108,7 +108,8 @@ def _check_endpoint(endpoint: str, *, setting: str) -> None:
     """Refuse what is no address of a server; empty is fine.
 
     Raises:
-        InputError: It is none, or holds a password, which settings must not.
+        InputError: It is none of http:// or https://, or holds a user, a password, a query or
+            blanks.
     """
     if not endpoint:
         return

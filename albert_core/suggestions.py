@@ -24,7 +24,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 
     Names of settings have their sections before them, with dots. Known names that end in the same
     setting come first, since sections are what people forget; then names that are spelled nearly
-    alike, with their sections and without.
+    alike, with their sections and without. Empty if none is like it.
     """
     known = sorted(set(known))  # of a set, the same every time
     by_setting: dict[str, list[str]] = {}

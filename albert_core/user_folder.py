@@ -68,7 +68,9 @@ def shared_folder_variables() -> dict[str, str]:
 def _shared_folder() -> Path:
     """Return the folder for temporary files that all users have, as it was before any step began.
 
-    `tempfile` would first write a file of a random name there, which a kill leaves behind.
+    The first that can be written of ALBERT_SHARED_TMPDIR, `tempfile.tempdir`, TMPDIR, TEMP, TMP,
+    /tmp and /var/tmp. `tempfile` itself would first write a file of a random name there, which a
+    kill leaves behind.
 
     Raises:
         InputError: There is none that can be written.

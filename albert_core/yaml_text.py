@@ -164,7 +164,7 @@ def _load(data: str | bytes, loader: type[Any], source: str) -> Any:
     """Check and load a document with a loader of PyYAML.
 
     Raises:
-        InputError: `refuse_repeated_keys` refuses it, or it is not YAML.
+        InputError: `refuse_repeated_keys` refuses it, or it is not one document of YAML.
     """
     refuse_repeated_keys(data, source=source)
     try:

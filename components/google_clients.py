@@ -29,7 +29,7 @@ def rest_client(kind: Any, address: str, *, service: str, setting: str) -> Any:
     from google.auth.credentials import AnonymousCredentials
 
     is_plain = is_plain_http(address)
-    if is_plain and urllib.parse.urlsplit(address).hostname not in _LOOPBACK:
+    if is_plain and not _is_of_this_machine(address):
         raise InputError(
             f"{setting}: got {address}, expected https, or a server on this machine: "
             "credentials are not sent in the clear"
@@ -48,3 +48,11 @@ def rest_client(kind: Any, address: str, *, service: str, setting: str) -> Any:
 def is_plain_http(address: str) -> bool:
     """Return whether an address is one of http without TLS."""
     return address.startswith("http://")
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """Return whether the host of an address is this machine; False for what is no address."""
+    try:
+        return urllib.parse.urlsplit(address).hostname in _LOOPBACK
+    except ValueError:  # such as half an address of IPv6
+        return False

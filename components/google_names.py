@@ -47,7 +47,7 @@ def check_google_project(setting: str, value: str) -> None:
     """Refuse what is no id or number of a Google Cloud project, such as its title.
 
     Raises:
-        InputError: It is none.
+        InputError: The value has not the form of an id, which may have a domain, or a number.
     """
     if not re.fullmatch(_PROJECT, value):
         raise InputError(
@@ -56,28 +56,24 @@ def check_google_project(setting: str, value: str) -> None:
         )
 
 
-def check_google_account(setting: str, value: str) -> None:
-    """Refuse what is no e-mail address of a service account.
+def check_identity(section: str, service_account: str, network: str, encryption_key: str) -> None:
+    """Refuse what no job can run as, be peered with or encrypt by; what is empty passes.
+
+    Args:
+        section: Name of the section of settings that has them, for messages.
+        service_account: An e-mail address.
+        network: Full name of a VPC network.
+        encryption_key: Full name of a Cloud KMS key.
 
     Raises:
-        InputError: It is none.
+        InputError: There is one.
     """
-    if not _ACCOUNT.fullmatch(value):
-        raise InputError(
-            f"{setting}: got {value!r}, expected an address such as "
-            "NAME@PROJECT.iam.gserviceaccount.com"
-        )
-
-
-def check_full_name(setting: str, value: str) -> None:
-    """Refuse what is no full name of a network or of a key, by the last part of the setting.
-
-    Raises:
-        InputError: It is none.
-    """
-    pattern, example = _FULL_NAMES[setting.rpartition(".")[2]]
-    if not pattern.fullmatch(value):
-        raise InputError(f"{setting}: got {value!r}, expected its full name, such as {example}")
+    if service_account:
+        check_google_account(f"{section}.service_account", service_account)
+    if network:
+        check_full_name(f"{section}.network", network)
+    if encryption_key:
+        check_full_name(f"{section}.encryption_key", encryption_key)
 
 
 def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
@@ -98,3 +94,27 @@ def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
             )
     if len(labels) > _MOST_LABELS:
         raise InputError(f"{setting}: got {len(labels)} labels, expected {_MOST_LABELS} at most")
+
+
+def check_google_account(setting: str, value: str) -> None:
+    """Refuse what is no e-mail address of a service account.
+
+    Raises:
+        InputError: The value has not the form NAME@DOMAIN.
+    """
+    if not _ACCOUNT.fullmatch(value):
+        raise InputError(
+            f"{setting}: got {value!r}, expected an address such as "
+            "NAME@PROJECT.iam.gserviceaccount.com"
+        )
+
+
+def check_full_name(setting: str, value: str) -> None:
+    """Refuse what is no full name of a network or of a key, by the last part of the setting.
+
+    Raises:
+        InputError: The value has not the full form, such as projects/P/global/networks/N.
+    """
+    pattern, example = _FULL_NAMES[setting.rpartition(".")[2]]
+    if not pattern.fullmatch(value):
+        raise InputError(f"{setting}: got {value!r}, expected its full name, such as {example}")

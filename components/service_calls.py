@@ -63,7 +63,7 @@ class CallConfig:
         """Refuse numbers that are not above 0.
 
         Raises:
-            InputError: One is not.
+            InputError: A number is 0 or below.
         """
         check_positive(self, "calls", "timeout_s", "retry_for_s", "first_pause_s")
 
@@ -139,7 +139,9 @@ class Service:
             raise
 
     def explain(self, action: str, error: BaseException) -> ServiceError | None:
-        """Return the error of a call that failed; None if that is neither service nor login.
+        """Return the error of a call that failed, as people read it.
+
+        None if it is neither of the service, nor of the connection, nor of the login.
 
         Args:
             action: What the call does, for messages.

@@ -128,7 +128,7 @@ class RunConfig:
         """Refuse a task that is named twice, and names that are empty or have spaces around them.
 
         Raises:
-            InputError: There is such a name.
+            InputError: A name is empty, has spaces around it, or is there twice.
         """
         for name in self.tasks:
             if name != name.strip() or not name:
@@ -139,7 +139,7 @@ class RunConfig:
         """Refuse a registry of models in a run that accepts none, or does not export them.
 
         Raises:
-            InputError: It is refused.
+            InputError: Nothing is accepted or exported, or the format is none of the export's.
         """
         models = self.vertex_models
         if not models.project:
@@ -189,7 +189,7 @@ class RunConfig:
         Those of all phases and of `finetuning.per_task` count, too.
 
         Raises:
-            InputError: There are such sequences.
+            InputError: A length is above the model's `max_position_embeddings`.
         """
         lengths = {
             **{

@@ -325,7 +325,7 @@ def _refuse_equal_names(given: Sequence[str], tasks: Sequence[str]) -> None:
         tasks: Their declared names, in the same order.
 
     Raises:
-        InputError: There are such tasks.
+        InputError: Two tasks have one name; both addresses are named.
     """
     by_name: dict[str, str] = {}
     for address, name in zip(given, tasks, strict=True):
@@ -348,7 +348,7 @@ def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -
         tasks: Names of the run's tasks.
 
     Raises:
-        InputError: There are such settings.
+        InputError: A name is no task's; the message has all that are possible.
     """
     settings = {
         "finetuning.per_task": config.finetuning.per_task,
@@ -366,8 +366,8 @@ def _refuse_impossible_exports(config: RunConfig, jobs: Sequence[TaskJob]) -> No
     """Refuse a format without a counterpart for a task's head before models are trained.
 
     Raises:
-        InputError: A format of `config.export.formats` does not support the head of a task that
-            has questions without an answer or tags words, or what the head of a task reads.
+        InputError: A format of `config.export.formats` cannot hold the pooling of a task's head, a
+            head that tags words, or one for questions that may have no answer.
     """
     tagging = [job.task.name for job in jobs if job.task.kind == "token_classification"]
     unanswerable = dict.fromkeys(job.task.name for job in jobs if job.task.has_unanswerable)

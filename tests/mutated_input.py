@@ -1,10 +1,10 @@
 """Read files with seeded mistakes, and count how each was taken.
 
 Run by hand: `.venv/bin/python -m tests.mutated_input [--seed N] [kind=number...]`, which reads
-2,000 configurations, 2,000 task.yaml (with their rows), 2,000 tables and 500 events.jsonl in some
-minutes. Prints how many were accepted and refused in one line. Ends with status 1 if anything else
-happened: another exception (a traceback, to the user), or over ten seconds for one file. The suite
-tries a few of each.
+2,000 configurations, 2,000 task.yaml (with their rows), 2,000 tables, 500 events.jsonl, and tables
+of resources, compiled pipelines and prices, in some minutes. Prints how many were accepted and
+refused in one line. Ends with status 1 if anything else happened: another exception (a traceback,
+to the user), or over ten seconds for one file. The suite tries a few of each.
 """
 
 import collections
@@ -37,11 +37,16 @@ from albert_core.tasks import TASKS, find_task
 from albert_core.tasks.registry import read_task_file
 from pipeline.config import read_config, to_values
 from pipeline.local.progress_display import _ProgressBars, _ProgressLines
+from tests.helpers import mutated_platform_files
+from tests.helpers.mutated_platform_files import Kind
 from tests.helpers.mutations import mutate_bytes, mutate_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 10
-_NUMBERS = {"configuration": 2000, "task": 2000, "table": 2000, "events": 500}
+_NUMBERS = {
+    **{"configuration": 2000, "task": 2000, "table": 2000, "events": 500},
+    **{"resources": 500, "package": 500, "prices": 200},
+}
 ACCEPTED, REFUSED = "accepted", "refused in one line"
 
 
@@ -115,9 +120,6 @@ def _time_limit() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-Kind = tuple[Callable[[random.Random], bytes], Callable[[bytes], object]]
 
 
 def _configurations(folder: Path) -> Kind:
@@ -301,6 +303,9 @@ KINDS: Mapping[str, Callable[[Path], Kind]] = {
     "task": _tasks,
     "table": _tables,
     "events": _events,
+    "resources": mutated_platform_files.resources,
+    "package": mutated_platform_files.package,
+    "prices": mutated_platform_files.prices,
 }
 
 

@@ -44,7 +44,9 @@ def folder_errors(folder: str | Path, what: str = "output") -> Iterator[None]:
 
 
 def resolve_link(folder: Path, what: str = "output") -> Path:
-    """Return the absolute path of a folder, existing or not, without links, `.` and `..`.
+    """Return the absolute path of a folder, existing or not, with all links in it followed.
+
+    It has no `.` or `..`.
 
     Raises:
         InputError: It is a link that leads in a circle.

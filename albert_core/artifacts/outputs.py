@@ -65,7 +65,11 @@ class LocalOutput(Output):
     """
 
     def __init__(self, folder: Path) -> None:
-        """Find the folder, and place the work root on its file system; nothing is made."""
+        """Find the folder, and place the work root on its file system; nothing is made.
+
+        Raises:
+            InputError: The folder is a link that leads in a circle, or must not be looked at.
+        """
         self.address = str(folder)
         with folder_errors(folder):
             self.folder = resolve_link(folder)

@@ -20,7 +20,7 @@ from albert_core.storage import (
 
 
 class RemoteOutput(Output):
-    """A folder in a bucket.
+    """A folder in a bucket, whose calls may raise the errors of `ObjectStorage`.
 
     Attributes:
         default_work_root: `.NAME.work` below the current folder for a folder called NAME.

@@ -23,6 +23,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
         compile_loops,
+        rank_compute_settings,
         should_jit,
     )
     from albert_core.backends.jax.cross_entropy import cross_entropy, most_likely_class
@@ -44,6 +45,7 @@ else:
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
         compile_loops,
+        rank_compute_settings,
         should_jit,
     )
     from albert_core.backends.tensorflow.cross_entropy import cross_entropy, most_likely_class
@@ -76,6 +78,7 @@ __all__ = [
     "make_predict_function",
     "most_likely_class",
     "of_first_process",
+    "rank_compute_settings",
     "record_reader",
     "repeat_layer",
     "save_for_backward",

@@ -100,9 +100,10 @@ def read_checkpoint(
         default_config: Architecture of a TensorFlow 1 checkpoint without such a file.
 
     Raises:
-        InputError: There is no finished model at the path, or a file cannot be used; the
-            vocabulary has another size than the model's; `config` is given for another format; or
-            `lower_case` or `strip_accents` is given and there is no vocabulary.
+        InputError: There is no finished model at the path, or a file cannot be used; the vocabulary
+            has another size than the model's; `config` is given for another format; or `lower_case`
+            or `strip_accents` is given and there is no vocabulary.
+        ServiceError: The storage of a `config` in the cloud failed.
     """
     config = local_file(config) if config is not None else None
     find_vocabulary = functools.partial(
@@ -162,6 +163,7 @@ def convert(
     Raises:
         InputError: The source cannot be read or expressed so, or the destination holds something.
         StepFailedError: What was written is not the same model; nothing is left of it.
+        ServiceError: The storage of a source in the cloud failed.
     """
     if to not in _WRITERS:
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")

@@ -101,10 +101,12 @@ class Description:
 def describe(path: str | Path) -> Description:
     """Describe a checkpoint of any kind, or the results of a step, by headers and side files.
 
-    A vocabulary that cannot be used is no error: the description says so.
+    A vocabulary that cannot be used is no error: the description says so. An address in a bucket is
+    fetched first.
 
     Raises:
         InputError: The path is neither, or another file in it cannot be read.
+        ServiceError: The storage of an address in the cloud failed.
     """
     path = local_folder(path)
     kind = detect(path)
@@ -238,6 +240,8 @@ def _summarize(
 
 def _list_safetensors(path: Path) -> dict[str, Variable]:
     """Return shape and type of every array in a safetensors file, from its header.
+
+    Types have NumPy's names; one without such a name here keeps its name in the file.
 
     Raises:
         InputError: The file is missing or damaged.

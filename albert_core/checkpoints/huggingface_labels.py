@@ -64,11 +64,10 @@ def labels_from_huggingface(values: Mapping[str, Any], *, num_labels: int, sourc
 def labels_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return `id2label`, `label2id` and `problem_type` of a checkpoint with a classifier.
 
-    One of tokens has no problem type.
-
-    The names are LABEL_0, LABEL_1 and so on where they are unknown. With a task the problem type
-    follows from that: multi-label, or else by the number of outputs, one being a regression and
-    several a single-label classification; so it does where it is unknown.
+    A classifier of tokens has no problem type. The names are LABEL_0, LABEL_1 and so on where they
+    are unknown. With a task the problem type follows from that: multi-label, or else by the number
+    of outputs, one being a regression and several a single-label classification; so it does where
+    it is unknown.
 
     Raises:
         InputError: The names are not as many as the outputs.

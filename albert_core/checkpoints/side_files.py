@@ -116,7 +116,8 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
 def write_side_files(checkpoint: "Checkpoint", folder: Path, *, with_head: bool = True) -> None:
     """Write task.json, finetuning.json and head.json into an existing folder.
 
-    Each is written only if the checkpoint knows something for it; a file there is replaced.
+    Each is written only if the checkpoint knows something for it; a file there is replaced. Where
+    it knows nothing for a file, a file that is there stays.
 
     Args:
         checkpoint: The model.

@@ -24,6 +24,7 @@ def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: A
 
     Raises:
         InputError: It cannot be read, or is not one for the task.
+        ServiceError: The storage of a `config` in the cloud failed.
     """
     checkpoint = read_checkpoint(path, **side_files)
     return fit_to_task(checkpoint, task) if task else checkpoint

@@ -111,8 +111,8 @@ def read_tf1_checkpoint(
         names: Only these; all when not given.
 
     Raises:
-        InputError: A file is missing, truncated, corrupt or of another format, a name is not in
-            it, or TensorFlow is not installed.
+        InputError: A file is missing, truncated, corrupt or of another format, a name is not in it,
+            or TensorFlow is not installed.
     """
     prefix = find_tf1_checkpoint(path)
     reader, known = _open(prefix)
@@ -206,8 +206,8 @@ def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str =
     Args:
         model: The model to fill.
         path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
-        prefix: Load only variables whose name starts with it, such as `bert/` to begin
-            fine-tuning from a pretrained model.
+        prefix: Load only variables whose name starts with it, such as `bert/` to begin fine-tuning
+            from a pretrained model.
 
     Raises:
         InputError: A file cannot be read; or a variable is missing, unknown or of another shape,

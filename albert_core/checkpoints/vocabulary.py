@@ -133,8 +133,7 @@ def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
     """Return the special tokens, as text, by the names that transformers has for their roles.
 
     These are padding, unknown, [CLS], [SEP] and mask, and further roles that the tokenizer's kind
-    has
-    there.
+    has there.
     """
     roles = {
         "pad_token": "pad",

@@ -63,11 +63,12 @@ class _DocumentCounts:
 def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> CorpusConfig:
     """Read a corpus once and refuse it if it is wrong; say what is notable about it.
 
-    Of a corpus above 1 GiB, and of files in buckets, only the first 16 MiB of each file (or of
-    each member of an archive) are read; of jsonl and Parquet only the first document of every file.
+    Of a corpus above 1 GiB, and of files in buckets, only the first 16 MiB of each file (or of each
+    member of an archive) are read; of jsonl and Parquet only the first document of every file.
     Notable are a format that was found and is not plain text, or one that is set although a file
     begins as another; tables, which are read as plain text; files and members of archives that were
-    left out; and, where blank lines end documents, documents of an unlikely length.
+    left out; and, where blank lines end documents, documents of an unlikely length. Nothing is said
+    before all is read.
 
     Args:
         config: The corpus.
@@ -77,8 +78,9 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         The corpus with its format, set or found.
 
     Raises:
-        InputError: A file is damaged, not UTF-8, or not what the settings say; or no format is set
-            and the files have several.
+        InputError: No pattern is given, or one matches no file; all files are empty; a file is
+            damaged, not UTF-8, or not what the settings say; or no format is set and the files have
+            several.
     """
     corpus = list_corpus(config)
     notes = [_note_on_format(config, corpus)]
@@ -127,7 +129,10 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
 
 
 def _note_on_tables(corpus: CorpusFiles) -> str:
-    """Return which tables are read as plain text, header and all; empty if none is."""
+    """Return a note on the first table that is read as plain text; empty if none is.
+
+    Tables are files named .csv or .tsv, also compressed; a format other than plain text has none.
+    """
     tables = [file.path for file in corpus.files if find_ending(file.path) in _TABLE_ENDINGS]
     if not tables or corpus.format not in _SHORT_CHARACTERS:
         return ""
@@ -145,7 +150,7 @@ def _check_lines(
     reading: ReadCounts,
     documents: _DocumentCounts,
 ) -> None:
-    """Read and count the lines of a file, or of every stream in it, up to the byte `end`.
+    """Read and count the lines of a file, or of every stream in it, up to the byte `end` of it.
 
     Lines, characters and documents (runs of lines between blank ones) are added to `documents`,
     irregularities to `reading`.

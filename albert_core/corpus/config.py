@@ -17,18 +17,21 @@ class CorpusConfig:
             .bz2, .xz or .zst are decompressed; of those named .zip or .tar, compressed or not, the
             members are read. A file named itself is read; of folders and globs, hidden files and
             files that are no text are left out.
-        format: `sentences`: one sentence a line. `running_text`: lines are joined and split
-            into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
-            `jsonl`, `parquet`: a document of running text in each object or row. Where it is not
-            set, it is found by the files: one of the last three, or else `sentences`.
-        documents: What ends a document of the first two formats: a `blank_line`, or only the
-            end of the `file`. The end of a file always ends a document (deviates from the
-            original, where it does not).
+        format: `sentences`: one sentence a line. `running_text`: lines are joined and split into
+            sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks. `jsonl`,
+            `parquet`: a document of running text in each object or row. Where it is not set, it is
+            found by the files: one of the last three, or else `sentences`.
+        documents: What ends a document of the first two formats: a `blank_line`, or only the end of
+            the `file`. The end of a file always ends a document (deviates from the original, where
+            it does not).
         text_field: Key or column of the text of `jsonl` and `parquet`; a list there is a document
             of sentences.
         language: Language of the text, an ISO 639 code, for sentence splitting.
-        invalid_utf8: What bytes that are not UTF-8 lead to: `refuse` stops with an error,
-            `replace` counts them and puts U+FFFD in their place.
+        invalid_utf8: What bytes that are not UTF-8 lead to: `refuse` stops with an error, `replace`
+            counts them and puts U+FFFD in their place.
+
+    Raises:
+        InputError: `language` is no ISO 639 code; nothing else is checked.
     """
 
     files: tuple[str, ...] = ()

@@ -80,7 +80,7 @@ def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterato
     """Yield all streams of an archive; at the end refuse one that had none.
 
     Raises:
-        InputError: It had none.
+        InputError: There was no stream.
     """
     is_empty = True
     for stream in streams:
@@ -139,10 +139,10 @@ def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
 def _tar_streams(
     file: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
-    """Yield the text of each file in a tar archive, in order; archives inside are unpacked, too.
+    """Yield the text of each file in a tar archive, in order; tar archives inside count as well.
 
-    Folders are passed over; hidden files, links and files that are no text are left out and
-    counted.
+    Folders are passed over; compressed files are decompressed; hidden files, links, ZIP archives
+    inside and files that are no text are left out and counted.
     """
     # "|": from the beginning to the end, since compressed files are slow to seek in.
     with tarfile.open(fileobj=file, mode="r|") as archive:
@@ -160,9 +160,10 @@ def _tar_streams(
 def _zip_streams(
     stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
-    """Yield the text of each file in a ZIP archive, in order; archives inside are unpacked, too.
+    """Yield the text of each file in a ZIP archive, in order; tar archives inside count as well.
 
-    Folders are passed over; hidden files and files that are no text are left out and counted.
+    Folders are passed over; compressed files are decompressed; hidden files, ZIP archives inside
+    and files that are no text are left out and counted.
 
     Raises:
         InputError: It is a document of another program (such as .docx), or a member is encrypted or

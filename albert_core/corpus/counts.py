@@ -10,9 +10,10 @@ class ReadCounts:
     Attributes:
         num_invalid_utf8: Byte sequences that were not UTF-8 and were replaced.
         num_control_characters: Control characters that were removed.
-        num_cut_sentences: Sentences cut because they were too long for any model.
-        num_empty_texts: Rows without a text.
-        num_left_out_members: Files in archives that are no text.
+        num_cut_sentences: Sentences of over 10,000 characters, which were cut.
+        num_empty_texts: Rows whose text is null or empty.
+        num_left_out_members: Files in archives that were left out: hidden ones, links, and what is
+            no text.
     """
 
     num_invalid_utf8: int = 0

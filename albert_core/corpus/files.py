@@ -63,15 +63,17 @@ class CorpusFiles:
 
 
 def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> list[StoredFile]:
-    """Return the corpus's files that are read, as `list_corpus` does.
+    """Return the corpus's files that are read, sorted by address, each once.
 
     Args:
         config: The corpus.
-        finds_format: Where no format is set, whether it is looked for, which opens all files; if
-            not, files of any format count.
+        finds_format: Where no format is set, whether it is looked for, which opens all files whose
+            ending does not tell it; if not, files of any format count.
 
     Raises:
-        InputError: As of `list_corpus`.
+        InputError: No pattern is given or one matches no file, all files together are empty or left
+            out, one holds text in a form that is not read, or a format is looked for and the files
+            have several.
     """
     return list((list_corpus if finds_format else _list_files)(config).files)
 
@@ -81,7 +83,8 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
     Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
     are opened to see. A file that is named itself is always read, and so is one that any pattern
-    asks for. Where no format is set, all files are opened to find it.
+    asks for. Where no format is set, all files are opened to find it, but those whose ending tells
+    it.
 
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
@@ -98,8 +101,11 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
     """Return a corpus with its format: that which is set, or else that which its files have.
 
+    Where one is set, `config` itself is returned, and no file is looked for.
+
     Raises:
-        InputError: As of `list_corpus`, if none is set.
+        InputError: None is set, and the files have several, or there are none, all are empty or
+            left out, or one holds text in a form that is not read.
     """
     if config.format is not None:
         return config
@@ -110,6 +116,10 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     """Return the files of a corpus as `list_corpus` does, without looking for their format.
 
     Without a format in the settings, files of any pass, and plain text is that of the result.
+
+    Raises:
+        InputError: No pattern is given or one matches no file, all files together are empty or left
+            out, or one holds text in a form that is not read.
     """
     if not config.files:
         raise InputError(
@@ -180,7 +190,7 @@ def _head(file: StoredFile) -> bytes:
 def _below(path: str, pattern: str) -> str:
     """Return a file's path relative to the folder that a pattern names.
 
-    Empty if the file is not below it, as where the pattern is a glob or the file itself.
+    An empty text if the file is not below it, as where the pattern is a glob or the file itself.
     """
     # A glob matches no hidden file, unless it says so.
     folder = pattern if is_remote(pattern) else str(Path(pattern).absolute())
@@ -200,7 +210,10 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
     """Return a hash of the contents of all files and of the settings they are read with.
 
     All files are read, and their order and names do not matter; of objects in buckets the stored
-    checksum is taken.
+    checksum is taken. It is the same whether the format is set or found.
+
+    Raises:
+        InputError: There are no files of one format that can be read.
     """
     # Without names and order: files that are renamed or moved hold the same text.
     config = resolve_format(config)
@@ -214,9 +227,12 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Args:
         config: The corpus.
-        target_bytes: Size of a split, as stored, from which on it takes no further range; files
-            are cut into ranges of about this size. By default 1/64 of the corpus, but from 4 to 64
-            MiB: enough splits for many workers, few enough to keep track of.
+        target_bytes: Size of a split, as stored, from which on it takes no further range; files are
+            cut into ranges of about this size. By default 1/64 of the corpus, but from 4 to 64 MiB:
+            enough splits for many workers, few enough to keep track of.
+
+    Raises:
+        InputError: There are no files of one format that can be read.
     """
     config = resolve_format(config)
     files = find_corpus_files(config)

@@ -49,11 +49,12 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
     """Return the format that all files have; each is opened, unless its ending tells.
 
     Plain text is `sentences`: only people know whether its lines are sentences. What describes a
-    data set beside files of another format does not count, and empty files do not.
+    data set beside files of another format does not count, nor do files that are empty or cannot be
+    read as text; where none counts it is `sentences`, too.
 
     Args:
         files: Those of a corpus.
-        named: The patterns of the corpus: a file that is named itself counts, whatever it is.
+        named: The patterns of the corpus: a description that is named itself counts.
 
     Raises:
         InputError: The files have several formats, or one is JSON in another form than a line for
@@ -128,7 +129,10 @@ def is_description(path: str) -> bool:
 
 
 def find_ending(path: str) -> str:
-    """Return the ending of a name in lower case; of a compressed file the one before."""
+    """Return the ending of a file's name, with its dot and in lower case; empty without one.
+
+    Of a compressed file or an archive it is the ending before, as `.jsonl` of `a.jsonl.gz`.
+    """
     name = PurePosixPath(path.lower())
     return PurePosixPath(name.stem).suffix if name.suffix in COMPRESSED_SUFFIXES else name.suffix
 
@@ -165,7 +169,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _named(paths: Sequence[str]) -> str:
-    """Return the number of files and the names of the first two."""
+    """Return the number of files and the names of the first two, for a message."""
     names = ", ".join(PurePosixPath(path).name for path in paths[:_NUM_NAMED])
     more = ", ..." if len(paths) > _NUM_NAMED else ""
     return f"{len(paths):,}: {names}{more}"

@@ -15,7 +15,8 @@ def find_line_end(head: bytes) -> bytes | None:
     """Return what ends the lines of a file that begins so, if it is not a line feed; else None.
 
     None also where no line end is in `head`; a carriage return as its very last byte does not
-    count.
+    count. Of several it is a carriage return, else the separator of paragraphs, of lines, or the
+    next line of Unicode, in this order.
     """
     if b"\n" in head:
         return None
@@ -26,12 +27,14 @@ def find_line_end(head: bytes) -> bytes | None:
 def with_line_feeds(file: BinaryIO, line_end: bytes, *, head: bytes = b"") -> BinaryIO:
     """Return a file that reads as another one does, with line feeds in place of its line ends.
 
-    Every byte keeps its offset: longer line ends become white space and a line feed.
+    Every byte keeps its offset: longer line ends become spaces and a line feed. It is sought in
+    from the beginning only, and as far as `file` can be; closing it leaves `file` open.
 
     Args:
         file: The file.
         line_end: What ends its lines.
-        head: Bytes that were read from its beginning; a file with them cannot be sought in.
+        head: Bytes that were read from its beginning; in a file with them nothing must be sought
+            (not checked).
     """
     return io.BufferedReader(_LineFeeds(file, line_end, head))
 
@@ -54,6 +57,8 @@ class _LineFeeds(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to an offset from the beginning; return it.
+
+        What is left of the head is dropped.
 
         Raises:
             UnsupportedOperation: `whence` is not the beginning.

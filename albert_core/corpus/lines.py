@@ -15,6 +15,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]"
 # White space, and separators that no reader sees: zero-width space, word joiner, byte order mark.
 _WITHOUT_WIDTH = string.whitespace + "\u00a0\u200b\u2060\ufeff"
 _REPLACEMENT = "\ufffd"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK_BYTES = 1 << 16  # read and looked at together
 
 Lines = Iterator[tuple[int, str]]
@@ -49,9 +50,11 @@ def strip_line(text: str) -> str:
 
 
 def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
-    """Yield each line of the range as its byte offset in the file and its bytes with the line feed.
+    """Yield each line that begins in or behind the range: its byte offset, and its bytes.
 
-    A line that begins before the range is left out.
+    A line that begins before the range is left out. Lines go on to the end of the file, past the
+    range's: whoever reads them stops. Offsets count from the beginning of the file; the bytes have
+    the line's end.
     """
     for offset, lines in _blocks(source):
         for raw in lines:
@@ -118,8 +121,9 @@ def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: Re
     Raises:
         InputError: There are such bytes and `config.invalid_utf8` is `refuse`; names the byte.
     """
-    if offset == 0:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if offset == 0 and raw.startswith(_BYTE_ORDER_MARK):
+        offset = len(_BYTE_ORDER_MARK)  # of the first byte that is decoded, for the message
+        raw = raw[offset:]
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -134,9 +138,10 @@ def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: Re
 
 
 def clean_text(text: str, raw: bytes, counts: ReadCounts) -> str:
-    """Return a text without control characters, and count them.
+    """Return a text without control characters; add their number to `num_control_characters`.
 
-    `raw` are the bytes of the text: looking for controls in them is faster.
+    `raw` are the bytes of the text: looking for controls in them is faster. Tabs, line ends and
+    other white space stay; halves of surrogate pairs go, too.
     """
     if text.isascii() and len(raw.translate(None, _CONTROL_BYTES)) == len(raw):
         return text

@@ -58,11 +58,11 @@ class OverlapIndex:
         are counted.
 
         Args:
-            sets: Files, folders or globs by name.
+            sets: Files, folders or globs, by the name of each set.
             ngram: Words in an n-gram.
 
         Raises:
-            InputError: A file is missing or not in a known format.
+            InputError: A file is missing, not UTF-8, not what its ending says, or has no text.
         """
         hashes, owners, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], {}
         for number, (name, patterns) in enumerate(sets.items()):
@@ -80,10 +80,10 @@ class OverlapIndex:
         return cls(tuple(sets), ngram, unique, np.concatenate(owners)[first], counts)
 
     def find(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return the evaluation set that a document shares n words in a row with, and these words.
+        """Return the name of a set that a document shares n words in a row with, and these words.
 
-        The first such run in the document counts; the words are as `split_words` makes them, joined
-        by spaces. None if there is no such run.
+        The first such run in the document counts, and of several sets that have it the first; the
+        words are as `split_words` makes them, joined by spaces. None if there is no such run.
         """
         if not len(self.hashes):
             return None
@@ -101,7 +101,7 @@ class OverlapIndex:
     def save(self, path: str, *, scratch: Path) -> None:
         """Write the index to a local path or a bucket.
 
-        It goes by way of a new local file `scratch`, which stays.
+        It goes by way of a local file `scratch`, which is written over and stays.
         """
         description = json.dumps([self.names, self.ngram, self.counts])
         with scratch.open("wb") as file:
@@ -110,7 +110,11 @@ class OverlapIndex:
 
     @classmethod
     def load(cls, path: str) -> "OverlapIndex":
-        """Read an index that `save` wrote."""
+        """Read an index that `save` wrote.
+
+        Raises:
+            InputError: There is no such file.
+        """
         with open_file(path) as file:
             arrays = np.load(file, allow_pickle=False)
             names, ngram, counts = json.loads(str(arrays["described"]))
@@ -118,7 +122,11 @@ class OverlapIndex:
 
 
 def split_words(sentences: Sequence[str]) -> list[str]:
-    """Return the words of a text, normalised by NFKC, case-folded and without punctuation."""
+    """Return the words of a text, normalised by NFKC, case-folded and without punctuation.
+
+    A word is a run of letters and digits; in scripts without spaces, such as Chinese and Thai, each
+    character is one. Sentences are joined by a space.
+    """
     text = " ".join(sentences)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -150,13 +158,14 @@ def _word_hash(word: str) -> int:
 
 
 def _read_texts(pattern: str) -> Iterator[str]:
-    """Yield the texts of all evaluation files that a pattern matches, read by their endings.
+    """Yield the texts of all evaluation files that a pattern matches, file by file.
 
-    These are .tsv, .csv, .json, .jsonl and .parquet; any other file is JSON if it begins with `{`,
-    else plain text.
+    Files are decompressed, and read by their endings: .tsv, .csv, .json, .jsonl, .ndjson and
+    .parquet; any other file is JSON if it begins with `{`, else plain text.
 
     Raises:
-        InputError: A file is not UTF-8, not what its ending says, or has no text.
+        InputError: No file matches, or one is damaged, not UTF-8, not what its ending says, or has
+            no text.
     """
     for file in find_files(pattern):
         data = unpacked(file.path, read_bytes(file.path)).removeprefix(b"\xef\xbb\xbf")
@@ -220,6 +229,9 @@ def _plain_texts(text: str) -> Iterable[str]:
     """Yield the strings of a text that begins with `{`, as JSON such as RACE's; else paragraphs.
 
     Paragraphs are divided by blank lines.
+
+    Raises:
+        ValueError: It begins with `{` and is no JSON.
     """
     if text.lstrip().startswith("{"):
         return _json_texts(text)
@@ -227,7 +239,10 @@ def _plain_texts(text: str) -> Iterable[str]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Yield every string inside a JSON value, keys left out."""
+    """Yield every string inside a JSON value, keys left out.
+
+    Depth first, in their order.
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -37,11 +37,13 @@ def read_documents(
     Args:
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
             file, each document belongs to exactly one.
-        config: How the file is laid out; without a format, it is found by the file.
-        counts: Receives counts of irregularities; added to.
+        config: How the file is laid out; without a format, it is found by the file, `sentences` if
+            that tells none.
+        counts: Counts of irregularities, which are added to; None: they are dropped.
 
     Raises:
-        InputError: The file is damaged, not UTF-8, or not what the settings say.
+        InputError: On reaching it: the file is missing, damaged, not UTF-8, or not what the
+            settings say.
     """
     if not isinstance(source, FileRange):
         with open_file(str(source)) as file:
@@ -71,13 +73,27 @@ def _documents_in_stream(
 def read_split(
     split: CorpusSplit, config: CorpusConfig, counts: ReadCounts | None = None
 ) -> Iterator[Document]:
-    """Yield the documents of a split, in the order of its ranges."""
+    """Yield the documents of a split, in the order of its ranges.
+
+    Irregularities are added to `counts`, if given.
+
+    Raises:
+        InputError: On reaching it: a file is missing, damaged, not UTF-8, or not what the settings
+            say.
+    """
     for source in split.ranges:
         yield from read_documents(source, config, counts)
 
 
 def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> Iterator[Document]:
-    """Yield the documents of all files of a corpus, in the order of their names."""
+    """Yield the documents of all files of a corpus, in the order of their names.
+
+    Irregularities are added to `counts`, if given.
+
+    Raises:
+        InputError: There are no files of one format; or, on reaching it, a file is damaged, not
+            UTF-8, or not what the settings say.
+    """
     config = resolve_format(config)
     for file in find_corpus_files(config):
         yield from read_documents(FileRange(file.path, 0, file.num_bytes), config, counts)
@@ -88,7 +104,8 @@ def _documents_from_lines(
 ) -> Iterator[Document]:
     """Yield the documents of lines: articles, the whole file, or runs between blank lines.
 
-    In the format `sentences` each line is a sentence; in the others lines are joined and split.
+    In the format `sentences` each line is a sentence; in the others lines are joined and split. A
+    document may come out empty.
     """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
@@ -161,7 +178,7 @@ def _without_title(article: list[str], title: str) -> list[str]:
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield what `text_field` holds in each line's JSON object, of lines that begin in the range.
 
-    Blank lines are passed over; a null is yielded as None.
+    Blank lines are passed over; a null is yielded as None, and a list of texts as a list.
 
     Raises:
         InputError: A line is no JSON object with that field, or the field holds something else.
@@ -195,6 +212,8 @@ def _excerpt(text: bytes) -> str:
 
 def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield what the column `text_field` holds in each row of a Parquet file; the range is ignored.
+
+    A null is yielded as None, and a list of texts as a list.
 
     Raises:
         InputError: It is no Parquet file, lacks the column, or a value is no text or list of texts.
@@ -234,7 +253,8 @@ def _documents_from_texts(
 ) -> Iterator[Document]:
     """Yield a document for each text: a list is its sentences, and other texts are split into some.
 
-    Empty texts and None are counted in `num_empty_texts` and left out.
+    Empty texts and None are counted in `num_empty_texts` and left out. The lines of a text are
+    split into sentences together. A document may come out empty.
     """
     for text in texts:
         if not text:

@@ -13,7 +13,8 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")
 def split_sentences(lines: Sequence[str], language: str) -> list[str]:
     """Split the lines of a document into sentences; a sentence may span lines.
 
-    Lines are joined by a space. Sentences have no outer white space, and none is empty.
+    Lines are joined by a space. Sentences have no outer white space, and none is empty; their
+    length is not bounded.
 
     Args:
         lines: Lines without line ends.
@@ -59,8 +60,9 @@ def bounded(
 ) -> Iterator[str]:
     """Yield texts, longer ones in parts of at most `limit` characters, cut at spaces.
 
-    A text without a space is cut where the limit is. Parts are stripped, and empty ones dropped;
-    each text that is cut counts in `counts`.
+    Each part ends at its last space, or without one at the limit. Parts are stripped, and empty
+    ones dropped; texts within the limit are yielded as they are; each text that is cut counts once
+    in `num_cut_sentences` of `counts`.
     """
     for text in texts:
         if len(text) <= limit:

@@ -65,7 +65,8 @@ def find_data(head: bytes) -> str | None:
 def find_other(head: bytes) -> str | None:
     """Return what a file is that is not text, in words, some with ", " and a remedy; else None.
 
-    By signatures, a tar header, or over 20 % zero bytes (in 16 or more).
+    By signatures, a tar header, or over 20 % zero bytes (in 16 or more). A form that `find_data`
+    knows is not looked for.
     """
     if is_tar(head):
         return "a tar archive, name it .tar"
@@ -80,7 +81,8 @@ def is_binary(head: bytes) -> bool:
     """Return whether the first bytes of a file show that it is no text.
 
     They begin as another known kind of file or as safetensors, or they are not UTF-8 and have a
-    zero byte. `head` may end within a character.
+    zero byte. The last four bytes are not decoded, so that `head` may end within a character. Of an
+    empty file False.
     """
     if find_other(head) or head[8:10] == b'{"':  # the latter is how safetensors begins
         return True

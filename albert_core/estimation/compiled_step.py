@@ -222,6 +222,7 @@ def lower_train_step(
     from jax.experimental import topologies
     from jax.sharding import NamedSharding, PartitionSpec
 
+    from albert_core.training.compute import precisions_by_speed
     from albert_core.training.devices import set_precision
 
     shape = (accelerator.num_chips // model_parallel_size, model_parallel_size)
@@ -236,16 +237,15 @@ def lower_train_step(
             sizes, dtype, sharding=NamedSharding(mesh, PartitionSpec("data"))
         )
 
-    set_precision(precision, "TPU")
-    keras.utils.set_random_seed(seed)
-    model = make_model(
-        Devices(
-            strategy="data_parallel",
-            num_devices=accelerator.num_chips,
-            name="TPU",
-            model_parallel_size=model_parallel_size,
-        )
+    devices = Devices(
+        strategy="data_parallel",
+        num_devices=accelerator.num_chips,
+        name="TPU",
+        model_parallel_size=model_parallel_size,
     )
+    set_precision(precisions_by_speed(devices)[0] if precision == "auto" else precision)
+    keras.utils.set_random_seed(seed)
+    model = make_model(devices)
     model.optimizer.build(model.trainable_variables)
     state = _describe_state(model, mesh)
     shardings = jax.tree.map(lambda spec: spec.sharding, state)

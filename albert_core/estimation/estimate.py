@@ -145,6 +145,7 @@ def estimate(
         _ = request.num_micro_batches  # refuses a batch that cannot be divided
 
     def estimate_all() -> list[PhaseEstimate]:
+        """Estimate one phase after the other in one process of the compiler."""
         with in_compiler_process(_NUM_PROCESSES) as executor:
             return [
                 _estimate_phase(request, executor, utilisation, prices, progress)

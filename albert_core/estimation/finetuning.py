@@ -62,6 +62,9 @@ def estimate_finetuning(
 ) -> FinetuningEstimate:
     """Return what a fine-tuning needs.
 
+    Where what is asked for does not fit, that is no error as long as another layout does: then
+    there are proposals.
+
     Args:
         step: Its training step, as asked for.
         size: The size of the task.

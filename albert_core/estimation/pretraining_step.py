@@ -72,13 +72,11 @@ class PretrainingStep(StepRequest):
         """Return inputs and targets of a batch, each as shape, type and sharding.
 
         Inputs have `position_offsets` where the settings draw any, and those of replaced-token
-        detection
-        with that objective.
+        detection with that objective.
 
         Args:
             describe: Returns the description of an array, int32 unless it is told a `dtype`, from
-                its
-                sizes.
+                its sizes.
         """
         phase, config = self.phase, self.config
         num_rows, length = phase.batch_size, phase.sequence_length

@@ -112,8 +112,7 @@ class TaskEstimate:
         """Return the FLOPs of a chip in a prediction for sequences that all chips share.
 
         They are the encoder's, for full sequences; with a head that reads [CLS] alone the last
-        layer
-        computes only that.
+        layer computes only that.
         """
         step, length = self.step, self.step.config.sequence_length
         per_token = encoder_flops_per_token(

@@ -135,8 +135,7 @@ class TaskStep(StepRequest):
         """Return a new model of the task, compiled with its optimizer and by XLA.
 
         Rematerialisation and micro-batches are those of the layout. The steps of the schedule are
-        an
-        example, which changes neither memory nor FLOPs. The devices are not used.
+        an example, which changes neither memory nor FLOPs. The devices are not used.
         """
         from albert_core.optimizers.factory import make_optimizer
 
@@ -159,8 +158,7 @@ class TaskStep(StepRequest):
         """Return inputs and targets of a batch, each as shape, type and sharding.
 
         Inputs are [B, S], or [B, C, S] where an example has several sequences. Targets are float32
-        but
-        for questions and tags, which have int32.
+        but for questions and tags, which have int32.
         """
         group, length = self.sequences_of_example, self.config.sequence_length
         num_rows = self.division.num_rows

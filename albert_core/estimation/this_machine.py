@@ -107,6 +107,8 @@ def estimate_seconds(
 def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_length: int) -> float:
     """Return the FLOPs of a pretraining whose steps are given, up to where it is stopped early.
 
+    Early ends by steps and tokens count, by minutes not.
+
     Args:
         config: How to pretrain; without `train_minutes`.
         model: The architecture, with its vocabulary.
@@ -123,6 +125,7 @@ def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_leng
 
 
 def _step_flops(config: PretrainingConfig, model: AlbertConfig, phase: Phase) -> float:
+    """Return the FLOPs of a step of a phase, padding included."""
     length = phase.sequence_length
     of_token = config.flops_per_token(
         phase.architecture(model), length, config.masking.max_predictions(length)

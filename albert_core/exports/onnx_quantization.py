@@ -56,8 +56,7 @@ def _large_products(model: onnx.ModelProto) -> list[str]:
     """Return the names of the matrix products whose second factor is large, in the graph's order.
 
     It is large if it is a constant of two axes with 16 or more rows and columns. Products of
-    computed
-    values, such as those of attention, and with other constants are left out.
+    computed values, such as those of attention, and with other constants are left out.
     """
     wide = {
         constant.name

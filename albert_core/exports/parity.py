@@ -205,7 +205,7 @@ def prove(
 ) -> Parity:
     """Open an exported model, compare it with the reference and write parity.json into its folder.
 
-    parity.json is written only if all bounds are kept.
+    parity.json is written only if all bounds are kept. The exported folder stays after an error.
 
     Args:
         reference: The Keras model's outputs.

@@ -52,6 +52,10 @@ class RawSignatures:
         """Read task, settings and heads of the checkpoint, and make its tokenizer for the graph.
 
         Offsets are prepared only for questions, which are the models without a classifier.
+
+        Raises:
+            InputError: The settings of fine-tuning do not fit the model, or the vocabulary has no
+                operation in a graph.
         """
         self._run = run
         self._task = dict(checkpoint.task or {})

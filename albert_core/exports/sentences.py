@@ -41,6 +41,7 @@ def read_sentences(path: str | Path | None = None) -> list[str]:
 
     Raises:
         InputError: The file is missing, not UTF-8, or has no sentence.
+        ServiceError: The storage of a file in the cloud failed.
     """
     if path is None:
         text = importlib.resources.files(__package__).joinpath(SENTENCES_NAME).read_text("utf-8")
@@ -99,14 +100,14 @@ def _features(
     """Return tokenized examples without targets, made of the sentences as the head reads them.
 
     Each has as many sentences as the model reads texts; for a span head each is a question, for a
-    classifier of tokens the words of one.
+    classifier of tokens the words of one. Texts and pairs have ids by their number.
 
     Args:
         checkpoint: The model.
         tokenizer: Its vocabulary.
         sentences: The sentences.
-        longest: Most tokens of an example. A question has at most a quarter of that, a choice
-            half; windows are a quarter apart.
+        longest: Most tokens of an example. A question has at most a quarter of that, a choice half;
+            windows are a quarter apart.
     """
     if "token_classifier" in checkpoint.heads:
         split = [TaggedSentence(id="", words=tuple(text.split())) for text in sentences]

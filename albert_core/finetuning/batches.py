@@ -109,6 +109,20 @@ def padded_length(
     return min(-(-length // multiple) * multiple, max(longest, length))
 
 
+def count_padded_lengths(features: Features, longest: int, *, multiple: int | None = None) -> int:
+    """Return how many lengths batches of some features may have; arguments as of `padded_length`.
+
+    A batch has the length that its longest sequence alone would be padded to.
+    """
+    lengths = np.unique(features.lengths, return_index=True)[1]
+    return len(
+        {
+            padded_length(features, lengths[[k]], longest, multiple=multiple)
+            for k in range(len(lengths))
+        }
+    )
+
+
 def batches_in_epoch(num_examples: int, batch_size: int) -> int:
     """Return the number of batches in an epoch; a last, smaller one is left out.
 

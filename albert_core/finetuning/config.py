@@ -120,6 +120,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         safeguards: What to do when training goes wrong. A loss may jump: it comes near 0, where any
             other is many times as large.
+        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with the original's recipe.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
             deviation, and the best model is kept.

@@ -17,6 +17,7 @@ from albert_core.checkpoints.vocabulary import require_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
+from albert_core.finetuning.compute import choose_finetuning_compute
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
 from albert_core.finetuning.models import tuned_architecture
@@ -82,8 +83,8 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; training rows left out, by cause; `strategy`, the devices in words, if they are
-        several.
+        are from; `training_precision`; training rows left out, by cause; `strategy`, the devices
+        in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -101,12 +102,9 @@ def run_finetuning(
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
-    with (
-        use_devices(
-            config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
-        ) as devices,
-        use_precision(config.precision, devices.name),
-    ):
+    with use_devices(
+        config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
+    ) as devices:
         if devices.num_devices > 1:
             progress(0, 0, f"training: {devices}")
         program = task_program(task, config, tokenizer, feature_cache)
@@ -128,7 +126,11 @@ def run_finetuning(
             track=track,
             is_alone=len(configs) == 1,
         )
-        trials = [trainer.run(one) for one in configs]
+        compute = choose_finetuning_compute(trainer, configs)
+        with use_precision(compute.precision):
+            trials = [
+                trainer.run(dataclasses.replace(one, **compute.recorded())) for one in configs
+            ]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
     if devices.is_chief:
@@ -142,6 +144,7 @@ def run_finetuning(
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         "data_files": files,
+        "training_precision": compute.precision,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.config import AlbertConfig
 from albert_core.finetuning.batches import fill_up, padded_length, training_batches
 from albert_core.finetuning.config import FinetuningConfig, Frozen
@@ -94,6 +93,11 @@ class TrialTrainer:
     track: TrackRow = untracked
     is_alone: bool = True
 
+    def trainings(self, configs: Sequence[FinetuningConfig]) -> dict[Path, str]:
+        """Return the folder of each trial's checkpoints, with what is trained in it."""
+        names = map(trial_name, configs)
+        return {self.checkpoints / name: f"{self.work} {name}" for name in names}
+
     def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
 
@@ -103,30 +107,32 @@ class TrialTrainer:
 
         Args:
             config: One rate, one batch size and one seed, as `FinetuningConfig.trials` returns
-                them.
+                them, with the precision and the compilation that were chosen. That precision must
+                be set, by `use_precision`.
 
         Raises:
             InputError: The weights do not fit the architecture.
             StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
         """
         name = trial_name(config)
-        folder = self.checkpoints / name
+        ((folder, work),) = self.trainings([config]).items()
         folder.mkdir(exist_ok=True)
         plan = make_plan(config, self.program.task, self.train, self.dev)
-        model = self._new_model(config, plan)
+        model = self.new_model(config)
         predict = compiled_function(model)
         if note := self._describe_filling(config):
             self.progress(0, 0, note)
         state = train(
             model,
-            batches_from=lambda step: self._batches_from(step, config),
+            batches_from=lambda step: self.batches_from(step, config),
             evaluate=lambda _: self._dev_metrics(predict),
             plan=plan,
             folder=folder,
-            work=f"{self.work} {name}",
+            work=work,
             progress=self.progress,
             safeguards=config.safeguards,
             track=self.track if self.is_alone else self._track_as(name),
+            compute=config.compute,
             is_chief=self.devices.is_chief,
         )
         best = best_row(state.history, plan.monitor)
@@ -140,15 +146,19 @@ class TrialTrainer:
 
         return track
 
-    def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
+    def new_model(self, config: FinetuningConfig) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.
 
         Without weights the encoder is from the seed, too. What the settings freeze is not trained,
         and the head's bias may begin at the mean label. Sets the seed of all random states.
 
+        Args:
+            config: As of `run`.
+
         Raises:
             InputError: The weights do not fit the architecture.
         """
+        plan = make_plan(config, self.program.task, self.train, self.dev)
         gc.collect()  # the model of the trial before, which would take memory of the devices
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.set_random_seed(config.seed)
@@ -165,11 +175,7 @@ class TrialTrainer:
             head_rate_multiplier=config.head_rate_of(self.program.task),
             **config.optimizer_settings,
         )
-        jit_compile = config.jit_compile
-        model.compile(
-            optimizer=optimizer,
-            jit_compile=JITS_VARYING_LENGTHS if jit_compile is None else jit_compile,
-        )
+        model.compile(optimizer=optimizer, jit_compile=config.jit_compile)
         model.bert.rematerialize = config.rematerialize
         model.num_micro_batches = self._divide_batch(config).num_micro_batches
         return model
@@ -194,7 +200,7 @@ class TrialTrainer:
             "equal parts (devices times micro-batches); those added weigh 0"
         )
 
-    def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
+    def batches_from(self, step: int, config: FinetuningConfig) -> Any:
         """Return endless batches of the training set, from that of a step on, counted from 0.
 
         Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.

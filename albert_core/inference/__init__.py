@@ -57,6 +57,9 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is first asked for.
 
     The command line knows the formats of files here, and does not wait for SciPy and numba.
+
+    Raises:
+        AttributeError: The package has no such name.
     """
     if name in __all__:
         module = importlib.import_module(

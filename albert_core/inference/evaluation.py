@@ -94,7 +94,8 @@ def evaluate_splits(
 def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
     """Return a model's dev set with its score, to compare the model with in other formats.
 
-    Runs the model on it; batches are padded to the multiple for Keras's backend, which is imported.
+    The score is the task's first metric. Runs the model on the examples; batches are padded to the
+    multiple for Keras's backend, which is imported.
 
     Args:
         model: A fine-tuned model in any format.

@@ -66,6 +66,7 @@ def predict_file(
     Raises:
         InputError: The model cannot predict, a file cannot be read or written, or a row has not the
             fields that the model reads; names the line.
+        ServiceError: The storage of a file in the cloud failed.
     """
     row_format = find_row_format(path, row_format)
     result_format = find_result_format(output, result_format)
@@ -125,6 +126,7 @@ def embed_file(
     Raises:
         InputError: The model has no such vectors, a file cannot be read or written, or a row has no
             text; names the line.
+        ServiceError: The storage of a file in the cloud failed.
     """
     row_format, vector_format = find_row_format(path, row_format), find_vector_format(output)
     refuse_unusable_files(path, output)
@@ -174,8 +176,9 @@ def refuse_unusable_files(path: str, output: str) -> None:
     """Refuse files that cannot be read or written, before a model is loaded for them.
 
     Raises:
-        InputError: There is no such input, no folder for the output, the output is the input, or
-            no file can be written there.
+        InputError: There is no such input, no folder for the output, the output is the input, or no
+            file can be written there.
+        ServiceError: The storage of an input in the cloud failed, or it must not be read.
     """
     if path != STANDARD_INPUT and not exists(path):
         raise InputError(

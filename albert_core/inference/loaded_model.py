@@ -28,6 +28,7 @@ from albert_core.pretraining.objectives import GENERATOR_FOLDER
 from albert_core.storage import local_path
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
+from albert_core.training.compute import ComputeSettings
 
 if TYPE_CHECKING:
     from albert_core.checkpoints import Checkpoint
@@ -58,6 +59,9 @@ class LoadedModel:
             `run`.
         length_multiple: Multiple to which lengths of batches are rounded up.
         notes: Sentences for the user about what was changed or left out on reading.
+        compute: How it computes; None for exports, which do as they were written.
+        num_data_parallel: Parts that its batches are divided into, one for each copy of the
+            weights.
     """
 
     name: str
@@ -74,6 +78,8 @@ class LoadedModel:
     open_encoder: Callable[[], ModelFunction] | None = None
     length_multiple: int
     notes: tuple[str, ...] = ()
+    compute: ComputeSettings | None = None
+    num_data_parallel: int = 1
 
     @property
     def reads_answer_mask(self) -> bool:

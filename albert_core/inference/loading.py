@@ -24,7 +24,14 @@ from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import Task
-from albert_core.training.devices import Devices, StrategyName, use_devices
+from albert_core.training.compute import Purpose, possible_settings
+from albert_core.training.devices import (
+    Devices,
+    Precision,
+    StrategyName,
+    use_devices,
+    use_precision,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -40,8 +47,10 @@ def load(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    precision: Precision = "auto",
     strategy: StrategyName = "single",
     model_parallel_size: int = 1,
+    many_at_a_time: bool = False,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -66,9 +75,13 @@ def load(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
         strip_accents: Whether it drops accents, if not as its files say.
+        precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`, as is
+            faster on the device; nothing is timed. An export computes as it was written.
         strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
             is all of them. An export runs as its runtime does.
         model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
+        many_at_a_time: Whether it is to predict for many examples at a time, and not as they come:
+            `auto` of `precision` chooses by it, too.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -90,11 +103,25 @@ def load(
             lower_case=lower_case,
             strip_accents=strip_accents,
         )
+        load_on = functools.partial(
+            _load_checkpoint,
+            folder,
+            read_source,
+            precision,
+            "batches" if many_at_a_time else "single_texts",
+        )
         if strategy == "single" and model_parallel_size == 1:
             # As Keras has it: no process waits for others, and XLA keeps its flags.
-            return _load_checkpoint(folder, read_source, devices=None)
+            from albert_core.backends import distribution
+
+            return load_on(distribution.first_device())
         with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
-            return _load_checkpoint(folder, read_source, devices)
+            return load_on(devices)
+    if precision == "bfloat16":
+        raise InputError(
+            f"precision: got bfloat16 for the export {path}, which computes as it was written; "
+            "expected auto, or the checkpoint it was exported from"
+        )
     if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
@@ -170,7 +197,11 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
 
 
 def _load_checkpoint(
-    path: Path, read_source: Callable[[], Checkpoint], devices: Devices | None
+    path: Path,
+    read_source: Callable[[], Checkpoint],
+    precision: Precision,
+    purpose: Purpose,
+    devices: Devices,
 ) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
@@ -179,12 +210,14 @@ def _load_checkpoint(
     Args:
         path: The checkpoint.
         read_source: Reads it.
-        devices: Those of a strategy, for a note if they are several; None without one.
+        precision: What it computes in; `auto` as is likely to be the fastest.
+        purpose: Whether it predicts for many texts at a time or for few.
+        devices: Those that compute, for a note if they are several.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
     """
-    from albert_core.backends import LENGTH_MULTIPLE
+    from albert_core.backends import JITS_VARYING_LENGTHS, LENGTH_MULTIPLE
 
     checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
@@ -194,7 +227,15 @@ def _load_checkpoint(
         pooling=checkpoint.pooling,
         source=path,
     )
-    model = _keras_model(checkpoint, task, settings)
+    compute, *_ = possible_settings(
+        devices,
+        checkpoint.config.hidden_size,
+        precision=precision,
+        jit_compile=JITS_VARYING_LENGTHS,
+        purpose=purpose,
+    )
+    with use_precision(compute.precision):
+        model = _keras_model(checkpoint, task, settings)
     return LoadedModel(
         name=task.name if task else _model_name(path),
         format=detect(path),
@@ -216,12 +257,14 @@ def _load_checkpoint(
         null_threshold=checkpoint.null_threshold or 0.0,
         notes=(
             *checkpoint.notes,
-            *([f"predicting: {devices}"] if devices and devices.num_devices > 1 else []),
+            *([f"predicting: {devices}"] if devices.num_devices > 1 else []),
         ),
         run=compiled_function(model),
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
+        compute=compute,
+        num_data_parallel=devices.num_data_parallel,
     )
 
 

@@ -25,6 +25,7 @@ def whole_file(path: str) -> Iterator[Path]:
 
     Raises:
         InputError: Another process writes the same file, or on this machine the same address.
+        ServiceError: The file cannot be uploaded.
     """
     if not is_remote(path):
         with partial_file(Path(os.path.realpath(path)), waits=False) as partial:

@@ -73,6 +73,7 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
     Raises:
         InputError: There is no such file, or, while it is read, a row is not of the format; names
             the line.
+        ServiceError: The storage of a file in the cloud failed.
     """
     if row_format == "parquet":
         with _open_parquet(path) as rows:
@@ -161,7 +162,9 @@ def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _read_conll(path: str, text: io.TextIOWrapper, *, word_column: int) -> Iterator[Row]:
-    """Yield the words of each sentence.
+    """Yield the words of each sentence, with the sentence's first line as the place.
+
+    A line of one column is a word, whatever `word_column` says; further columns are left out.
 
     Raises:
         InputError: A line has several columns, but not that of words.

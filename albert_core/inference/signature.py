@@ -32,7 +32,11 @@ class TaskSignature:
 
     @classmethod
     def from_task(cls, task: Task) -> "TaskSignature":
-        """Return the signature of models fine-tuned on a task, by its first dev file."""
+        """Return the signature of models fine-tuned on a task.
+
+        The number of texts, which are those the file names or else the task, and whether there are
+        questions as in RACE, are those of its first dev file. Tags have one text.
+        """
         source = task.sources("dev")[0]
         return cls(
             kind=task.kind,

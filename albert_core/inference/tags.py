@@ -67,8 +67,7 @@ class TagPredictor(Predictor):
         Args:
             text: A text with its words, at least one.
             probabilities_WC: A row of probabilities for every word, in their order, also of a
-                truncated
-                text; columns in the order of the labels. Of equal ones the first wins.
+                truncated text; columns in the order of the labels. Of equal ones the first wins.
             is_truncated: Whether a word was cut; only passed on.
         """
         labels = self.signature.labels
@@ -100,8 +99,7 @@ def _join_entities(text: str, words: Sequence[TaggedWord]) -> list[TaggedEntity]
     """Return the entities that the tags of a text's words make, in their order.
 
     An entity reaches from its first word's begin to its last one's end, with what is between them
-    in
-    the text; its probability is the mean of its words'.
+    in the text; its probability is the mean of its words'.
     """
     entities = []
     for entity in find_entities([word.label for word in words]):

@@ -78,8 +78,7 @@ class TextPredictor(Predictor):
         """Return the sequences of examples, cut to `length` tokens.
 
         Of multiple choice a choice is cut to `choice_length` before. Texts that the model reads
-        apart are
-        sequences of their own.
+        apart are sequences of their own.
         """
         return make_features(
             examples,
@@ -97,8 +96,8 @@ class TextPredictor(Predictor):
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
         """Return the prediction from an example's logits [C]; for regression the score [1].
 
-        Classes and choices have probabilities by softmax, and the likeliest is the answer; labels
-        of `multi_label` have theirs each by itself.
+        Classes and choices have probabilities by softmax, and the likeliest is the answer (the
+        first of equal ones); labels of `multi_label` have theirs each by itself.
         """
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":

@@ -30,6 +30,10 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
         path: Local, gs:// or s3://.
         vector_format: `npy`, the vectors alone, or `parquet` with the columns `id` and `vector`.
         size: Size of a vector, H.
+
+    Raises:
+        InputError: Another process writes the same file.
+        ServiceError: The file cannot be uploaded to a bucket.
     """
     with whole_file(path) as partial:
         if vector_format == "npy":
@@ -47,7 +51,12 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
 
 
 class _ArrayWriter(VectorWriter):
-    """Writes an array of NumPy whose number of rows is known only at the end."""
+    """Writes an array of NumPy whose number of rows is known only at the end.
+
+    Args:
+        file: Seekable; gets a header for 0 rows at once, which `finish` writes over. Stays open.
+        size: Size of a vector.
+    """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size, self._num_rows = file, size, 0

@@ -269,8 +269,7 @@ class AlbertEncoder(keras.layers.Layer):
         """Return the output [B, S, H] of each block application, in order, of all layers.
 
         There are `num_hidden_layers` times `inner_group_num` of them. Nothing is scanned; each
-        block is
-        rematerialised only while training, if the encoder is set so.
+        block is rematerialised only while training, if the encoder is set so.
         """
         outputs = []
         for block in itertools.chain.from_iterable(self._get_layers()):

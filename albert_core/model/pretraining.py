@@ -58,8 +58,7 @@ class MaskedLmHead(keras.layers.Layer):
         Args:
             masked_BPH: The encoder's outputs there.
             word_embeddings_VE: The encoder's word embeddings, by which the logits are scored; a
-                bias for
-                each token is added.
+                bias for each token is added.
         """
         # The normalisation after the activation: so it is in get_masked_lm_output.
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))

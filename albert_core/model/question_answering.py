@@ -216,8 +216,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         """Return the logit of no answer [B], in float32, from the expected start and [CLS].
 
         The expected start is the mean of the outputs, weighted by the softmax of the starts'
-        logits.
-        Dropout is on while training.
+        logits. Dropout is on while training.
         """
         # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)

@@ -67,6 +67,7 @@ class Generator(keras.layers.Layer):
     def __init__(
         self, config: AlbertConfig, embeddings: Embeddings, *, rematerialize: bool
     ) -> None:
+        """Make the encoder, without a pooler, and the head, not built."""
         super().__init__(name="generator")
         self.config = config
         # Nothing reads a pooled output, and a variable without a gradient cannot be trained.
@@ -85,8 +86,7 @@ class Generator(keras.layers.Layer):
 
         Args:
             inputs: `input_ids`, `input_mask`, `segment_ids` [B, S] and `masked_lm_positions` [B,
-                P], all
-                needed; on demand `position_offsets` [B].
+                P], all needed; on demand `position_offsets` [B].
             training: Whether dropout is on.
         """
         outputs = self.bert(
@@ -104,10 +104,10 @@ class Generator(keras.layers.Layer):
 class AlbertForReplacedTokenDetection(PretrainingModel):
     """ALBERT that detects replaced tokens, with its generator; `fit` minimises the sum of losses.
 
-    The generator predicts the masked tokens. At their positions the text gets tokens drawn from
-    its predictions; ALBERT (the discriminator) reads that text without masks, and tells at each
-    position whether the token was replaced, and whether the segments are in order. No gradient
-    goes through the draws. The embeddings are shared.
+    The generator predicts the masked tokens. At their positions the text gets tokens drawn from its
+    predictions; ALBERT (the discriminator) reads that text without masks, and tells at each
+    position whether the token was replaced, and whether the segments are in order. No gradient goes
+    through the draws. The embeddings are shared.
 
     Inputs are those of `AlbertForPreTraining` and, for the texts without masks, `masked_lm_ids` and
     `masked_lm_weights` [B, P] of the targets; `replacement_draws` int32 [B, P], numbers below 2**24
@@ -214,8 +214,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
         Returns:
             `num_predictions`, the sum of the weights of masked LM; `num_sequences`; and
-            `num_tokens`,
-            positions that are no padding.
+            `num_tokens`, positions that are no padding.
         """
         num_tokens = ops.sum(ops.cast(inputs["input_mask"], "float32"))
         return {**super().batch_totals(inputs, targets), "num_tokens": num_tokens}

@@ -50,6 +50,8 @@ def load_weights(
 ) -> None:
     """Assign arrays to the model's variables of the same names: all that are selected, or none.
 
+    Values are converted to the types of the variables.
+
     Args:
         model: The model to fill.
         arrays: Values by name; names without the prefix are ignored.
@@ -68,6 +70,8 @@ def assign_by_name(
     variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, source: str
 ) -> None:
     """Assign arrays to variables of the same names: all of them, or none.
+
+    Values are converted to the types of the variables.
 
     Args:
         variables: Variables by name.

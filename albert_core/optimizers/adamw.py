@@ -42,8 +42,8 @@ class AdamW(keras.optimizers.Optimizer):
         epsilon: Added to the root of the second moment.
         head_rate_multiplier: What the rate of variables outside the encoder is multiplied by.
         bias_correction: Whether the moments, which begin at 0, are divided by the sum of the
-            weights in their mean. Without it the update t of the first ones is too large, by
-            (1 - beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
+            weights in their mean. Without it the update t of the first ones is too large, by (1 -
+            beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
         ema_decay: Decay of an exponential moving average of every variable; None: none is kept.
             After t updates the next one uses (1 + t) / (10 + t) where that is smaller, as
             `tf.train.ExponentialMovingAverage` does, so that the initial values are soon gone.
@@ -80,7 +80,8 @@ class AdamW(keras.optimizers.Optimizer):
     def build(self, variables: list[Any]) -> None:
         """Create the moments of every variable, and `rate_factor`; a second call does nothing.
 
-        With `ema_decay` also the averages, which are the variables' values now.
+        A `SettledSchedule` makes its variable then. With `ema_decay` there are also the averages,
+        which are the variables' values now.
         """
         if self.built:
             return
@@ -111,8 +112,8 @@ class AdamW(keras.optimizers.Optimizer):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by its gradient, in place, its moments, and its average if kept.
 
-        The average moves towards the new value, by 1 minus the smaller of `ema_decay` and
-        (1 + t) / (10 + t) after t updates.
+        The average moves towards the new value, by 1 minus the smaller of `ema_decay` and (1 + t) /
+        (10 + t) after t updates.
         """
         self.assign_sub(variable, self._compute_step(gradient, variable, learning_rate))
         if self.ema_decay is None:
@@ -207,8 +208,7 @@ class AdamW(keras.optimizers.Optimizer):
         """Give the variables the values of their averages; afterwards they have theirs again.
 
         They have them again also after an error. Within the context the averages hold the
-        variables'
-        values. Does nothing without `ema_decay`. The optimizer must be built.
+        variables' values. Does nothing without `ema_decay`. The optimizer must be built.
         """
         self._swap_averages()
         try:

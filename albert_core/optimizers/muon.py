@@ -70,7 +70,7 @@ class Muon(AdamW):
         self.precision = precision
 
     def _add_moments(self, variables: list[Any]) -> None:
-        """Create one moment of every matrix and two of every other variable.
+        """Create one moment of every kernel of a block, and two of every other variable.
 
         Each of the three lists has a place for every variable; None where it has no such moment.
         """

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from albert_core.backends import should_jit
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.pretraining import PretrainingModel
@@ -12,6 +11,7 @@ from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import Phase
+from albert_core.training.compute import possible_settings
 from albert_core.training.devices import Devices
 
 
@@ -30,7 +30,8 @@ def compiled_model(
         model_config: The architecture.
         config: How to train.
         phases: Those of `config`, resolved, or some of them.
-        devices: Decide whether the step is compiled by XLA where the configuration does not.
+        devices: Decide whether the step is compiled by XLA where the configuration does not, by
+            what is likely to be the fastest; nothing is timed.
 
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.
@@ -40,10 +41,13 @@ def compiled_model(
     optimizer = make_phased_optimizer(
         config.optimizer, schedule, ema_decay=config.ema_decay, **config.optimizer_settings
     )
-    jit_compile = config.jit_compile
-    if jit_compile is None:
-        jit_compile = should_jit(devices, model_config.hidden_size)
-    model.compile(optimizer=optimizer, jit_compile=jit_compile)
+    compute, *_ = possible_settings(
+        devices,
+        model_config.hidden_size,
+        precision=config.precision,
+        jit_compile=config.jit_compile,
+    )
+    model.compile(optimizer=optimizer, jit_compile=compute.jit_compile)
     return model
 
 

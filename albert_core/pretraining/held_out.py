@@ -72,8 +72,7 @@ class HeldOutModel(keras.Model):
         """Make a mean for each metric, and compile without an optimizer, by XLA if `model` is.
 
         Beside the metrics of `model` there are accuracy, loss and fraction for each of `SHOWN`, and
-        the
-        loss over batches.
+        the loss over batches.
         """
         super().__init__(name="held_out")
         self.model = model

@@ -54,6 +54,7 @@ def initialize(
 
     Raises:
         InputError: There is no model at the path, or its architecture or vocabulary is another.
+        ServiceError: The storage of an address in the cloud failed.
     """
     checkpoint = read_checkpoint(local_folder(path), default_config=model.config).with_pooler()
     expected, actual = model.config.to_dict(), checkpoint.config.to_dict()

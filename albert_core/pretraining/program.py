@@ -1,5 +1,6 @@
 """The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_
 from albert_core.config import AlbertConfig
 from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
+from albert_core.pretraining.compute import choose_pretraining_compute
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
@@ -71,8 +73,8 @@ def run_pretraining(
         The metrics of `evaluate_held_out` for that model, with its step and the `masking` in words;
         the effective ranks of the outputs at the last evaluation, unless several processes train;
         `trained_sequence_length`, where it is known; sizes and speed; `strategy`, the devices in
-        words, and `precision`; `stopped_by`, the setting that ended training early, if one did; of
-        a training by minutes `settled_phases`, the steps of each phase that began.
+        words, `precision` and `jit_compile`; `stopped_by`, the setting that ended training early,
+        if one did; of a training by minutes `settled_phases`, the steps of each phase that began.
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
@@ -80,10 +82,10 @@ def run_pretraining(
         StepFailedError: Training was interrupted or diverged, or a record cannot be read;
             checkpoints are kept.
     """
-    with (
-        use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices,
-        use_precision(config.precision, devices.name) as precision,
-    ):
+    with contextlib.ExitStack() as stack:
+        devices = stack.enter_context(
+            use_devices(config.strategy, model_parallel_size=config.model_parallel_size)
+        )
         progress(0, 0, f"training: {devices}")
         phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
@@ -104,6 +106,18 @@ def run_pretraining(
             )
             for index, phase in enumerate(phases)
         ]
+        compute = choose_pretraining_compute(
+            model_config,
+            config,
+            phases,
+            data,
+            devices,
+            checkpoints=checkpoints,
+            work=work,
+            progress=progress,
+        )
+        config = dataclasses.replace(config, **compute.recorded())
+        stack.enter_context(use_precision(compute.precision))
         model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
             initialize(
@@ -133,7 +147,7 @@ def run_pretraining(
         **summarize_speed(phases, data, state, log),
         **_describe_settled(phases, state),
         "strategy": str(devices),
-        "precision": precision,
+        **compute.recorded(),
         **({"stopped_by": state.stopped_by} if state.stopped_by else {}),
     }
 
@@ -157,7 +171,7 @@ def _train(
         model: Compiled.
         data: For each phase its records.
         phases: Those of `config`, resolved.
-        config: How to train.
+        config: How to train, with the precision and the compilation that were chosen.
         devices: Those that train.
         checkpoints: Folder of checkpoints, best weights and log.
         work: What is trained.
@@ -215,6 +229,7 @@ def _train(
         progress=progress,
         safeguards=config.safeguards,
         measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
+        compute=config.compute,
         track=track,
         is_chief=devices.is_chief,
     )

@@ -71,10 +71,8 @@ def _divide_weights(results: Path, generator_config: AlbertConfig, tokenizer: To
     """Divide the file of all weights into those of the model and those of its generator.
 
     First the model's weights replace the file, without the generator and the head that detects,
-    which
-    is dropped. Then the generator's folder is made, with configuration, vocabulary and weights,
-    whose
-    names lose the prefix `generator/`. The embeddings are in both files.
+    which is dropped. Then the generator's folder is made, with configuration, vocabulary and
+    weights, whose names lose the prefix `generator/`. The embeddings are in both files.
 
     Args:
         results: Folder of the model, with the file of all weights.

@@ -85,7 +85,8 @@ def summarize_speed(
 ) -> dict[str, float]:
     """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows.
 
-    The run reaches to the last step, over all interruptions.
+    The run reaches to the last step, over all interruptions. Tokens include padding; numbers are
+    rounded.
 
     Args:
         phases: The phases, in order.

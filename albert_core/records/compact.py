@@ -15,11 +15,12 @@ def token_dtype(vocab_size: int) -> np.dtype:
 
 
 def encode_compact(pairs: SegmentPairs, dtype: np.dtype) -> list[bytes]:
-    """Serialise each pair as a tf.train.Example of `pieces` (bytes) and `first_length` (int64).
+    """Serialise each of one or more pairs as a tf.train.Example of `pieces` and `first_length`.
 
-    `pieces` are the token ids of both segments in `dtype`, the `token_dtype` of the vocabulary. If
-    the label of any pair is not `UNDECIDED`, all have theirs as `sentence_order_label` (int64),
-    too. Generator states are not stored. Examples come in the order of the pairs.
+    `pieces` (bytes) are the token ids of both segments in `dtype`, the `token_dtype` of the
+    vocabulary; `first_length` (int64) is the number of tokens of the first. If the label of any
+    pair is not `UNDECIDED`, all have theirs as `sentence_order_label` (int64), too. Generator
+    states are not stored. Examples come in the order of the pairs.
     """
     # Raw bytes: as an int64 list a token id takes up to three bytes, and reading it costs more.
     token_bytes = pairs.token_ids.astype(dtype).view(np.uint8)

@@ -81,7 +81,7 @@ class MaskingConfig:
         return 1 - self.mask_replace_probability - self.random_replace_probability
 
     def max_masked(self, sequence_length: int) -> int:
-        """Return the most tokens of a sequence of that length that are masked.
+        """Return the most tokens that are masked in sequences of at most that length.
 
         `max_predictions_per_sequence` if it is set; else 20 with `compat="original"`, and
         `mask_probability` of the length, rounded up, otherwise. Deviates from the original, where

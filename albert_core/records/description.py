@@ -50,8 +50,9 @@ class RecordsDescription:
 def describe_records(path: str | Path) -> RecordsDescription:
     """Describe what `albert records` wrote, or TFRecord files of the original.
 
-    A folder with a manifest is described from that alone; its files are not opened. Others are
-    static records of the original; all their files are read for the hash.
+    A folder with a manifest is described from that and the names of its files, which are not opened
+    or checked; there may be none to train on. Others are static records of the original; all their
+    files are read for the hash.
 
     Args:
         path: A local folder, or one TFRecord file of the original.
@@ -138,6 +139,7 @@ def _first_lengths(file: Path) -> tuple[int, int]:
 
     Raises:
         InputError: It lacks one of the eight features.
+        StopIteration: The file has no record.
     """
     features = parse_example(next(read_tfrecords(file)))
     expected = {*TOKEN_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}

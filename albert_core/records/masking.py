@@ -168,7 +168,10 @@ def _find_words(
 
 @kernel()
 def _count_tokens(row: Any, begin: int, end: int, sep: int) -> int:
-    """Count the tokens of `row` from `begin` to `end`, without [SEP], which words may enclose."""
+    """Count the tokens of `row` from `begin` to before `end`, without [SEP].
+
+    Words that run across the segments enclose a [SEP].
+    """
     count = 0
     for position in range(begin, end):
         count += row[position] != sep
@@ -177,7 +180,7 @@ def _count_tokens(row: Any, begin: int, end: int, sep: int) -> int:
 
 @kernel()
 def _is_free(marks: Any, begin: int, end: int) -> bool:
-    """Return whether no position from `begin` to `end` is marked."""
+    """Return whether no position from `begin` to before `end` is marked."""
     return not np.any(marks[begin:end])
 
 

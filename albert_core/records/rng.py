@@ -61,5 +61,5 @@ def uniform(state: Any) -> float:
 
 @kernel()
 def integer_below(state: Any, limit: int) -> int:
-    """Draw an integer from 0 to `limit` - 1 and move `state`, uint64 [1], on."""
+    """Draw an integer from 0 to `limit` - 1, all alike, and move `state`, uint64 [1], on by one."""
     return int(uniform(state) * limit)

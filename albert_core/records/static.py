@@ -43,7 +43,7 @@ def encode_static(
 
 
 def unmask(batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the token ids int32 [B, S] of a masked batch as they were before masking."""
+    """Return a copy of the token ids int32 [B, S] of a masked batch as they were before masking."""
     token_ids = batch["input_ids"].copy()
     # Weights, not ids, tell which slots are used: 0 is a position and a token id, too.
     rows, slots = np.nonzero(batch["masked_lm_weights"])

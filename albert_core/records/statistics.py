@@ -23,11 +23,19 @@ def count_batch(
 ) -> Counts:
     """Count records, tokens, predicted tokens, swaps and masked runs of a batch of `mask_pairs`.
 
-    All counts are integers, but `num_runs_of_words` is a list of ten: runs of 1, 2, ... words; the
-    last counts longer ones. Permuted tokens count as predicted, too.
-
     The counts of batches add up (`add_counts`), so that no worker needs to see all records;
     `masking_statistics` divides them in the end.
+
+    Args:
+        batch: The batch, not changed.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        special_ids: The ids of [CLS], [SEP] and [MASK].
+
+    Returns:
+        Integers: `num_records`, `num_positions` (with padding), `num_tokens` (without it, special
+        tokens included), `num_predicted` (also permuted ones), of these `num_mask` (shown as
+        [MASK]) and `num_unchanged`, and `num_not_in_order` (records); and `num_runs_of_words`, a
+        list of ten: unbroken runs of 1, 2, ... predicted words, the last for longer ones.
     """
     token_ids = unmask(batch)
     is_predicted = np.zeros(token_ids.shape, bool)
@@ -102,8 +110,10 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
 def masking_statistics(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of masks, from counts of `count_batch`: `num_records` and fractions.
 
-    Fractions are rounded to four digits; one of nothing is 0. `run_length_fractions` is a list,
-    for runs of 1, 2, ... words, the last for longer ones.
+    Those are of positions for padding, of tokens for `predicted_fraction`, of records for
+    `not_in_order_fraction`, else of predicted tokens. They are rounded to four digits; one of
+    nothing is 0. `run_length_fractions` is a list of fractions of all runs, for those of 1, 2, ...
+    words, the last for longer ones.
     """
 
     def fraction(part: float, whole: float) -> float:

@@ -60,9 +60,9 @@ def _example_class() -> Any:
 
 
 def parse_example(record: bytes) -> dict[str, Any]:
-    """Parse a serialised tf.train.Example into lists of bytes, floats or integers by name.
+    """Parse a serialised tf.train.Example; return lists of bytes, floats or integers by name.
 
-    Features without a value are left out.
+    Features without a value are left out. Checksums are `read_tfrecords`' to check.
 
     Raises:
         InputError: The bytes are no such message.
@@ -89,6 +89,9 @@ def write_tfrecords(path: Path, records: Iterable[bytes]) -> int:
 
     Returns:
         The number of records.
+
+    Raises:
+        OSError: The folder is missing, or must not be written.
     """
     count = 0
     with path.open("wb") as file:
@@ -105,6 +108,7 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
     Raises:
         InputError: On reaching it: the file ends inside a record, a checksum is wrong, or a record
             is empty; names the offset.
+        FileNotFoundError: On the first record: there is no such file.
     """
     offset = 0
     with path.open("rb") as file:
@@ -123,6 +127,7 @@ def count_tfrecords(path: Path) -> int:
 
     Raises:
         InputError: The file ends inside a record, or the checksum of a size is wrong.
+        FileNotFoundError: There is no such file.
     """
     count, offset, end = 0, 0, path.stat().st_size
     with path.open("rb") as file:

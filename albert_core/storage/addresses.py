@@ -31,6 +31,8 @@ def find_storage(path: str | Path) -> ObjectStorage | None:
 def storage_of(path: str | Path) -> ObjectStorage:
     """Return the storage of objects of an address that `is_remote`.
 
+    A local path raises, too.
+
     Raises:
         InputError: It is in none.
     """

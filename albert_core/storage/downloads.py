@@ -108,7 +108,8 @@ def _notes_path(cached: Path) -> Path:
 def _find_cache_damage(cached: Path, facts: Mapping[str, FileFacts]) -> str | None:
     """Return how an earlier download differs from its objects, in a few words, or None.
 
-    Of those whose storage keeps no checksum, from what was noted when they came.
+    Objects whose storage keeps no checksum are compared with what was noted when they came; a
+    missing or damaged note is a difference.
     """
     noted: dict[str, str] = {}
     if any(each["crc32c"] is None for each in facts.values()):

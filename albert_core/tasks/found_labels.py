@@ -87,7 +87,7 @@ def refuse_unknown_labels(task: Task) -> None:
     """Refuse a task whose labels are neither declared nor found.
 
     Raises:
-        InputError: It is one.
+        InputError: The task needs labels and has none.
     """
     if task.lacks_labels:
         raise InputError(

@@ -130,6 +130,8 @@ class _ColumnSentence:
     def __call__(self) -> tuple[list[str], list[str] | None]:
         """Return its words and their tags; None of a file without tags.
 
+        They are in the declared columns, else in the first and the last one.
+
         Raises:
             _UnusableError: A line has more or fewer columns than the first of the file.
         """

@@ -240,7 +240,7 @@ def _refuse_data(
     or a text of over 5 words or 60 characters. A row of the numbers 0, 1, 2, ... passes.
 
     Raises:
-        InputError: It is such a row.
+        InputError: The row is taken for data.
     """
     if list(first_row) == [str(number) for number in range(len(first_row))]:
         return  # a table without names, written by pandas

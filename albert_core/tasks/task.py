@@ -257,7 +257,8 @@ class Task:
         """Refuse a file whose number of texts does not fit its format and the task's kind.
 
         None for `squad`, `race` and Parquet of questions; two for multiple choice; one for words
-        with tags, or none in `conll`; one or two for other tables.
+        with tags, or none in `conll`; one or two for other tables. Questions in another format are
+        refused.
 
         Raises:
             InputError: It has another number, or is of a format that does not fit the kind.

@@ -155,7 +155,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the tokens of each text."""
+        """Return the tokens of each text, in the order of the texts; none of an empty one."""
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text."""
@@ -164,15 +164,14 @@ class Tokenizer(abc.ABC):
     def encode_continuation(self, text: str) -> list[int]:
         """Return the token ids of a text that goes on where a word has begun.
 
-        Those of `encode`, unless a kind of tokenizer says otherwise.
         Where tokens that begin a word are marked, its first token is not, unless the text begins
-        with white space.
+        with white space. In kinds without such a mark the ids are those of `encode`.
         """
         return self.encode(text)
 
     @abc.abstractmethod
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
-        """Return the part of the normalised text that each token stands for.
+        """Return the part of the normalised text that each token stands for, one for each token.
 
         Args:
             tokens: As `tokenize` returned them.
@@ -186,7 +185,7 @@ class Tokenizer(abc.ABC):
         """
 
     def token_ids(self, tokens: Sequence[str]) -> list[int]:
-        """Return the ids of tokens that `tokenize` returned; the unknown id for any other text."""
+        """Return the ids of pieces of the vocabulary; the unknown id for any other text."""
         ids, unknown = self._id_of_piece, self.special_ids.unknown
         return [ids.get(token, unknown) for token in tokens]
 
@@ -203,7 +202,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text."""
+        """Return the token ids of each text, in the order of the texts; none of an empty one."""
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the token ids of all texts, one after the other, and how many each text has.
@@ -211,7 +210,7 @@ class Tokenizer(abc.ABC):
         Works in batches on one thread, in the memory of twice the result and a batch.
 
         Returns:
-            int32 [T], int64 [N]; a text without tokens has 0.
+            int32 [T], int64 [N]; a text without tokens has 0. Without texts both are empty.
         """
         begins = range(0, max(1, len(texts)), _BATCH_TEXTS)
         batches = [self._encode_batch_flat(texts[begin : begin + _BATCH_TEXTS]) for begin in begins]

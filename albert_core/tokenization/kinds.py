@@ -29,6 +29,13 @@ class Trainer(Protocol):
     ) -> Tokenizer:
         """Return a tokenizer of `size` pieces, special ones included.
 
+        Args:
+            sentences: Text.
+            size: Number of pieces.
+            character_coverage: Fraction of the text's characters that get a piece.
+            lower_case: Whether text is lower-cased, in training and by the tokenizer.
+            strip_accents: Whether accents are dropped, in training and by the tokenizer.
+
         Raises:
             InputError: The text is too little, or has too many characters, for that size.
         """

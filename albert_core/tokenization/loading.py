@@ -34,12 +34,13 @@ def load_tokenizer(
         strip_accents: Whether accents are dropped (`Tokenizer`); wins over the folder's own
             setting. With neither, true, as in the original.
         compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
-            setting. With neither, `original`, also for a folder of Hugging Face: the weights of
-            the released models were trained with the original's code, whoever packs them.
+            setting. With neither, `original`, also for a folder of Hugging Face: the weights of the
+            released models were trained with the original's code, whoever packs them.
 
     Raises:
         InputError: There is no vocabulary at the path, or more than one, or it is damaged, or a
             setting does not fit it.
+        ServiceError: The vocabulary is in the cloud, whose storage failed.
     """
     path = local_folder(path)
     file = _find_vocabulary(path) if path.is_dir() else path
@@ -62,7 +63,8 @@ def _load(kind: type[Tokenizer], vocabulary: bytes, settings: dict[str, Any]) ->
     """Make a tokenizer of a kind by `from_bytes`, after refusing settings it does not have.
 
     Raises:
-        InputError: A setting is not of this kind, or as of `from_bytes`.
+        InputError: A setting is not of this kind or is wrong, or the content is damaged or not of
+            this kind.
     """
     if unknown := sorted(settings.keys() - set(kind.setting_names)):
         raise InputError(

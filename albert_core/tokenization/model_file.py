@@ -55,7 +55,7 @@ def without_pieces(model: bytes, ids: Collection[int]) -> bytes:
 def without_space_in_front(model: bytes) -> bytes:
     """Return a copy of a model that encodes text as the continuation of a word.
 
-    Its first piece is none that marks a word's start.
+    The first piece of a text then marks no word's start, unless the text begins with a space.
     """
     return b"".join(
         _field(tag, content + _NO_SPACE_IN_FRONT if tag == _NORMALIZER else content)

@@ -123,7 +123,12 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def from_bytes(cls, vocabulary: bytes, **settings: Any) -> "SentencePieceTokenizer":
-        """Make a tokenizer from the content of a model file."""
+        """Make a tokenizer from the content of a model file.
+
+        Raises:
+            InputError: It is no model, it is cut short, it lacks a special piece, or `compat` is
+                unknown.
+        """
         return cls(vocabulary, **settings)
 
     def _set_up_digit_comma_rule(self) -> None:
@@ -189,7 +194,10 @@ class SentencePieceTokenizer(Tokenizer):
         )
 
     def _begins_with_space(self, text: str) -> bool:
-        """Return whether white space is the first of a text that normalisation leaves of it."""
+        """Return whether a text begins with white space, after characters that normalisation drops.
+
+        False for a text of which nothing is left.
+        """
         for character in text:
             normal = self._continuing_processor.Normalize(self.preprocess(f"a{character}a"))
             if normal != "aa":
@@ -245,17 +253,21 @@ class SentencePieceTokenizer(Tokenizer):
         return self._processor.Normalize(normal).replace(WORD_START, "")
 
     def word_starts(self) -> np.ndarray:
-        """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
+        """Return a new table, bool [V]: whether a piece by itself begins a word for masking."""
         return (self.word_borders() & BEGINS_WORD) > 0
 
     def word_borders(self, *, original: bool = False) -> np.ndarray:
-        """Return where words begin: by the original's rule if asked for, or if pieces are English.
+        """Return a new table of bits, uint8 [V], of where words begin for whole-word masking.
 
-        Deviates from the original: in other vocabularies words are those of the text
-        (`text_word_borders`). There whatever is no English letter begins a word, so that a German
-        word is divided at every ß and a Russian one at every piece.
+        If the pieces are English, or the original's rule is asked for, it is that rule. Deviates
+        from the original: in other vocabularies words are those of the text (`text_word_borders`).
+        By the original's rule whatever is no English letter begins a word, so that a German word is
+        divided at every ß and a Russian one at every piece.
 
         Source: `_is_start_piece_sp` of the original's create_pretraining_data.py.
+
+        Args:
+            original: Whether to follow the original's rule in any case.
         """
         if original or is_english(self.pieces, word_start=WORD_START):
             return np.array([_starts_word(piece) for piece in self.pieces], np.uint8) * BEGINS_WORD
@@ -299,6 +311,8 @@ class SentencePieceTokenizer(Tokenizer):
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
     """Load a serialised model.
+
+    One that is cut between two pieces is refused, too.
 
     Raises:
         InputError: It is no SentencePiece model, or one that is cut short.

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 
 class Translation(dict[int, str]):
-    """A table for `str.translate`, filled in by a function when a character first occurs.
+    """A table for `str.translate`, by code point, filled in when a character first occurs.
 
     Args:
-        translate: Returns the text that replaces a character; called once for each.
+        translate: Takes a character and returns the text that replaces it; called once for each.
     """
 
     def __init__(self, translate: Callable[[str], str]) -> None:
@@ -41,7 +41,7 @@ def preprocess_text(text: str, *, lower_case: bool, strip_accents: bool = True) 
 def preprocess_texts(
     texts: Sequence[str], *, lower_case: bool, strip_accents: bool = True
 ) -> list[str]:
-    """Normalise many texts, each as `preprocess_text` does."""
+    """Normalise many texts, each as `preprocess_text` does; return them in their order."""
     folded = [text if _is_folded(text) else " ".join(text.split()) for text in texts]
     if strip_accents:
         folded = [text if text.isascii() else _without_marks(text) for text in folded]
@@ -63,9 +63,14 @@ def preprocess_text_as_hugging_face(
 ) -> str:
     """Normalise text as the AlbertTokenizer of Hugging Face transformers 5 does.
 
-    Unlike the original: `` and '' become ", all marks are dropped (also those that do not
-    combine, as vowel signs of Indian scripts), a sigma at a word's end is lower-cased like any
-    other, and white space is folded to single spaces last, not first.
+    Unlike the original: `` and '' become ", all marks are dropped (also those that do not combine,
+    as vowel signs of Indian scripts), a sigma at a word's end is lower-cased like any other, and
+    white space is folded to single spaces last, not first.
+
+    Args:
+        text: Any text.
+        lower_case: Whether letters are lower-cased.
+        strip_accents: Whether characters are decomposed (NFKD) and marks dropped.
     """
     text = text.replace("``", '"').replace("''", '"')
     if strip_accents and not text.isascii():

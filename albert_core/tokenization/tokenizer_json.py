@@ -102,7 +102,10 @@ def _metaspace(prepend_scheme: str) -> dict[str, Any]:
 
 
 def _post_processor(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
-    """Return the templates [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with B [SEP] of segment 1."""
+    """Return the templates [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with B [SEP] of segment 1.
+
+    They are the content of `post_processor`, with the ids of [CLS] and [SEP].
+    """
     ids = tokenizer.special_ids
     cls, sep = (tokenizer.pieces[index] for index in (ids.cls, ids.sep))
 

@@ -25,7 +25,7 @@ def is_english(pieces: Iterable[str], *, word_start: str) -> bool:
     """Return whether a vocabulary is one of English, by its letters.
 
     It is if letters that are not ASCII are pieces by themselves only, as rare letters are, and at
-    most half of all letters.
+    most half of all letters. A vocabulary without letters is English.
 
     Args:
         pieces: The vocabulary.

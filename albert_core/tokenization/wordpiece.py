@@ -77,7 +77,8 @@ class WordPieceTokenizer(Tokenizer):
         """Make a tokenizer from the content of a file with a piece on each line.
 
         Raises:
-            InputError: The content is damaged, or as of the class.
+            InputError: The content is not UTF-8, a line is empty, a piece occurs twice, or a
+                special piece is missing.
         """
         return cls(read_pieces(vocabulary), **settings)
 
@@ -117,7 +118,8 @@ class WordPieceTokenizer(Tokenizer):
     def words(self, text: str) -> list[str]:
         """Return the normalised words, punctuation marks and ideographs of a text, in order.
 
-        Control characters are dropped; unless `keeps_accents`, so are accents.
+        Control characters and U+FFFD are dropped; unless `keeps_accents`, so are accents. White
+        space only parts words.
         """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
@@ -151,7 +153,8 @@ class WordPieceTokenizer(Tokenizer):
     def _cut_word(self, word: str) -> list[str]:
         """Cut a word into the longest pieces of the vocabulary, from left to right.
 
-        Just [UNK] for a word that cannot be cut or has more than `MAX_WORD_CHARACTERS`.
+        Just [UNK] for a word that cannot be cut or has more than 200 characters; nothing of an
+        empty one.
         """
         if len(word) > MAX_WORD_CHARACTERS:
             return [UNKNOWN]
@@ -193,7 +196,7 @@ class WordPieceTokenizer(Tokenizer):
 def read_pieces(vocabulary: bytes) -> list[str]:
     """Return the pieces of a vocabulary file, one a line, in order.
 
-    Spaces and tabs around a piece are dropped, and so is a byte order mark.
+    Spaces, tabs and carriage returns around a piece are dropped, and so is a byte order mark.
 
     Raises:
         InputError: It is not UTF-8, or a line is empty.
@@ -215,7 +218,10 @@ def read_pieces(vocabulary: bytes) -> list[str]:
 
 
 def _clean_character(char: str) -> str:
-    """Return a character with spaces around ideographs; white space as a space, no controls."""
+    """Return an ideograph with spaces around it, white space as a space, else the character.
+
+    Of control and format characters, NUL and U+FFFD nothing is left.
+    """
     category = unicodedata.category(char)
     if char in " \t\n\r" or category == "Zs":
         return " "

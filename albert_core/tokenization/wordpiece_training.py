@@ -77,7 +77,7 @@ def train_wordpiece(
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:
-    """Return the most frequent characters, which together make up `coverage` of all words.
+    """Return the fewest most frequent characters that make up `coverage` of all words or more.
 
     Coverage is counted in characters; of equally frequent ones the lower code point comes first.
     """
@@ -96,7 +96,10 @@ def _frequent_characters(words: collections.Counter[str], coverage: float) -> se
 
 
 def _single_characters(words: Iterable[str]) -> list[str]:
-    """Return the pieces of one character, sorted: word beginnings, then continuations."""
+    """Return the pieces of one character: all characters, then with ## those inside words.
+
+    Each of the two parts is sorted.
+    """
     first = {word[0] for word in words}
     inside = {character for word in words for character in word[1:]}
     return [*sorted(first | inside), *sorted(CONTINUATION + character for character in inside)]

@@ -54,7 +54,7 @@ class TrackingConfig:
         """Refuse what the tracker does not take, and settings without a tracker.
 
         Raises:
-            InputError: There is such a setting.
+            InputError: A setting is none the tracker takes, or is given without a tracker.
         """
         if self.is_on:
             check_address(self.to, self.address)

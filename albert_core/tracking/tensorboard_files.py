@@ -28,7 +28,10 @@ class StepRun:
         self._writer: EventFileWriter | None = None
 
     def open(self) -> None:
-        """Make the folder and a file in it; write parameters and addresses."""
+        """Make the folder and a file in it; write parameters and addresses.
+
+        Parameters that are infinite or NaN are left out. Each call begins another file.
+        """
         self._writer = EventFileWriter(str(self._folder))
         # NaN is no hyperparameter that its page can show.
         hparams = {

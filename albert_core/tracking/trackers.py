@@ -107,7 +107,7 @@ def is_folder(address: str) -> bool:
 
 
 def check_address(name: str, address: str, *, setting: str = "tracking.address") -> None:
-    """Refuse an address that a tracker does not take, and one with a password.
+    """Refuse an address that a tracker does not take, or with a user's name or password.
 
     Args:
         name: The tracker.
@@ -115,7 +115,7 @@ def check_address(name: str, address: str, *, setting: str = "tracking.address")
         setting: Setting or environment variable that holds it, for the message.
 
     Raises:
-        InputError: It is refused.
+        InputError: The address is refused; no message has a password.
     """
     kind = TRACKERS[name]
     if not address:
@@ -126,7 +126,12 @@ def check_address(name: str, address: str, *, setting: str = "tracking.address")
         is_right = kind.takes_folders
     else:
         is_right = address.partition(":")[0] in kind.schemes
-    if "@" in urllib.parse.urlsplit(address).netloc:
+    try:
+        has_user = "@" in urllib.parse.urlsplit(address).netloc
+    except ValueError as error:  # such as half an address of IPv6
+        shown = address.rpartition("@")[2]
+        raise InputError(f"{setting}: got {shown!r}, expected {kind.example}") from error
+    if has_user:
         raise InputError(
             f"{setting}: got a user's name or password in it, expected none: whoever sees the "
             "configuration, or a log, can read it; give them in variables of their own "
@@ -141,7 +146,8 @@ def check_experiment(name: str, experiment: str) -> None:
     """Refuse a name of an experiment that a tracker does not take.
 
     Raises:
-        InputError: It is refused.
+        InputError: The name is not of the tracker's form; of trackers without one it is empty or
+            has several lines.
     """
     kind = TRACKERS[name]
     if not re.fullmatch(kind.experiment, experiment):

@@ -22,6 +22,9 @@ def divide_batch(
 ) -> BatchDivision:
     """Return the division of a batch into as few micro-batches, and then rows, as possible.
 
+    Every device then has equally many rows in each micro-batch; what the batch lacks for that is
+    added to `num_rows`.
+
     Args:
         batch_size: Rows of the batch, at least 1.
         num_data_parallel: Devices, or groups of them, that a batch is divided among.

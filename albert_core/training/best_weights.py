@@ -47,7 +47,10 @@ def copy_best(folder: Path, best: BestWeights, target: Path) -> None:
 
 
 def remove_other_best(folder: Path, names: Collection[str]) -> None:
-    """Remove the files of best weights in a folder, but for those of these names."""
+    """Remove the files of best weights in a folder, but for those of these names.
+
+    Only files named `best*.safetensors` count; one that is gone is no error.
+    """
     for path in folder.glob("best*.safetensors"):
         if path.name not in names:
             path.unlink(missing_ok=True)  # another process may remove it, too

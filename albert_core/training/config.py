@@ -24,10 +24,12 @@ class TrainingConfig:
         stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
             None: never.
         safeguards: What to do when training goes wrong.
-        precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
+        precision: `bfloat16`, `float32`, or `auto`: as is faster on the device, which is bfloat16
+            on accelerators, and processors, made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX; with TensorFlow where it
-            is faster: for pretraining on one accelerator, or on a CPU for small models only, and
-            not for fine-tuning, whose batches differ in length.
+            is faster: for pretraining on one accelerator, not on a CPU, and not for fine-tuning,
+            whose batches differ in length. A training that goes on keeps the precision and the
+            compilation that it began with.
         rematerialize: Whether to compute a layer's values again for the gradient instead of
             keeping them: a third more work, far less memory. Not with dropout in the encoder, which
             would be drawn anew.
@@ -47,6 +49,11 @@ class TrainingConfig:
     rematerialize: bool = False
     strategy: StrategyName = "auto"
     model_parallel_size: int = 1
+
+    @property
+    def compute(self) -> dict[str, Any]:
+        """Precision and compilation, as checkpoints keep them once neither is left open."""
+        return {"precision": self.precision, "jit_compile": self.jit_compile}
 
     @property
     def plan_limits(self) -> dict[str, Any]:

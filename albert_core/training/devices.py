@@ -136,8 +136,8 @@ def _get_process_index() -> int:
 
 
 @contextlib.contextmanager
-def use_precision(precision: Precision, device_name: str) -> Iterator[str]:
-    """Let models made inside compute in a precision, as by `set_precision`; yield it resolved.
+def use_precision(precision: str) -> Iterator[None]:
+    """Let models made inside compute in `float32` or `bfloat16`, as by `set_precision`.
 
     The policy is global: afterwards, also after an error, it is float32, so that what the process
     does next does not compute in bfloat16.
@@ -145,29 +145,18 @@ def use_precision(precision: Precision, device_name: str) -> Iterator[str]:
     import keras
 
     try:
-        yield set_precision(precision, device_name)
+        set_precision(precision)
+        yield
     finally:
         keras.config.set_dtype_policy("float32")
 
 
-def set_precision(precision: Precision, device_name: str) -> str:
-    """Set the precision of models made from now on in this process; return it, `auto` resolved.
+def set_precision(precision: str) -> None:
+    """Set the precision of models made from now on in this process: `float32` or `bfloat16`.
 
     With bfloat16, layers compute in it; weights, moments and losses stay in float32, and no loss
-    scale is needed. `auto` is float32 on a CPU and on GPUs before Ampere (V100, T4, P100, K80),
-    bfloat16 on all others.
-
-    Args:
-        precision: What to compute in.
-        device_name: The driver's name of a device, as in `Devices.name`; looked at for `auto` only.
+    scale is needed.
     """
     import keras
 
-    if precision == "auto":
-        # GPUs before Ampere have no units for bfloat16 and would emulate it.
-        is_slow = device_name.lower() == "cpu" or any(
-            old in device_name for old in ("V100", "T4", "P100", "K80")
-        )
-        precision = "float32" if is_slow else "bfloat16"
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    return precision

@@ -50,6 +50,9 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write `metrics.jsonl` into a model folder, a JSON object a line, over one that is there."""
+    """Write `metrics.jsonl` into a model folder, a JSON object a line, over one that is there.
+
+    The file is written in place: a kill may leave a part of it.
+    """
     lines = "".join(json.dumps(row) + "\n" for row in history)
     (folder / HISTORY_NAME).write_text(lines, encoding="utf-8")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -40,6 +41,7 @@ def train(
     measure_speed: MeasureSpeed = lambda first, last, seconds: {},
     track: TrackRow = untracked,
     is_chief: bool = True,
+    compute: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainingState:
     """Train a compiled model to the end of the plan; keep its best weights.
 
@@ -62,6 +64,7 @@ def train(
             for the log.
         track: Told the rows of the log and the evaluations.
         is_chief: Whether this process writes; of several, one does.
+        compute: How the model computes, which the checkpoints keep; see `ComputeSettings`.
 
     Returns:
         The final state; its history has a row of metrics for each evaluation, and its `best` says
@@ -77,6 +80,7 @@ def train(
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
     model.optimizer.build(model.trainable_variables)
     state = restore_latest(folder, model, work=work)
+    state.compute = dict(compute)
     if state.stopped_by is None and lost_patience(state.history, plan):
         state.stopped_by = "patience"  # killed after the evaluation, before it was recorded
     session = TrainingSession(model, state, plan, folder, is_chief=is_chief, work=work)

@@ -76,7 +76,7 @@ class TrainingPlan:
         return tuple(itertools.accumulate(self.phase_steps))
 
     def settle(self, index: int, num_steps: int) -> None:
-        """Set the steps of a phase."""
+        """Set the steps of the phase of an index, counted from 0; nothing is checked."""
         phase_steps = list(self.phase_steps)
         phase_steps[index] = num_steps
         self.phase_steps = tuple(phase_steps)

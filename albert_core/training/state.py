@@ -27,6 +27,8 @@ class TrainingState:
         log: Size and checksum of the log up to this step; empty if there was no log.
         timings: Of a training by minutes, what is settled of each phase that has begun: the fields
             of `PhaseTiming`.
+        compute: How the training computes, as `ComputeSettings.recorded` returns it; empty in
+            checkpoints of versions before it was chosen by what the machine consists of.
     """
 
     step: int = 0
@@ -40,6 +42,7 @@ class TrainingState:
     best: dict[str, Any] = dataclasses.field(default_factory=dict)
     log: dict[str, Any] = dataclasses.field(default_factory=dict)
     timings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    compute: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:

@@ -131,7 +131,9 @@ def _read_old_state(path: Path, values: dict[str, Any], shapes: Shapes) -> Train
         DamageError: It lacks a field or has one that there never was, the variables are damaged,
             or the best weights are not the model's.
     """
-    known = {field.name for field in dataclasses.fields(TrainingState)} - {"best", "log", "timings"}
+    known = {field.name for field in dataclasses.fields(TrainingState)} - {
+        *("best", "log", "timings", "compute")
+    }
     if missing := {"step", "seconds", "history", "sha256"} - values.keys():
         raise DamageError(f"{STATE_NAME} lacks {', '.join(sorted(missing))}")
     # Without a checksum a flipped bit in a name shows only here; `TrainingState` would raise

@@ -112,6 +112,7 @@ def evaluate(
                 load(
                     model,
                     task=task,
+                    precision="float32",  # so that scores depend on no machine's instructions
                     strategy=strategy,
                     model_parallel_size=model_parallel_size,
                     **side_files,

@@ -128,6 +128,11 @@ def _score_dev_set(model: Path, dev: DevFiles, reading: Mapping[str, Any]) -> "D
     from albert_core.inference.evaluation import score_dev_set
     from albert_core.training.devices import is_multi_process
 
-    # One process exports: those that the environment may name for a training are not there.
-    loaded = load(model, strategy="single" if is_multi_process() else "auto", **reading)
+    loaded = load(
+        model,
+        precision="float32",  # as exports compute
+        # One process exports: those that the environment may name for a training are not there.
+        strategy="single" if is_multi_process() else "auto",
+        **reading,
+    )
     return score_dev_set(loaded, data=dev.data, most=_MAX_DEV_EXAMPLES)

@@ -51,7 +51,7 @@ class Lineage:
         Vocabulary, fine-tuning and the evaluation from random weights are not checked.
 
         Raises:
-            InputError: There is one of these.
+            InputError: The evaluation, or one of the records, belongs to another model.
         """
         finetuned, evaluated = self.finetuned, self.evaluated
         if finetuned and evaluated and evaluated.inputs["model"] != finetuned.content_hash:

@@ -212,7 +212,7 @@ def _refuse_mismatch(
     Records that do not name their vocabulary, as the original's, are not compared with it.
 
     Raises:
-        InputError: They are one of the two.
+        InputError: The vocabulary is another one, or the sequences are too long.
     """
     if records.vocabulary not in (None, tokenizer.content_hash()):
         raise InputError(

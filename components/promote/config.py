@@ -26,6 +26,6 @@ class RetrainingConfig:
         """Refuse bounds outside 0 to 1.
 
         Raises:
-            InputError: One is outside.
+            InputError: `min_gain` or `max_loss` is below 0 or above 1.
         """
         check_between(self, "retraining", "min_gain", "max_loss", hint="0.01 is one point")

@@ -215,7 +215,8 @@ def _get_json(root: str, path: str, setting: str, expected: str) -> dict[str, An
     """Return the JSON object at a path.
 
     Raises:
-        InputError: Nothing answers there, or with something else.
+        InputError: Nothing answers there, or with a status of failure or something else than an
+            object.
     """
     import requests
 
@@ -242,7 +243,7 @@ def _check_version(cluster: Cluster, supported: Sequence[str]) -> None:
     """Refuse a cluster of a version that Beam has no job server for.
 
     Raises:
-        InputError: It is such a version.
+        InputError: Its minor version is not among `supported`.
     """
     import apache_beam
 

@@ -52,7 +52,7 @@ def _check_connection(address: str, setting: str) -> None:
         setting: What it is, for messages.
 
     Raises:
-        InputError: It is refused.
+        InputError: The address has no host and port, nobody answers in time, or no Dask.
     """
     from distributed.comm import get_address_host_port
 

@@ -129,7 +129,8 @@ class DataflowConfig:
         """Refuse numbers of workers that contradict each other.
 
         Raises:
-            InputError: They do.
+            InputError: There is no autoscaling, and no `num_workers` or a `max_workers`; or
+                `max_workers` is below `num_workers`. 0 stands for no number.
         """
         name = "beam.dataflow.max_workers"
         if not self.autoscaling and (not self.num_workers or self.max_workers):
@@ -162,7 +163,7 @@ class DataflowConfig:
         """Refuse a subnetwork or a key that is in another region than the workers.
 
         Raises:
-            InputError: One is.
+            InputError: Subnetwork or key names another region than `region`.
         """
         for name, pattern in _PLACES.items():
             place = pattern.fullmatch(getattr(self, name))
@@ -214,7 +215,7 @@ def _refuse_option(option: str) -> None:
     """Refuse an option of Beam by which the records would not be made on Dataflow.
 
     Raises:
-        InputError: It is one.
+        InputError: The option makes a template, a streaming job, or one without Runner v2.
     """
     name = option.partition("=")[0]
     if reason := _USELESS_OPTIONS.get(name):

@@ -133,7 +133,9 @@ class _JobWatch:
         self._has_started = False
 
     def wait(self) -> None:
-        """Wait for the end of the job.
+        """Wait for the end of the job; tell its states, warnings and errors meanwhile.
+
+        That no worker has started is told once, after ten minutes in which the job was not queued.
 
         Raises:
             ServiceError: Dataflow refused a call, or kept failing.

@@ -104,7 +104,7 @@ class BeamConfig:
         the local one and Dask without a shared folder.
 
         Raises:
-            InputError: One of these.
+            InputError: A setting is refused; the message names it.
         """
         check_at_least(self, "beam", num_workers=0, parallelism=0)
         self._check_runner()
@@ -137,7 +137,7 @@ class BeamConfig:
         """Refuse a runner that is neither this program's, nor Beam's, nor the path of a class.
 
         Raises:
-            InputError: It is none of these.
+            InputError: The name is no known runner's and has not the form of a class's.
         """
         name = self.runner.lower()
         is_ours = self.runner in ("local", "dask", *ENGINES)

@@ -27,6 +27,9 @@ _SINGLE = ("vocab", "checkpoint", "pretrain", "export", "promote")
 def find_report_inputs(run: str) -> dict[str, Any]:
     """Return the arguments of `write_report` for a finished run, to make its report anew.
 
+    Those of `output` and progress are not among them. Models are named by their places in the run's
+    folder where these lead to them, all other inputs by their own folders.
+
     Args:
         run: The run's folder on this machine.
 

@@ -48,7 +48,8 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
         from albert_core.inference import load
 
         generator = pretrained / GENERATOR_FOLDER
-        model = load(generator if generator.is_dir() else pretrained)
+        # So that a report does not depend on the machine's instructions.
+        model = load(generator if generator.is_dir() else pretrained, precision="float32")
         filled = model.fill_mask(texts, top_k=_NUM_CANDIDATES)
     # No head, or an installation that has what a report needs and no Keras: all else is still true.
     except (InputError, ImportError):

@@ -181,7 +181,8 @@ def _differences(
 ) -> list[Difference]:
     """Return the score against random weights, against no model and against the majority.
 
-    Those that there are, in this order; each paired if both predictions of the examples are known.
+    In this order; the first two only where they are known. Each is paired if both predictions of
+    the examples are known.
     """
     baselines = read_baselines(run.evaluation)
     differences = []

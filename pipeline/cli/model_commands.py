@@ -12,6 +12,7 @@ from albert_core.places.outputs import find_outputs, is_run_folder
 from albert_core.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import named_task
+from albert_core.training.devices import Precision
 from components.export.card.config import CardConfig
 from pipeline.cli.step_commands import print_manifest
 from pipeline.serving.config import ServingConfig
@@ -184,6 +185,7 @@ def serve(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    precision: Precision = "auto",
     **settings: Any,
 ) -> None:
     """Answer requests over HTTP with a model, until Ctrl-C.
@@ -197,6 +199,7 @@ def serve(
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether it is for text without accents, if not as the files say.
+        precision: What a checkpoint computes in; auto is as is faster on the device.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     from pipeline.serving.server import run_server
@@ -211,5 +214,6 @@ def serve(
             "vocab": vocab,
             "lower_case": lower_case,
             "strip_accents": strip_accents,
+            "precision": precision,
         },
     )

@@ -148,4 +148,7 @@ def _type_word(hint: Any) -> str:
     """Return the word for a type in the help."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return "{...}"
+    kinds = typing.get_args(hint)
+    if values := [str(value) for kind in kinds for value in _literals(kind)]:
+        return "|".join([_TYPE_WORDS[kind] for kind in kinds if kind in _TYPE_WORDS] + values)
     return _TYPE_WORDS.get(hint, "YAML")

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.batch_size import BatchSize
 from albert_core.inference.file_formats import (
     STANDARD_OUTPUT,
     ResultFormat,
@@ -13,7 +13,7 @@ from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
 from albert_core.tasks import named_task
-from albert_core.training.devices import StrategyName
+from albert_core.training.devices import Precision, StrategyName
 
 
 def predict(
@@ -28,7 +28,8 @@ def predict(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    precision: Precision = "auto",
+    batch_size: BatchSize = "auto",
     strategy: StrategyName = "auto",
     model_parallel_size: int = 1,
 ) -> None:
@@ -50,11 +51,14 @@ def predict(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        batch_size: Examples that are run together.
+        precision: What a checkpoint computes in; auto is as is faster on the device.
+        batch_size: Examples that are run together; auto is 64 on a CPU, and as many as the memory
+            of the GPUs holds.
         strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
         model_parallel_size: Devices that hold one copy of its weights together.
     """
     from albert_core.inference import load
+    from albert_core.inference.batch_size import resolve_batch_size
     from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
 
     refuse_unusable_files(file, output)
@@ -66,9 +70,13 @@ def predict(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        precision=precision,
+        many_at_a_time=True,
         strategy=strategy,
         model_parallel_size=model_parallel_size,
     )
+    if loaded.compute:
+        progress(0, 0, f"computing in {loaded.compute}")
     try:
         num_rows, num_invalid = predict_file(
             loaded,
@@ -76,7 +84,7 @@ def predict(
             output,
             row_format=format,
             result_format=output_format,
-            batch_size=batch_size,
+            batch_size=resolve_batch_size(batch_size, loaded),
             progress=progress,
         )
     except BrokenPipeError:
@@ -98,7 +106,8 @@ def embed(
     vocab: str | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    precision: Precision = "auto",
+    batch_size: BatchSize = "auto",
 ) -> None:
     """Write a vector for every text of a file.
 
@@ -113,9 +122,12 @@ def embed(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        batch_size: Texts that are run together.
+        precision: What a checkpoint computes in; auto is as is faster on the device.
+        batch_size: Texts that are run together; auto is 64 on a CPU, and as many as the memory of
+            a GPU holds.
     """
     from albert_core.inference import load
+    from albert_core.inference.batch_size import resolve_batch_size
     from albert_core.inference.file_prediction import embed_file, refuse_unusable_files
 
     refuse_unusable_files(file, output)
@@ -127,14 +139,18 @@ def embed(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        precision=precision,
+        many_at_a_time=True,
     )
+    if loaded.compute:
+        progress(0, 0, f"computing in {loaded.compute}")
     num_rows = embed_file(
         loaded,
         file,
         output,
         pooling=pooling,
         row_format=format,
-        batch_size=batch_size,
+        batch_size=resolve_batch_size(batch_size, loaded),
         progress=progress,
     )
     progress(0, 0, f"{num_rows:,} vectors of {loaded.config.hidden_size} numbers in {output}")

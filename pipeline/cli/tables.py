@@ -258,6 +258,7 @@ _TASK_BOOKKEEPING = (
     "num_dev",
     "num_train",
     "probe_last_layer_score",
+    "training_precision",
     "without_model_score",
 )
 

@@ -38,7 +38,7 @@ def check_kubernetes_name(setting: str, value: str) -> None:
     """Refuse what is no name of a namespace or of a service account of Kubernetes.
 
     Raises:
-        InputError: It is none.
+        InputError: The value is empty, over 63 characters, or has other characters.
     """
     if not _NAMESPACE.fullmatch(value):
         raise InputError(
@@ -50,7 +50,7 @@ def check_kubernetes_labels(setting: str, labels: Mapping[str, str]) -> None:
     """Refuse labels that Kubernetes does not take, such as one without a name.
 
     Raises:
-        InputError: There is one.
+        InputError: A name or a value has not the form of a label's; names the first.
     """
     for name, value in labels.items():
         if not _KUBERNETES_KEY.fullmatch(name):
@@ -68,7 +68,7 @@ def check_vertex_gpus(setting: str, kind: str, count: int) -> None:
     """Refuse a kind of GPUs that Vertex AI has not, or a number that no machine there has.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The kind is unknown, or no machine has so many of it.
     """
     if kind not in VERTEX_GPUS:
         raise InputError(

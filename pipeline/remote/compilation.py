@@ -126,7 +126,7 @@ def _refuse_long_title(title: str, platform: PlatformRules) -> None:
     """Refuse a title that is longer than the platform takes.
 
     Raises:
-        InputError: It is.
+        InputError: The title is longer than `platform.max_title_characters`.
     """
     if len(title) > platform.max_title_characters:
         raise InputError(

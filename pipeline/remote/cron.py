@@ -77,7 +77,7 @@ def check_time_zone(setting: str, name: str) -> None:
     """Refuse a time zone that only this machine knows (_OF_THE_MACHINE), or nobody.
 
     Raises:
-        InputError: It is one.
+        InputError: No zone of that name is in the database, or it is this machine's own.
     """
     if name in _OF_THE_MACHINE or name.partition("/")[0] in _OF_THE_MACHINE:
         raise InputError(
@@ -104,7 +104,7 @@ def _refuse_impossible_day(days: str, months: str, weekdays: str, *, cron: str) 
         cron: The whole expression, for the message.
 
     Raises:
-        InputError: They are such days.
+        InputError: The smallest day is beyond the longest of the months.
     """
     day_field, month_field = _FIELDS[2:4]
     longest = max(_DAYS_IN_MONTH[month - 1] for month in _values(month_field, months))
@@ -136,7 +136,7 @@ def _check_item(field: _Field, item: str, cron: str) -> None:
         cron: The whole expression, for the message.
 
     Raises:
-        InputError: It is refused.
+        InputError: The item has no form that all platforms know, or an impossible value.
     """
     match = _ITEM.fullmatch(item)
     if match is None or not _is_understood(field, match):

@@ -48,7 +48,9 @@ def _section(values: JsonObject, name: str) -> JsonObject:
 
 
 def _ask_helper(program: str, registry: str, path: Path) -> tuple[str, str] | None:
-    """Return the login that a credential helper knows; None if it fails, as for a registry unknown.
+    """Run a credential helper, and return the login that it knows; None if it fails.
+
+    It fails for a registry that it does not know, among others. It has no time limit.
 
     Raises:
         InputError: It cannot be started, or its answer is no login.

@@ -11,6 +11,7 @@ from albert_core.errors import InputError
 from albert_core.storage import read_bytes
 
 PIPELINE_NAME = "albert"
+_MOST_VALUES = 1_000_000
 _COMPILE = "compile it with `albert compile`"
 
 
@@ -70,6 +71,20 @@ def is_own_package(data: bytes) -> bool:
     return False
 
 
+def _has_too_many_values(documents: list[Any]) -> bool:
+    """Return whether nested values are endless or too many: anchors in a circle, or multiplied.
+
+    What an alias stands for counts each time.
+    """
+    remaining, num_values = list(documents), 0
+    while remaining and num_values <= _MOST_VALUES:
+        value = remaining.pop()
+        num_values += 1
+        if isinstance(value, Mapping | list):
+            remaining += value.values() if isinstance(value, Mapping) else value
+    return num_values > _MOST_VALUES
+
+
 def read_package(path: str) -> Package:
     """Read a compiled pipeline.
 
@@ -87,7 +102,8 @@ def parse_package(text: str | bytes, *, source: str) -> Package:
         source: Where the text comes from, for messages.
 
     Raises:
-        InputError: It is not YAML, or no compiled pipeline; what is in it is checked no further.
+        InputError: It is not YAML, or no compiled pipeline, or has over a million values, those of
+            aliases counted each time; what is in it is checked no further.
     """
     try:
         documents = list(yaml.safe_load_all(text))
@@ -101,5 +117,10 @@ def parse_package(text: str | bytes, *, source: str) -> Package:
     )
     if not is_package:
         raise InputError(f"{source}: not a compiled pipeline; {_COMPILE}")
+    if _has_too_many_values(documents):
+        raise InputError(
+            f"{source}: got over {_MOST_VALUES:,} values, or an anchor that contains itself, "
+            f"expected fewer; {_COMPILE}"
+        )
     platform = documents[1] if len(documents) == 2 else None
     return Package(source=source, spec=documents[0], platform=platform)

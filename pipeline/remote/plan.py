@@ -1,10 +1,12 @@
 """What a compiled pipeline asks of its platform, task by task: image, machine, price, inputs."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.errors import InputError
 from albert_core.estimation.prices import Prices
 from pipeline.remote.package import Package
 from pipeline.remote.tpu import TpuSlice
@@ -78,6 +80,26 @@ def planned_tasks(package: Package) -> list[PlannedTask]:
     return list(_Plan(package).tasks(package.spec["root"], num_runs=1))
 
 
+def refuse_other_forms(package: Package) -> None:
+    """Refuse a pipeline that is not as kfp compiles it, such as one changed by hand.
+
+    All that is read of it later is read here.
+
+    Raises:
+        InputError: Something in it is missing, is not what it should be, or cannot be sent.
+    """
+    try:
+        json.dumps([package.spec, package.platform])  # as it is sent
+        planned_tasks(package)
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{package.source}: not as it was compiled ({type(error).__name__}: {error}); compile "
+            "it again with `albert compile`"
+        ) from error
+
+
 class _Plan:
     """A compiled pipeline, read task by task.
 
@@ -116,7 +138,10 @@ class _Plan:
     def _leaf(
         self, task: Mapping[str, Any], component: Mapping[str, Any], num_runs: int
     ) -> Iterator[PlannedTask]:
-        """Yield a task that runs a container, and the job that it starts, if it starts one."""
+        """Yield a task that runs a container, then the jobs on TPUs that it starts, if any.
+
+        These are known by constants among its arguments that have a `machine_type`.
+        """
         label = component["executorLabel"]
         container = self._executors[label]["container"]
         resources = container.get("resources", {})
@@ -192,7 +217,10 @@ def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice
 
 
 def _planned_job(job: Mapping[str, Any], num_runs: int) -> PlannedTask:
-    """Return the custom job of a `components.tpu_job.TpuJob`, as plain values."""
+    """Return the custom job that a task starts, from the plain values of a `TpuJob`.
+
+    It has no inputs, and the same name for all steps.
+    """
     tpu = TpuSlice(machine=job["machine_type"], topology=job["tpu_topology"])
     return PlannedTask(
         name="  its job on TPUs",

@@ -63,7 +63,8 @@ class Toleration:
             setting: Name of the setting, for messages.
 
         Raises:
-            InputError: It is refused.
+            InputError: There is a value with `Exists`, no key with `Equal`, an impossible key or
+                value, or seconds below 0 or without the effect NoExecute.
         """
         if self.operator == "Exists" and self.value:
             raise InputError(
@@ -183,7 +184,7 @@ def check_volume_claims(setting: str, claims: Sequence[VolumeClaim]) -> None:
     """Refuse claims that cannot be, and two at one folder.
 
     Raises:
-        InputError: There is one.
+        InputError: A claim, path or folder is impossible, or two have one path.
     """
     paths: set[str] = set()
     for index, claim in enumerate(claims):

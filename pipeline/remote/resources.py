@@ -71,7 +71,7 @@ class Resources:
         """Refuse what is no address of e-mail, and any on a platform that sends none.
 
         Raises:
-            InputError: There is one.
+            InputError: The platform sends no e-mail, or a text is no address.
         """
         emails = self.notification_emails
         if emails and not self.platform.sends_email:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
-from components.google_names import check_google_labels
+from components.google_names import check_google_labels, check_identity
 from components.steps import STEPS, Step
 from pipeline.remote.pod_settings import SecretKey, Toleration, VolumeClaim
 from pipeline.remote.tpu import TpuSlice
@@ -139,7 +139,7 @@ class StepResources:
         """Refuse TPUs for a step that cannot use them or has GPUs, and slices that do not exist.
 
         Raises:
-            InputError: They are refused.
+            InputError: The step does not train, has GPUs, too, or no such slice exists.
         """
         if not step.trains or self.accelerator:
             raise InputError(
@@ -152,7 +152,7 @@ class StepResources:
         """Refuse GPUs for a step that does not train, and fewer than one.
 
         Raises:
-            InputError: They are refused.
+            InputError: The step does not train, or the count is below 1.
         """
         if not step.trains:
             raise InputError(
@@ -168,7 +168,7 @@ class StepResources:
         """Refuse numbers below their smallest values, and shared memory not less than memory.
 
         Raises:
-            InputError: There is one.
+            InputError: A number is below its smallest value, or shared memory too large.
         """
         least = {"cpus": 1, "memory_gib": 1, "backoff_factor": 1.0} | dict.fromkeys(
             ("shared_memory_gib", "retries", "backoff_s", "max_backoff_s", "timeout_s"), 0
@@ -190,7 +190,7 @@ class StepResources:
         A name in both `env` and `env_from_secrets` is refused, too. Values are not checked.
 
         Raises:
-            InputError: There is one.
+            InputError: A name is no variable's, looks like a secret's, or is in both.
         """
         for name in self.env:
             if not _ENV_NAME.fullmatch(name):
@@ -231,9 +231,10 @@ class CustomJobSettings:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse labels that Google Cloud does not take.
+        """Refuse names and labels that Google Cloud does not take.
 
         Raises:
-            InputError: There is one.
+            InputError: A name or a value of the labels is refused, or there are over 64.
         """
+        check_identity("custom_job", self.service_account, self.network, self.encryption_key)
         check_google_labels("custom_job.labels", self.labels)

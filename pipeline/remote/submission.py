@@ -14,6 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.estimation import CostLimit, check_cost
 from pipeline.remote.image_registry import check_image
 from pipeline.remote.package import Package, parse_package, read_package
+from pipeline.remote.plan import refuse_other_forms
 from pipeline.remote.platforms.platform import Platform, RemoteRun, RunState, Submission
 
 _LONGEST_PAUSE_S = 60.0
@@ -80,7 +81,9 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
             platform's settings say.
         ServiceError: A registry did not answer.
     """
-    submission = _make_submission(read_package(path), image_calls)
+    package = read_package(path)
+    refuse_other_forms(package)
+    submission = _make_submission(package, image_calls)
     compiled_for = submission.parameters.get("work_root")
     if compiled_for != platform.work_root:
         raise InputError(

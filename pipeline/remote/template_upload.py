@@ -30,7 +30,7 @@ def check_repository(repository: str, tags: Sequence[str], *, target: str) -> No
         target: Platform that the pipeline is compiled for.
 
     Raises:
-        InputError: One of them is refused.
+        InputError: The target is not vertex, or repository or tag has another form.
     """
     if target != "vertex":
         raise InputError(

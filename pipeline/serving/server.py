@@ -46,8 +46,8 @@ def run_server(
     Args:
         model: Path of what `albert_core.load` can load.
         config: Settings; a `null_threshold` in it wins over the model's.
-        reading: Task, configuration and vocabulary of a checkpoint, if not its own: the keyword
-            arguments of `albert_core.load`.
+        reading: Task, configuration and vocabulary of a checkpoint, if not its own, and its
+            precision: the keyword arguments of `albert_core.load`.
 
     Raises:
         InputError: The model cannot be served, the address not be listened on, or the limit of open
@@ -59,7 +59,8 @@ def run_server(
         begin_s = time.perf_counter()
         loaded = load(model, **(reading or {}))
         load_s = time.perf_counter() - begin_s
-        for note in loaded.notes:
+        computing = (f"computing in {loaded.compute}",) if loaded.compute else ()
+        for note in (*loaded.notes, *computing):
             print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:
             loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)

@@ -115,7 +115,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     from albert_core.optimizers.factory import make_optimizer
     from albert_core.training.devices import set_precision
 
-    set_precision("bfloat16", "CPU")
+    set_precision("bfloat16")
     config = preset("base_v2", vocab_size=VOCAB_SIZE)
     is_asked = shape.task == "SQuAD"
     model: Any = (

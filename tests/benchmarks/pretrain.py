@@ -217,7 +217,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
     batch = examples(shape, model_config.vocab_size)
     inputs = {name: batch.pop(name) for name in list(batch)[:4]}
     with use_devices("single") as devices:
-        set_precision(precision, devices.name)
+        set_precision(precision)
         phases = config.resolved_phases(shape.sequence_length)
         model = compiled_model(model_config, config, phases, devices)
 
@@ -310,7 +310,7 @@ def time_matrices() -> float:
     from albert_core.training.flops import measured_matrix_flops
 
     with use_devices("single") as devices:
-        set_precision("bfloat16", devices.name)
+        set_precision("bfloat16")
         sizes = MATRIX_SIZES["cpu" if devices.name.lower() == "cpu" else "gpu"]
         return max(
             measured_matrix_flops(size=size, num_products=PRODUCTS_IN_A_ROW) for size in sizes

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from google.cloud.aiplatform_v1.types import Scheduling
 
-from albert_core.errors import ServiceError, StepFailedError, StoppedError
+from albert_core.errors import InputError, ServiceError, StepFailedError, StoppedError
 from components import custom_job
 from components.custom_job import run_custom_job
+from components.vertex import job_client
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.vertex import Vertex
 from tests.helpers.golden_files import check_golden
@@ -131,3 +132,9 @@ def test_a_job_that_is_made_while_a_signal_comes_is_cancelled(server):
         run(server, *[RUNNING] * 100)
     (job,) = server.service.resources.values()
     assert job["state"] == "JOB_STATE_CANCELLED"
+
+
+@pytest.mark.parametrize("endpoint", ["http://example.org", "http://localhost.org", "http://[::1"])
+def test_credentials_go_nowhere_in_the_clear(endpoint):
+    with pytest.raises(InputError, match="expected https, or a server on this machine"):
+        job_client("us-central1", endpoint)  # the last is half an address of IPv6

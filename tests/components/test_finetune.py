@@ -13,11 +13,13 @@ import pytest
 import safetensors.numpy
 
 from albert_core.artifacts.manifest import Manifest, read_manifest
+from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError, StepFailedError
 from albert_core.finetuning import models, trials
 from albert_core.finetuning.probe_results import read_probe
 from albert_core.tasks import Source
+from albert_core.training.compute import ComputeSettings
 from components.evaluate.step import evaluate, read_baselines
 from components.finetune.step import finetune
 from tests.helpers.eager import functions_run_eagerly
@@ -259,10 +261,35 @@ def test_a_fine_tuning_with_a_short_last_interval_ends_the_same_when_it_was_kill
     assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
 
 
+def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, monkeypatch):
+    settings = {"num_train_steps": 4, "num_evaluations": 2}
+    machine = "albert_core.training.compute_choice.possible_settings"
+
+    def on(precision: str) -> None:
+        possible = (ComputeSettings(precision=precision, jit_compile=JITS_VARYING_LENGTHS),)
+        monkeypatch.setattr(machine, lambda *_, **__: possible)
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        if done > 2:  # where the first checkpoint is
+            raise InterruptedHereError
+
+    on("bfloat16")
+    assert (
+        tune("topic", output="undisturbed", **settings).metrics["training_precision"] == "bfloat16"
+    )
+    with pytest.raises(InterruptedHereError):
+        tune("topic", output="disturbed", progress=interrupt, **settings)
+    on("float32")  # as if the folder had been moved to another machine
+    continued = tune("topic", output="disturbed", **settings)
+    assert continued.metrics["training_precision"] == "bfloat16"
+    undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
+    assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+
+
 def test_an_error_leaves_the_process_in_full_precision(tune):
     def fail(done: int, total: int, text: str) -> None:
-        assert keras.config.dtype_policy().name == "mixed_bfloat16"
-        raise InterruptedHereError
+        if keras.config.dtype_policy().name == "mixed_bfloat16":
+            raise InterruptedHereError
 
     with pytest.raises(InterruptedHereError):
         tune("topic", progress=fail, precision="bfloat16")

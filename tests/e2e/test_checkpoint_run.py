@@ -43,6 +43,7 @@ def run(folder, forked_albert) -> str:
         *("--tasks", "cola,squad2", "--data_dir", str(folder / "data")),
         *("--finetuning.num_train_steps", "12", "--finetuning.sequence_length", "48"),
         *("--finetuning.batch_size", "8", "--finetuning.num_evaluations", "1"),
+        *("--finetuning.num_probe_examples", "0"),
         *("--output", str(folder / "out")),
     ]
     result = subprocess.run(

@@ -36,6 +36,7 @@ def config(folder):
         title="news of {{ds}}",
         corpus={"files": [str(folder / "news" / "{{ds}}")]},
         pretraining={**TINY_CONFIG["pretraining"], **SHORT},
+        finetuning={**TINY_CONFIG["finetuning"], "num_probe_examples": 0},
         retraining={"accepted": str(folder / "accepted")},
         export={"formats": ["huggingface"], "thresholds": {"topic": 0.7}},
     )

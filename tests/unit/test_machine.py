@@ -1,6 +1,8 @@
 """What a process may use: bound cores, limits of containers, machines that tell nothing."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,19 @@ def test_a_machine_without_shared_memory_has_no_pools(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("multiprocessing.synchronize.Lock", refuse)
     assert not can_share_semaphores()
+
+
+def test_semaphores_that_a_process_leaves_are_removed_without_a_word() -> None:
+    program = (
+        "import multiprocessing, os\n"
+        "from albert_core.machine import can_share_semaphores\n"
+        "assert can_share_semaphores()\n"
+        "lock = multiprocessing.get_context('spawn').Lock()\n"
+        "print(lock._semlock.name, flush=True)\n"
+        "os._exit(0)"  # as a process that is stopped ends
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert (name := ended.stdout.strip().removeprefix("/"))
+    # Standard output has ended, which whoever removes it holds open, too.
+    assert not Path(f"/dev/shm/sem.{name}").exists()

@@ -9,7 +9,11 @@ from tests.mutated_input import try_files
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [("configuration", 40), ("task", 60), ("table", 60), ("events", 60)]
+    ("kind", "number"),
+    [
+        *(("configuration", 40), ("task", 60), ("table", 60), ("events", 60)),
+        *(("resources", 20), ("package", 100), ("prices", 40)),
+    ],
 )
 def test_mistakes_make_no_tracebacks(kind, number):
     outcomes, wrong = try_files(kind, number, seed=7)

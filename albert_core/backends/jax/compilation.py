@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from albert_core.training.compute import Purpose, Ranking, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Every length is compiled anew, for seconds:
@@ -17,6 +18,15 @@ JITS_VARYING_LENGTHS = True
 def should_jit(devices: Devices, hidden_size: int) -> bool:
     """Return True: under JAX a train step is always compiled."""
     return True
+
+
+def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
+    """Return both precisions with XLA, the faster first on a kind of device.
+
+    On a CPU that is float32: XLA does not use the instructions for bfloat16 that there may be.
+    """
+    fast, slow = precisions_by_speed(devices)
+    return Ranking.of((fast, True), (slow, True), why=f"with JAX on {devices.name}")
 
 
 def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:

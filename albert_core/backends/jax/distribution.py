@@ -91,6 +91,17 @@ def _set_xla_flags() -> None:
         os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {given}".rstrip()
 
 
+def first_device() -> Devices:
+    """Return the device that Keras uses outside `use_devices`."""
+    return Devices(strategy="single", num_devices=1, name=jax.devices()[0].device_kind)
+
+
+def accelerator_memory_bytes() -> int | None:
+    """Return the memory that a process may use of the first device; None on a CPU."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get("bytes_limit")
+
+
 def _make_distribution(model_parallel_size: int) -> Any:
     """Return data parallelism over all devices, or over groups of them that cut the weights.
 

@@ -15,9 +15,11 @@ from albert_core.training.batch_division import rows_of_process
 def make_predict_function(model: Any) -> Callable[[Any], Any]:
     """Return a function from inputs by name [B, ...] to the model's outputs as arrays.
 
-    The rows are divided among the devices of Keras's distribution. Of several processes each gives
-    the inputs of all rows and gets the outputs of all; all of them must call at the same step.
-    Every shape of inputs is compiled once.
+    The rows are divided among the devices of Keras's distribution; where their number B cannot be
+    divided, the last one is repeated, and left out of the outputs. Without a distribution the
+    function is Keras's `predict_on_batch`. Of several processes each gives the inputs of all rows
+    and gets the outputs of all; all of them must call at the same step. Every shape of inputs is
+    compiled once.
 
     Args:
         model: Compiled.
@@ -44,6 +46,7 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
         return jax.make_array_from_process_local_data(layout, array[rows], array.shape)
 
     def predict(inputs: Any) -> Any:
+        """Fill the rows up, predict with the weights of now, and return the given rows' outputs."""
         num_rows = len(next(iter(inputs.values())))
         filled = {name: spread(array) for name, array in fill_rows(inputs, num_parts).items()}
         trainable = [variable.value for variable in model.trainable_variables]

@@ -1,12 +1,16 @@
 """What is compiled by XLA under TensorFlow, and what runs as a graph of operations."""
 
 import functools
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from albert_core.cpu_instructions import bfloat16_instructions
+from albert_core.training.compute import Purpose, Ranking, Way, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Nothing is compiled for a length, so that
@@ -16,19 +20,56 @@ LENGTH_MULTIPLE = 8
 # Whether to compile a model whose batches differ in length: XLA would compile every length.
 JITS_VARYING_LENGTHS = False
 
-# On CPUs XLA fuses element-wise operations, but its matrix products are slower than oneDNN's: below
-# this size the first outweighs the second.
-_SMALL_HIDDEN_SIZE = 512
+# Below this size the first versions had XLA compile a step on a CPU. Since then whole layers are
+# single operations without it, too, and oneDNN's matrix products are faster.
+_FORMERLY_SMALL_HIDDEN_SIZE = 512
+
+# In narrower models products are too small to repay the casts of bfloat16: in training those of
+# what a step computes, in predictions also those of the weights, which every batch casts anew: a
+# single text does not repay them in base either.
+_LEAST_HIDDEN_SIZES: Mapping[Purpose, float] = {
+    "training": 128,
+    "batches": 256,
+    "single_texts": math.inf,
+}
 
 
 def should_jit(devices: Devices, hidden_size: int) -> bool:
-    """Tell whether XLA makes the train step of a model faster.
+    """Tell whether XLA compiled the train step of a model where the settings left it open.
 
     True for a single device that is not a CPU, or on a CPU for a `hidden_size` below 512.
+    Accelerators keep this rule.
     """
     if devices.strategy != "single":
         return False  # XLA fails in MirroredStrategy: it cannot resolve the replicas' variables
-    return devices.name != "CPU" or hidden_size < _SMALL_HIDDEN_SIZE
+    return devices.name != "CPU" or hidden_size < _FORMERLY_SMALL_HIDDEN_SIZE
+
+
+def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
+    """Return precisions with and without XLA, the fastest first on a kind of device.
+
+    On a CPU, products in bfloat16 are fast where the processor has instructions for them, and most
+    of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
+    undecided.
+    """
+    if devices.name != "CPU":
+        jits = should_jit(devices, hidden_size)
+        fast, slow = precisions_by_speed(devices)
+        return Ranking.of((fast, jits), (slow, jits), why=f"on {devices.name}")
+    in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
+    in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
+    if hidden_size < _LEAST_HIDDEN_SIZES[purpose]:
+        what = "a single text" if purpose == "single_texts" else f"a width of {hidden_size}"
+        why = f"{what} gains nothing by bfloat16"
+        return Ranking.of(*in_float32, *in_bfloat16, why=why)
+    instructions = bfloat16_instructions()
+    if instructions:
+        return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
+    if instructions is None and devices.strategy == "single":
+        ways = zip(in_float32, in_bfloat16, strict=True)
+        return Ranking.of(*itertools.chain(*ways), num_undecided=2)
+    why = "this CPU has no bfloat16, or oneDNN may not use it"
+    return Ranking.of(*in_float32, *in_bfloat16, why=why)
 
 
 def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Devices under TensorFlow, and how they share a batch."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -42,11 +43,28 @@ def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -
         distribution = tf.distribute.MirroredStrategy([device.name for device in gpus or cpus])
         name = _get_device_name(bool(gpus))
     else:
-        yield Devices(strategy="single", num_devices=1, name=_get_device_name(bool(gpus)), why=why)
+        yield dataclasses.replace(first_device(), why=why)
         return
     with distribution.scope():
         num_devices = distribution.num_replicas_in_sync
         yield Devices(strategy=strategy, num_devices=num_devices, name=name, why=why)
+
+
+def first_device() -> Devices:
+    """Return the device that Keras uses outside `use_devices`."""
+    has_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return Devices(strategy="single", num_devices=1, name=_get_device_name(has_gpu))
+
+
+def accelerator_memory_bytes() -> int | None:
+    """Return the memory that this process may use of the first GPU; None without one."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    # TensorFlow's public functions tell what is used of it alone.
+    from tensorflow.python.client import device_lib
+
+    limits = [one.memory_limit for one in device_lib.list_local_devices() if "GPU" in one.name]
+    return limits[0] if limits else None
 
 
 def _choose_strategy(num_gpus: int) -> tuple[StrategyName, str]:

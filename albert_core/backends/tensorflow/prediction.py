@@ -12,7 +12,7 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
     """Return a function from inputs by name [B, ...] to the model's outputs as arrays.
 
     The rows are divided among the replicas of the strategy that the model was made in; where their
-    number B cannot be divided, some are repeated, and left out of the outputs. With several
+    number B cannot be divided, the last one is repeated, and left out of the outputs. With several
     replicas each structure of inputs is traced twice at most: for its first shapes, then once with
     open dimensions for all others. Where the model is compiled with XLA, XLA still compiles for
     every shape. With one replica the function is Keras's `predict_on_batch`.
@@ -30,6 +30,7 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
         index = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def take_part(tensor: Any) -> Any:
+            """Return this replica's rows of a tensor of all rows."""
             shape = tf.shape(tensor)
             num_rows = shape[0] // num_replicas
             begin = tf.stack([index * num_rows, *[0] * (tensor.shape.rank - 1)])
@@ -47,6 +48,7 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
         )
 
     def predict(inputs: Any) -> Any:
+        """Fill the rows up, predict, and return the outputs of the given rows alone, as arrays."""
         num_rows = len(next(iter(inputs.values())))
         outputs = predict_all(
             {name: tf.constant(array) for name, array in fill_rows(inputs, num_replicas).items()}

@@ -27,6 +27,7 @@ class Evaluation(keras.callbacks.Callback):
         evaluate: Evaluate,
         signal_name: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """Keep session and functions; nothing is evaluated yet."""
         super().__init__()
         self.session = session
         self._evaluate, self._signal_name = evaluate, signal_name

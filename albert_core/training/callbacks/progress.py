@@ -16,7 +16,10 @@ _MIN_STEPS, _MIN_S = 10, 60.0
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Tells `report` the steps so far, of how many, and a line of text."""
+    """Tells `report` the steps so far, of how many, and a line of text.
+
+    It does so after a step when 2 seconds have passed, and after every evaluation.
+    """
 
     def __init__(self, session: TrainingSession, report: ReportProgress) -> None:
         super().__init__()

@@ -16,7 +16,8 @@ from albert_core.training.session import TrainingSession
 class Safeguards(keras.callbacks.Callback):
     """Raises `DivergenceError` at a loss or an evaluation that the settings call divergence.
 
-    Runs before the log and the checkpoints, so that neither holds a step that diverged.
+    Runs before the log and the checkpoints, so that neither holds a step that diverged. Whoever
+    catches the error calls `roll_back`, which goes back to the newest checkpoint or gives up.
     """
 
     def __init__(

@@ -72,7 +72,8 @@ def gather_facts(
 ) -> CardFacts:
     """Gather what is known of a model; sections about which nothing is known are left out.
 
-    That all arguments are of the same model is not checked.
+    That all arguments are of the same model is not checked. The languages of `card` go before those
+    of the lineage. The scores by label are read from the evaluation's folder.
 
     Args:
         description: What its files say.
@@ -81,6 +82,9 @@ def gather_facts(
         parity: The proof of its export (parity.json); parts may be missing.
         export_format: The format it was exported in.
         card: What only people know about it.
+
+    Raises:
+        InputError: The evaluation's files cannot be read.
     """
     card, lineage, task = card or CardConfig(), lineage or Lineage(), task or {}
     model = description.model
@@ -148,7 +152,10 @@ def _model_section(
     card: CardConfig,
     languages: Sequence[str],
 ) -> Section:
-    """Return a section about licence, architecture, vocabulary and task; unknown facts left out."""
+    """Return a section about licence, architecture, vocabulary and task; unknown facts left out.
+
+    Kind and labels are those that the task declares, else those that the model's files tell.
+    """
     model, vocabulary, purpose = description.model, description.vocabulary, description.purpose
     config = model.config if model else None
     return Section(

@@ -67,7 +67,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Longest input, in tokens", settings["sequence_length"]),
             ("Longest input of pretraining, where longer ones occur", metrics.get(TRAINED_LENGTH)),
             ("Training sequences beyond that", metrics.get("num_beyond_pretraining")),
-            ("Precision", settings["precision"]),
+            ("Precision", metrics.get("training_precision", settings["precision"])),
             ("Frozen", settings["frozen"]),
             ("Seeds", metrics.get("num_seeds", 1)),
             # As text: a seed is a name, not a quantity that wants commas.

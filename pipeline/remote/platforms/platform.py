@@ -156,7 +156,7 @@ class Platform(abc.ABC):
             runs_pipeline: Whether it is to run the pipeline, and must be able to.
 
         Raises:
-            InputError: It is refused.
+            InputError: What answers is no such server, or cannot run the pipeline.
             ServiceError: It did not answer.
         """
 

@@ -46,7 +46,7 @@ class PlatformRules(abc.ABC):
         """Refuse what a step cannot have on this platform.
 
         Raises:
-            InputError: There is such a thing.
+            InputError: A resource or setting cannot be had; the message names it.
         """
 
     def add_task(

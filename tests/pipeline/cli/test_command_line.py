@@ -159,6 +159,10 @@ def test_every_switch_of_every_command_may_stand_alone():
             ["run", "--output", "x", "--pretraining.jit_compile", "maybe"],
             "--pretraining.jit_compile: got maybe, expected a truth value (true or false) or null",
         ),
+        (
+            ["predict", "x", "y", "--batch_size", "many"],
+            "--batch_size: got many, expected a whole number, or one of auto",
+        ),
         (["run", "--output", "x", "--model.preset", "bas_v2"], "; did you mean base_v2?"),
         (["run", "x"], "got 'x', expected an option"),
         (["run"], "--output: required, but not given"),

@@ -118,6 +118,7 @@ def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
         (b"caf\xe9\n", 3),
         (b"fine\nna\xefve\n", 7),
         (b"\xef\xbb\xbfone\n\xff", 7),
+        (b"\xef\xbb\xbfcaf\xe9\n", 6),
         (b"cut\xe2\x82", 3),
     ],
 )

@@ -29,6 +29,7 @@ from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
 from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
+from tests.helpers.eager import functions_run_eagerly
 from tests.helpers.served_models import (
     MODEL_CONFIG,
     QUESTIONS,
@@ -37,6 +38,9 @@ from tests.helpers.served_models import (
     save_pretrained_model,
     save_task_model,
 )
+
+# Of each model a few examples are predicted; other tests of this folder predict with traced ones.
+pytestmark = pytest.mark.usefixtures("eager")
 
 LONG = " ".join(SENTENCES)
 
@@ -268,7 +272,8 @@ def test_exports_are_run_by_their_own_runtimes(
     tokenizer: SentencePieceTokenizer, tmp_path: Path, to: ExportFormat
 ) -> None:
     folder = save_task_model(tmp_path / "model", TASKS_BY_NAME["topic"], tokenizer)
-    write_format(read_checkpoint(folder), tmp_path / "export", to=to)
+    with functions_run_eagerly(False):
+        write_format(read_checkpoint(folder), tmp_path / "export", to=to)
     model = load(tmp_path / "export")
     assert (model.name, model.format, model.settings) == ("topic", to, SETTINGS)
     items = [{"text": text} for text in (SENTENCES[0], "Bread.")]

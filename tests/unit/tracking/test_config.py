@@ -30,6 +30,8 @@ from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
         ({"to": "vertex", "experiment": "My runs"}, "a name that Vertex Experiments takes"),
         ({"to": "wandb", "experiment": "a/b/c"}, "a name that Weights & Biases takes"),
         ({"to": "mlflow", "address": "https://me:pw@host"}, "give them in variables of their own"),
+        ({"to": "mlflow", "address": "https://me:pw@[::1"}, "got '[::1', expected http://"),
+        ({"to": "mlflow", "address": "https://me:pw@host\u2100"}, "got 'host\u2100', expected"),
     ],
 )
 def test_what_a_tracker_does_not_take_is_refused(settings, message):

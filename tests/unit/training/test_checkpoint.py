@@ -299,7 +299,7 @@ def old_training(training) -> Path:
     (training / "best-000000002.safetensors").rename(training / OLD_BEST_NAME)
     for path in training.glob("checkpoint-*"):
         state = json.loads((path / "state.json").read_text())
-        for name in ("best", "checksum", "log", "timings", "variables", "work"):
+        for name in ("best", "checksum", "compute", "log", "timings", "variables", "work"):
             del state[name]
         (path / LOG_NAME).unlink()
         state["sha256"] = sha256_of_file(path / "variables.safetensors")

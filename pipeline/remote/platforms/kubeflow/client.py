@@ -108,7 +108,7 @@ class KubeflowPlatform(Platform):
         `check_version` false.
 
         Raises:
-            InputError: It is refused.
+            InputError: It answers with a page, or for running is older than 2.16.
             ServiceError: It did not answer.
         """
         if not self.config.check_version:

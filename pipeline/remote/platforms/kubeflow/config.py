@@ -41,7 +41,9 @@ class KubeflowConfig:
     check_version: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a host that is no address, impossible names, and other time zones.
+        """Refuse a host that is no address, impossible names and buckets, and unknown time zones.
+
+        Empty settings pass.
 
         Raises:
             InputError: There is one of these.
@@ -60,10 +62,11 @@ class KubeflowConfig:
 
 
 def _check_host(host: str) -> None:
-    """Refuse what is no address of a server, such as one without scheme or of a page.
+    """Refuse what is no address of a server: without scheme, with a user's name, or of a page.
 
     Raises:
-        InputError: It is one; names the address that may be meant.
+        InputError: It is one of these; the message names the address that may be meant, and no
+            password.
     """
     try:
         parts = urllib.parse.urlsplit(host)

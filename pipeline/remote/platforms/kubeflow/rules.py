@@ -25,7 +25,7 @@ class KubeflowRules(PlatformRules):
         """Refuse GPUs and names that Kubernetes has not, and slices of more than one machine.
 
         Raises:
-            InputError: There is such a thing.
+            InputError: GPUs, a label, a setting of the pod or the slice cannot be had.
         """
         if resources.accelerator:
             check_kubernetes_gpus(f"{step}.accelerator", resources.accelerator.type)
@@ -67,7 +67,7 @@ def _check_pod(step: str, resources: StepResources) -> None:
     """Refuse labels, annotations, tolerations, secrets and volumes that Kubernetes has not.
 
     Raises:
-        InputError: There is such a thing.
+        InputError: A name or value has not the form that Kubernetes takes.
     """
     check_kubernetes_labels(f"{step}.pod_labels", resources.pod_labels)
     # Values of annotations may be any text.

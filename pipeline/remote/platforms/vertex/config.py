@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from albert_core.errors import InputError
 from albert_core.storage import GOOGLE_STORAGE, check_bucket, find_storage
 from components.google_names import (
-    check_full_name,
-    check_google_account,
     check_google_labels,
     check_google_project,
+    check_identity,
     check_region,
 )
 from components.vertex import REQUEST_LABEL
@@ -49,15 +48,11 @@ class VertexConfig:
         if self.root and find_storage(self.root) is not GOOGLE_STORAGE:
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
         check_bucket(self.root)
-        for name, check in (
-            ("project", check_google_project),
-            ("location", check_region),
-            ("service_account", check_google_account),
-            ("network", check_full_name),
-            ("encryption_key", check_full_name),
-        ):
-            if value := getattr(self, name):
-                check(f"vertex.{name}", value)
+        if self.project:
+            check_google_project("vertex.project", self.project)
+        if self.location:
+            check_region("vertex.location", self.location)
+        check_identity("vertex", self.service_account, self.network, self.encryption_key)
         check_google_labels("vertex.labels", self.labels)
         if REQUEST_LABEL in self.labels:
             raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")

@@ -128,7 +128,7 @@ def _tpu_job(
 ) -> dict[str, Any]:
     """Return the `components.tpu_job.TpuJob` of a step, as plain values.
 
-    Needs ALBERT_REGISTRY for the name of its image.
+    Its image is in ALBERT_REGISTRY. `is_spot` is left out unless it is true.
     """
     from components.image import image_name
     from components.tpu_job import TpuJob

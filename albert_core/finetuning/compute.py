@@ -1,0 +1,65 @@
+"""In what precision a task is trained: as set, as the machine tells, or as is faster when timed."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from albert_core.backends import JITS_VARYING_LENGTHS
+from albert_core.finetuning.batches import count_padded_lengths
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.num_steps import has_original_recipe
+from albert_core.finetuning.trials import TrialTrainer
+from albert_core.model.heads import AlbertWithHead
+from albert_core.training.compute import ComputeSettings
+from albert_core.training.compute_choice import choose_compute
+
+
+def choose_finetuning_compute(
+    trainer: TrialTrainer, configs: Sequence[FinetuningConfig]
+) -> ComputeSettings:
+    """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
+
+    `auto` is float32 on every CPU with the original's recipe, as it is there. Whether XLA compiles
+    a step whose batches differ in length is the backend's rule, if it is not set.
+
+    Args:
+        trainer: What trains them.
+        configs: The settings of all trials.
+    """
+    config = configs[0]
+    if config.jit_compile is None:
+        config = dataclasses.replace(config, jit_compile=JITS_VARYING_LENGTHS)
+
+    def new_training(one: ComputeSettings) -> tuple[AlbertWithHead, Callable[[], Any]]:
+        """Return a new model and what begins the batches of the task."""
+        settings = dataclasses.replace(config, **one.recorded())
+        return trainer.new_model(settings), lambda: trainer.batches_from(0, settings)
+
+    chosen = choose_compute(
+        config,
+        trainer.model_config.hidden_size,
+        trainer.devices,
+        trainings=trainer.trainings(configs),
+        new_training=new_training,
+        seed=config.seed,
+        progress=trainer.progress,
+        is_as_formerly=has_original_recipe(config, trainer.program.task),
+    )
+    compilations = _describe_compilations(trainer, config, chosen)
+    trainer.progress(0, 0, f"computing in {chosen}; {compilations}")
+    return chosen
+
+
+def _describe_compilations(
+    trainer: TrialTrainer, config: FinetuningConfig, compute: ComputeSettings
+) -> str:
+    """Return in words how often a trial's training step is compiled at most.
+
+    Where XLA compiles it, once for each length of batches, else once for all.
+    """
+    count = 1
+    if compute.jit_compile:
+        count = count_padded_lengths(trainer.train.features, config.sequence_length)
+    return (
+        f"the step is compiled at most {count} times" if count > 1 else "the step is compiled once"
+    )

@@ -1,0 +1,65 @@
+"""How many examples are run together where the user leaves it open."""
+
+from typing import TYPE_CHECKING, Literal
+
+from albert_core.checks import check_minimum
+from albert_core.config import AlbertConfig
+from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.masks import MAX_MASKS
+
+if TYPE_CHECKING:
+    from albert_core.inference.loaded_model import LoadedModel
+
+BatchSize = int | Literal["auto"]
+
+_FRACTION = 0.5  # of the memory; the rest is for weights, and for what libraries keep
+_MOST_EXAMPLES = 1024  # more keep no accelerator busier, and results would come late
+_NUMBER_BYTES = 4
+
+
+def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
+    """Return the number of examples to run together, `auto` resolved.
+
+    `auto` is 64 on a CPU and for exports, which run in their own runtimes; on accelerators, for
+    each copy of the weights as many sequences of the greatest length as half of a device's memory
+    holds, in powers of two up to 1,024.
+
+    Args:
+        batch_size: As the user gave it.
+        model: What predicts.
+
+    Raises:
+        InputError: It is below 1.
+    """
+    if batch_size != "auto":
+        check_minimum("batch_size", batch_size, 1)
+        return batch_size
+    if model.compute is None:
+        return DEFAULT_BATCH_SIZE
+    from albert_core.backends import distribution
+
+    memory_bytes = distribution.accelerator_memory_bytes()
+    if memory_bytes is None:
+        return DEFAULT_BATCH_SIZE
+    of_device = batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
+    return of_device * model.num_data_parallel
+
+
+def batch_size_for(config: AlbertConfig, sequence_length: int, memory_bytes: int) -> int:
+    """Return how many sequences an accelerator runs together, a power of two from 1 to 1,024.
+
+    Args:
+        config: The architecture.
+        sequence_length: Length of the longest sequences, in tokens.
+        memory_bytes: Memory of the accelerator.
+    """
+    # What a layer has at a time: its inputs, queries, keys, values, their result and the sum; the
+    # feed-forward layer before and after its activation; and the attention of all heads.
+    of_token = (
+        6 * config.hidden_size
+        + 2 * config.intermediate_size
+        + config.num_attention_heads * sequence_length
+    )
+    numbers = sequence_length * of_token + 2 * MAX_MASKS * config.vocab_size
+    num_examples = int(_FRACTION * memory_bytes / (_NUMBER_BYTES * numbers))
+    return min(_MOST_EXAMPLES, 1 << max(num_examples.bit_length() - 1, 0))

@@ -1,0 +1,69 @@
+"""How a pretraining computes: as its settings or the machine say, or the fastest of some steps."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from albert_core.config import AlbertConfig
+from albert_core.model.pretraining import PretrainingModel
+from albert_core.pretraining.compilation import compiled_model
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.dataset import PretrainingData
+from albert_core.pretraining.phases import Phase
+from albert_core.progress import ReportProgress
+from albert_core.records.batch import InputTimer
+from albert_core.training.compute import ComputeSettings
+from albert_core.training.compute_choice import choose_compute
+from albert_core.training.devices import Devices
+
+
+def choose_pretraining_compute(
+    model_config: AlbertConfig,
+    config: PretrainingConfig,
+    phases: Sequence[Phase],
+    data: Sequence[PretrainingData],
+    devices: Devices,
+    *,
+    checkpoints: Path,
+    work: str,
+    progress: ReportProgress,
+) -> ComputeSettings:
+    """Return how to compute a pretraining, and tell it: as it began, if it has a checkpoint.
+
+    Where steps are timed, it is on batches of the phase with the most tokens.
+
+    Args:
+        model_config: The architecture.
+        config: How to train.
+        phases: Those of `config`, resolved.
+        data: For each phase its records.
+        devices: Those that train.
+        checkpoints: Folder of the checkpoints.
+        work: What is trained.
+        progress: Told the choice.
+    """
+    index = max(range(len(phases)), key=lambda one: phases[one].num_tokens)
+    phase = phases[index]
+    # What these steps wait for records is no part of the training's measure.
+    records = dataclasses.replace(data[index], input_timer=InputTimer())
+
+    def new_training(one: ComputeSettings) -> tuple[PretrainingModel, Callable[[], Any]]:
+        """Return a new model and what begins the batches of the phase."""
+        settings = dataclasses.replace(config, **one.recorded())
+        model = compiled_model(model_config, settings, [phase], devices)
+        model.set_depth(phase.architecture(model_config).num_hidden_layers)
+        model.num_micro_batches = phase.num_micro_batches(devices.num_data_parallel)
+        return model, lambda: records.train_batches(phase.batch_size)
+
+    chosen = choose_compute(
+        config,
+        model_config.hidden_size,
+        devices,
+        trainings={checkpoints: work},
+        new_training=new_training if config.num_train_steps else None,
+        seed=config.seed,
+        progress=progress,
+    )
+    progress(0, 0, f"computing in {chosen}")
+    return chosen

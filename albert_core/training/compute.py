@@ -1,0 +1,139 @@
+"""In what precision a model computes, and whether XLA compiles its step.
+
+Where the settings leave it open (`auto`), what the machine consists of decides; where that leaves
+several ways, `compute_choice.py` times steps. Importing this module imports neither Keras nor a
+backend.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from albert_core.training.devices import Devices, Precision
+
+ResolvedPrecision = Literal["float32", "bfloat16"]
+
+Way = tuple[ResolvedPrecision, bool]
+"""A precision, and whether XLA compiles the step."""
+
+Purpose = Literal["training", "batches", "single_texts"]
+"""What is computed: steps of training, or predictions for many texts at a time, or for few."""
+
+# GPUs before Ampere have no units for bfloat16 and would emulate it.
+_OLD_GPUS = ("V100", "T4", "P100", "K80")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComputeSettings:
+    """How a model computes.
+
+    Attributes:
+        precision: What its layers compute in; weights, moments and losses are in float32.
+        jit_compile: Whether XLA compiles its step.
+        why: Reason, in a few words; it does not count when two are compared.
+    """
+
+    precision: ResolvedPrecision
+    jit_compile: bool
+    why: str = dataclasses.field(default="", compare=False)
+
+    def __str__(self) -> str:
+        why = f" ({self.why})" if self.why else ""
+        return f"{self.precision} {'with' if self.jit_compile else 'without'} XLA{why}"
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: all but the reason."""
+        return {"precision": self.precision, "jit_compile": self.jit_compile}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Ways to compute on a device, as far as what it consists of tells which is the fastest.
+
+    Attributes:
+        settings: The ways, the fastest first as far as is known.
+        num_undecided: How many of them, from the first on, may be the fastest.
+    """
+
+    settings: Sequence[ComputeSettings]
+    num_undecided: int = 1
+
+    @classmethod
+    def of(cls, *ways: Way, num_undecided: int = 1, why: str = "") -> "Ranking":
+        """Return a ranking of ways in their order, all for the same reason."""
+        settings = [ComputeSettings(precision=one, jit_compile=jits, why=why) for one, jits in ways]
+        return cls(settings=settings, num_undecided=num_undecided)
+
+    def allowed(
+        self, precision: Precision, jit_compile: bool | None
+    ) -> tuple[ComputeSettings, ...]:
+        """Return the ways that may be the fastest of those that some settings allow, 1 at least.
+
+        Args:
+            precision: A precision, or `auto` for any.
+            jit_compile: Whether XLA compiles the step; None: as is faster.
+        """
+
+        def is_allowed(one: ComputeSettings) -> bool:
+            fits = precision in ("auto", one.precision)
+            return fits and jit_compile in (None, one.jit_compile)
+
+        if undecided := tuple(filter(is_allowed, self.settings[: self.num_undecided])):
+            return undecided
+        best = next(filter(is_allowed, self.settings), self.settings[0])
+        return (
+            dataclasses.replace(
+                best,
+                precision=best.precision if precision == "auto" else precision,
+                jit_compile=best.jit_compile if jit_compile is None else jit_compile,
+                why=best.why if best == self.settings[0] else "as set",
+            ),
+        )
+
+
+def precisions_by_speed(devices: Devices) -> tuple[ResolvedPrecision, ResolvedPrecision]:
+    """Return the precisions, the faster first on accelerators; on a CPU that is float32."""
+    name = devices.name
+    is_slow = name.lower() == "cpu" or any(old in name for old in _OLD_GPUS)
+    return ("float32", "bfloat16") if is_slow else ("bfloat16", "float32")
+
+
+def possible_settings(
+    devices: Devices,
+    hidden_size: int,
+    *,
+    precision: Precision,
+    jit_compile: bool | None,
+    purpose: Purpose = "training",
+) -> tuple[ComputeSettings, ...]:
+    """Return the ways to compute that may be the fastest here; one where the machine decides.
+
+    Several, the likeliest first, are there only for a single device. Imports Keras.
+
+    Args:
+        devices: Those that compute.
+        hidden_size: Width of the model.
+        precision: As set; `auto` leaves it open.
+        jit_compile: As set; None leaves it open.
+        purpose: What is computed.
+    """
+    from albert_core.backends import rank_compute_settings
+
+    return rank_compute_settings(devices, hidden_size, purpose).allowed(precision, jit_compile)
+
+
+def former_settings(
+    devices: Devices, hidden_size: int, *, precision: Precision, jit_compile: bool | None
+) -> ComputeSettings:
+    """Return what settings meant before the instructions of processors were looked at.
+
+    Then no CPU computed in bfloat16 by itself. Trainings of those versions go on with it, and so
+    does the original's recipe. Arguments are those of `possible_settings`. Imports Keras.
+    """
+    from albert_core.backends import should_jit
+
+    if precision == "auto":
+        precision, _ = precisions_by_speed(devices)
+    if jit_compile is None:
+        jit_compile = should_jit(devices, hidden_size)
+    return ComputeSettings(precision=precision, jit_compile=jit_compile)

@@ -1,0 +1,107 @@
+"""How a training computes: as it began, else as the machine tells, else as a few steps show.
+
+Checkpoints keep the choice, so that a training that goes on, also on another machine, takes the
+same. Of several processes the first one's choice holds.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.backends import of_first_process
+from albert_core.checksums import DamageError, parse_object, unseal
+from albert_core.progress import ReportProgress
+from albert_core.training.compute import (
+    ComputeSettings,
+    ResolvedPrecision,
+    former_settings,
+    possible_settings,
+)
+from albert_core.training.config import TrainingConfig
+from albert_core.training.devices import Devices
+from albert_core.training.state import STATE_NAME, list_checkpoints
+from albert_core.training.timed_steps import NewTraining, time_settings
+
+_PRECISIONS: tuple[ResolvedPrecision, ...] = ("float32", "bfloat16")
+_WAYS = tuple(itertools.product(_PRECISIONS, (False, True)))
+
+
+def choose_compute(
+    config: TrainingConfig,
+    hidden_size: int,
+    devices: Devices,
+    *,
+    trainings: Mapping[Path, str],
+    new_training: NewTraining | None,
+    seed: int,
+    progress: ReportProgress,
+    is_as_formerly: bool = False,
+) -> ComputeSettings:
+    """Return how all trainings of a step compute; all processes must call this at the same step.
+
+    Where steps are timed, the random state is afterwards as the seed makes it.
+
+    Args:
+        config: What is set, and what is left open.
+        hidden_size: Width of the model.
+        devices: Those that train.
+        trainings: The folders of the trainings' checkpoints, which need not exist, with what is
+            trained in each.
+        new_training: Returns what is timed; None: nothing is, and the likeliest way is taken.
+        seed: Seed of all random states.
+        progress: Told that steps are timed.
+        is_as_formerly: Whether what is left open is as before the instructions of processors were
+            looked at: no CPU computes in bfloat16.
+    """
+    settings: dict[str, Any] = {"precision": config.precision, "jit_compile": config.jit_compile}
+    former = former_settings(devices, hidden_size, **settings)
+    recorded = _find_recorded(trainings)
+    if recorded is not None:
+        as_begun = ComputeSettings(**recorded) if recorded else former
+        chosen = dataclasses.replace(as_begun, why="as the training began")
+    elif is_as_formerly:
+        chosen = former
+    else:
+        possible = possible_settings(devices, hidden_size, **settings)
+        if len(possible) == 1 or new_training is None:
+            chosen = possible[0]
+        else:
+            chosen = time_settings(possible, new_training, seed=seed, progress=progress)
+    return _of_first_process(chosen)
+
+
+def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
+    """Return how the trainings of a step computed so far, as their checkpoints keep it.
+
+    Args:
+        trainings: As of `choose_compute`; they all compute alike.
+
+    Returns:
+        `precision` and `jit_compile` of the newest checkpoint that can be read; empty if it is of a
+        version that kept neither; None if there is none.
+    """
+    for folder, work in trainings.items():
+        for path in reversed(list_checkpoints(folder)):
+            try:
+                data = (path / STATE_NAME).read_bytes()
+                values = parse_object(data)
+                # States of the first versions have no seal.
+                is_sealed = not {"checksum", "work"}.isdisjoint(values)
+                return unseal(data, work=work).get("compute", {}) if is_sealed else {}
+            except (OSError, DamageError):
+                continue  # `restore_latest` tells of it, and leaves it out
+    return None
+
+
+def _of_first_process(chosen: ComputeSettings) -> ComputeSettings:
+    """Return the first process's choice in all processes: they run one program together."""
+    index = _WAYS.index((chosen.precision, chosen.jit_compile))
+    first_index = int(of_first_process(float(index)))
+    if first_index == index:
+        return chosen
+    precision, jit_compile = _WAYS[first_index]
+    return ComputeSettings(
+        precision=precision, jit_compile=jit_compile, why="as the first process computes"
+    )
