@@ -31,7 +31,8 @@ def choose_pretraining_compute(
 ) -> ComputeSettings:
     """Return how to compute a pretraining, and tell it: as it began, if it has a checkpoint.
 
-    Where steps are timed, it is on batches of the phase with the most tokens.
+    Where steps are timed, it is on batches of the phase with the most tokens. Where nothing is
+    trained, `auto` is float32 on every CPU: metrics must not depend on a processor's instructions.
 
     Args:
         model_config: The architecture.
@@ -64,6 +65,7 @@ def choose_pretraining_compute(
         new_training=new_training if config.num_train_steps else None,
         seed=config.seed,
         progress=progress,
+        is_as_formerly=not config.num_train_steps,
     )
     progress(0, 0, f"computing in {chosen}")
     return chosen
