@@ -131,9 +131,11 @@ def _trust_remedy() -> str:
 
 
 def _explain_network(error: BaseException) -> ConnectionFailure | None:
-    """Return why there is no way to a server; None for other errors.
+    """Return why no connection to a server was made, which is not lasting; None for other errors.
 
-    None of these failures is lasting.
+    Told are a name that cannot be resolved, a proxy that refuses, a port where nothing listens, a
+    network that does not lead there, and no connection in time. Connections that were made and
+    dropped later, and late answers, are other errors. Causes of the error are not looked at.
     """
     name = type(error).__name__
     if isinstance(error, socket.gaierror) or name == "NameResolutionError":

@@ -136,6 +136,9 @@ def cluster_options(
 ) -> "PipelineOptions":
     """Return Beam's options for a cluster; those in `beam.options` come last and win.
 
+    Without `beam.job_endpoint` they name a job server to start, which is downloaded if it is in a
+    bucket; with it, neither a job server nor Java is looked for. Nothing is started.
+
     Args:
         config: Where the work is done.
         cluster: The cluster, as it answered.
@@ -143,7 +146,8 @@ def cluster_options(
         progress: Told if the job server is of another version of Beam.
 
     Raises:
-        InputError: The job server, or Java to start it, is missing.
+        InputError: The job server to start, or Java for it, is missing; or the job server is for
+            another engine, or another version of it.
     """
     from apache_beam.options.pipeline_options import JobServerOptions, PipelineOptions
 
