@@ -110,7 +110,7 @@ class LeftOutDocuments:
 
     @property
     def examples(self) -> list[Example]:
-        """The five documents of the smallest keys, each with one that is like it."""
+        """At most five documents that are left out, of the smallest keys, each with one like it."""
         return join_examples(index["examples"] for index in self.indexes.values())
 
     def keys(self, shard: str) -> Iterator[bytes]:
@@ -128,7 +128,8 @@ class LeftOutDocuments:
     ) -> Iterator[EncodedDocument]:
         """Yield documents as they come, and note how those begin that are among the examples.
 
-        Their texts, by key, are in `counts` as `near_duplicate_texts`.
+        Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
+        the documents are taken.
         """
         wanted = {bytes.fromhex(key) for example in self.examples for key in example[:2]}
         texts = counts.setdefault("near_duplicate_texts", {})
