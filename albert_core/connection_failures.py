@@ -82,14 +82,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(error: BaseException) -> ConnectionFailure | None:
-    """Return what is wrong with a server's certificate; lasting; None for other errors."""
+    """Return why a server's certificate was refused, which is lasting; None for other errors.
+
+    Causes of the error are not looked at.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionFailure(reason=_explain_certificate(error), is_lasting=True)
     return None
 
 
 def _explain_text(error: BaseException) -> ConnectionFailure | None:
-    """Return what the text of an error says of TLS; lasting; None for other errors."""
+    """Return what the text of an error, or of its `reason`, says of TLS; lasting; else None.
+
+    Told are a server that does not speak TLS, and a certificate that is not trusted.
+    """
     text = f"{error} {getattr(error, 'reason', '')}"
     if any(code in text for code in _NO_TLS):
         return ConnectionFailure(

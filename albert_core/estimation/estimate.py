@@ -123,10 +123,11 @@ def estimate(
         An estimate of each phase, in their order.
 
     Raises:
-        InputError: The compiler is not installed; `utilisation` is not above 0 and at most 1; the
-            chips or the batch cannot be divided evenly; the layers of a phase do not go together
-            with the model's; a step cannot be made with its settings; or it needs more memory than
-            a chip has: further steps are then compiled, so that the message says what would fit.
+        InputError: The compiler is not installed, or has no /dev/shm; `utilisation` is not above 0
+            and at most 1; the chips or the batch cannot be divided evenly; the layers of a phase do
+            not go together with the model's; a step cannot be made with its settings; or it needs
+            more memory than a chip has: further steps are then compiled, so that the message says
+            what would fit.
     """
     check_utilisation(utilisation)
     if accelerator.num_chips % config.model_parallel_size:

@@ -53,9 +53,9 @@ def run_finetuning(
     """Train every trial on the devices of the strategy; write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before, and the
-    seed of all random states is that of the last trial. Of several processes the first one alone
-    writes the model and what belongs to it.
+    the best mean of it. Sets the seed of all random states, and Keras's dtype policy, which is
+    float32 afterwards. Of several processes the first one alone writes the model and what belongs
+    to it.
 
     A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`: after
     the model is written, and by every process, each of which writes frozen_probe.json.

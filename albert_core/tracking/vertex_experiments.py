@@ -48,7 +48,15 @@ class StepRun:
         _call(self._open)
 
     def _open(self) -> None:
-        """Log in, find or make the run, then write parameters and addresses."""
+        """Log in, find or make the run, then write parameters and addresses.
+
+        A run that is there is marked as running. Addresses become parameters `place.NAME`. All
+        failures of the client pass as they are.
+
+        Raises:
+            ServiceError: There are no credentials, or not yet.
+            InputError: The credentials cannot be read.
+        """
         run = self._run
         match = VERTEX_ADDRESS.fullmatch(run.address)
         assert match

@@ -32,14 +32,17 @@ def write_examples(
     dev: Rows,
     labels: Sequence[str],
 ) -> None:
-    """Write `tasks/` and `corpus/`, a folder for each format.
+    """Write `tasks/` and `corpus/`, a folder for each format; files there are replaced.
 
     Args:
         folder: Receives the files; made if missing.
         documents: Documents of the corpus, of which the first 100 are taken.
         train: Training rows, passage and label, of which the first 200 are taken.
         dev: Dev rows, of which the first 50 are taken.
-        labels: The labels, in the order of their numbers.
+        labels: The labels of all rows, in the order of their numbers.
+
+    Raises:
+        ValueError: The label of a row is not in `labels`; files of other formats are written.
     """
     train, dev = train[:_NUM_TRAIN_ROWS], dev[:_NUM_DEV_ROWS]
     for name, write in _TASKS.items():

@@ -181,7 +181,7 @@ class _JobWatch:
             self.progress(0, 0, f"Dataflow {message.importance}: {text}")
 
     def _warn_of_start(self) -> None:
-        """Tell that no worker has started for long, and where to look."""
+        """Tell that no worker has started in ten minutes, the usual reasons, and where to look."""
         self.progress(
             0,
             0,

@@ -59,7 +59,17 @@ class FindNearDuplicates(beam.DoFn):
                 yield shard, path
 
     def _search(self, partition: str, paths: Iterable[str]) -> None:
-        """Write the partition's pairs, in a section for each shard, and then their index."""
+        """Write the partition's pairs, in a section for each shard, and then their index.
+
+        Files that are there are replaced.
+
+        Args:
+            partition: Name of the partition.
+            paths: Addresses of all encoded files, sorted.
+
+        Raises:
+            DamageError: An index or a file of signatures is damaged, or belongs to other work.
+        """
         context = self.context
         minhasher = context.minhasher
         assert minhasher is not None
@@ -114,7 +124,11 @@ class LeftOutDocuments:
         return join_examples(index["examples"] for index in self.indexes.values())
 
     def keys(self, shard: str) -> Iterator[bytes]:
-        """Yield the keys of a shard's documents that are left out, sorted; some several times."""
+        """Yield the keys of a shard's documents that are left out, sorted; some several times.
+
+        Raises:
+            DamageError: A file of pairs is not what was written.
+        """
         return merge_left_out(
             {
                 self.context.pairs_path(partition): index["sections"][shard]

@@ -189,7 +189,11 @@ def _run_pipeline(
         options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
 
         def run() -> None:
-            """Run the job through a job server."""
+            """Start a job server, unless one is named; run the job through it; stop the server.
+
+            Waits for the end of the job. If interrupted, the job is cancelled before the server is
+            stopped, as far as the cluster answers.
+            """
             with running_job_server(cluster, options) as with_address:
                 try:
                     run_beam(context, splits, with_address)
