@@ -27,7 +27,7 @@ def resolve_batch_size(
     `auto` is 64 on a CPU, for exports, which run in their own runtimes, and on TPUs under
     TensorFlow, which do not tell their memory. On GPUs, and on TPUs under JAX, it is for each copy
     of the weights as many examples of the greatest length as half of a device's memory holds: their
-    sequences are a power of two up to 1,024.
+    sequences are a power of two from 1 to 1,024.
 
     Args:
         batch_size: As the user gave it.

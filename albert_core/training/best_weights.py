@@ -23,11 +23,21 @@ BestWeights = Mapping[str, Any]
 def write_best(folder: Path, step: int, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Write named weights as the best ones, those of a step; return what describes the file.
 
-    The folder must exist. Files of other steps stay.
+    The folder must exist. A file of the same step is replaced once the new one is whole; files of
+    other steps stay.
+
+    Raises:
+        StepFailedError: It cannot be written, as on a full disk; checkpoints stay as they are.
     """
     path = folder / f"best-{step:09d}.safetensors"
-    write_weights(path, weights)
-    return {"file": path.name, "global_step": step, **describe_file(path)}
+    try:
+        write_weights(path, weights)
+        return {"file": path.name, "global_step": step, **describe_file(path)}
+    except OSError as error:
+        raise StepFailedError(
+            f"best weights {path}: cannot be written ({error.strerror or error}); the checkpoints "
+            "before are whole; make room and run again to continue there"
+        ) from error
 
 
 def copy_best(folder: Path, best: BestWeights, target: Path) -> None:

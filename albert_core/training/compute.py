@@ -70,6 +70,10 @@ class Ranking:
     ) -> tuple[ComputeSettings, ...]:
         """Return the ways that may be the fastest of those that some settings allow, 1 at least.
 
+        They are those among the first `num_undecided`, in their order. Where none of these is
+        allowed it is one: the first other way that is, or else the first way of all with what is
+        set in place of its own.
+
         Args:
             precision: A precision, or `auto` for any.
             jit_compile: Whether XLA compiles the step; None: as is faster.
@@ -130,7 +134,13 @@ def former_settings(
 
     Then no CPU computed in bfloat16 unless that was set. Trainings of those versions go on with it,
     and so do fine-tunings with a recipe of the original, and pretrainings that only evaluate.
-    Arguments are those of `possible_settings`. Imports Keras.
+    Imports Keras.
+
+    Args:
+        devices: Those that compute.
+        hidden_size: Width of the model.
+        precision: As set; `auto` leaves it open.
+        jit_compile: As set; None leaves it open.
     """
     from albert_core.backends import should_jit
 
