@@ -41,11 +41,12 @@ def choose_compute(
 ) -> ComputeSettings:
     """Return how all trainings of a step compute; all processes must call this at the same step.
 
-    What a checkpoint of theirs keeps wins over what is set; one of a version that kept nothing
-    stands for what the settings meant then. Without one it is as set; what is left open is as the
-    machine tells, or the fastest of several ways by a few steps of training. Of several processes
-    all return the first one's choice. Where steps are timed, the random state is afterwards as the
-    seed makes it, and the precision of new models float32.
+    The precision that a checkpoint of theirs keeps wins over what is set; its compilation holds
+    where none is set, and the backend and the devices may have it. A checkpoint of a version that
+    kept nothing stands for what the settings meant then. Without one it is as set; what is left
+    open is as the machine tells, or the fastest of several ways by a few steps of training. Of
+    several processes all return the first one's choice. Where steps are timed, the random state is
+    afterwards as the seed makes it, and the precision of new models float32.
 
     Args:
         config: What is set, and what is left open.
