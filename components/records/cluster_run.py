@@ -47,8 +47,8 @@ def run_on_cluster(
 
     Raises:
         StepFailedError: The job failed or was cancelled; the message says why, in a line.
-        InputError: A job that was left does not end; or an error of `run`, which may also be of any
-            other kind where the job was not submitted.
+        InputError: The cluster does not answer before the job, or a job that was left does not end.
+            Errors of `run` that are not the job's, and interruptions, pass as they are.
     """
     _end_left_work(cluster, work_name, progress)
     for num_tries in itertools.count(1):
@@ -97,7 +97,8 @@ def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -
 def _end_failed_job(error: BaseException, cluster: Cluster, work_name: str, job_name: str) -> str:
     """Cancel a job after an error, and return why no other may follow; empty if one may.
 
-    Waits for the end of the job unless the error is an interruption.
+    Waits for the end of the job, up to a minute, unless the error is an interruption; then True
+    says only that the cluster answered.
     """
     is_failure = isinstance(error, Exception)
     try:

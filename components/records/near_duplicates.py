@@ -59,7 +59,17 @@ class FindNearDuplicates(beam.DoFn):
                 yield shard, path
 
     def _search(self, partition: str, paths: Iterable[str]) -> None:
-        """Write the partition's pairs, in a section for each shard, and then their index."""
+        """Write the partition's pairs, in a section for each shard, and then their index.
+
+        Files that are there are replaced.
+
+        Args:
+            partition: Name of the partition.
+            paths: Addresses of all encoded files, sorted.
+
+        Raises:
+            DamageError: An index or a file of signatures is damaged, or belongs to other work.
+        """
         context = self.context
         minhasher = context.minhasher
         assert minhasher is not None
@@ -110,11 +120,15 @@ class LeftOutDocuments:
 
     @property
     def examples(self) -> list[Example]:
-        """The five documents of the smallest keys, each with one that is like it."""
+        """At most five documents that are left out, of the smallest keys, each with one like it."""
         return join_examples(index["examples"] for index in self.indexes.values())
 
     def keys(self, shard: str) -> Iterator[bytes]:
-        """Yield the keys of a shard's documents that are left out, sorted; some several times."""
+        """Yield the keys of a shard's documents that are left out, sorted; some several times.
+
+        Raises:
+            DamageError: A file of pairs is not what was written.
+        """
         return merge_left_out(
             {
                 self.context.pairs_path(partition): index["sections"][shard]
@@ -128,7 +142,8 @@ class LeftOutDocuments:
     ) -> Iterator[EncodedDocument]:
         """Yield documents as they come, and note how those begin that are among the examples.
 
-        Their texts, by key, are in `counts` as `near_duplicate_texts`.
+        Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
+        the documents are taken.
         """
         wanted = {bytes.fromhex(key) for example in self.examples for key in example[:2]}
         texts = counts.setdefault("near_duplicate_texts", {})
