@@ -82,14 +82,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(error: BaseException) -> ConnectionFailure | None:
-    """Return what is wrong with a server's certificate; lasting; None for other errors."""
+    """Return why a server's certificate was refused, which is lasting; None for other errors.
+
+    Causes of the error are not looked at.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionFailure(reason=_explain_certificate(error), is_lasting=True)
     return None
 
 
 def _explain_text(error: BaseException) -> ConnectionFailure | None:
-    """Return what the text of an error says of TLS; lasting; None for other errors."""
+    """Return what the text of an error, or of its `reason`, says of TLS; lasting; else None.
+
+    Told are a server that does not speak TLS, and a certificate that is not trusted.
+    """
     text = f"{error} {getattr(error, 'reason', '')}"
     if any(code in text for code in _NO_TLS):
         return ConnectionFailure(
@@ -131,9 +137,11 @@ def _trust_remedy() -> str:
 
 
 def _explain_network(error: BaseException) -> ConnectionFailure | None:
-    """Return why there is no way to a server; None for other errors.
+    """Return why no connection to a server was made, which is not lasting; None for other errors.
 
-    None of these failures is lasting.
+    Told are a name that cannot be resolved, a proxy that refuses, a port where nothing listens, a
+    network that does not lead there, and no connection in time. Connections that were made and
+    dropped later, and late answers, are other errors. Causes of the error are not looked at.
     """
     name = type(error).__name__
     if isinstance(error, socket.gaierror) or name == "NameResolutionError":

@@ -33,14 +33,16 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     """Build a settings dataclass from a mapping, checking names, types and values.
 
     Fields without a value keep their defaults. Old names of settings (`old_names`) are taken, with
-    a line on standard error, once per process for each.
+    a line on standard error, once per process for each; where a setting is given under both names,
+    the value under today's wins.
 
     Args:
         cls: The dataclass.
         values: Values by field; mappings, never text, for fields that are dataclasses, of which
             null stands for the defaults. Whole floats pass for integers, as a pipeline's parameters
             lose the difference.
-        source: Where the values come from, for messages.
+        source: Where the values come from; messages begin with it, but for those about impossible
+            values, which the dataclass refuses itself.
 
     Raises:
         InputError: Not a mapping, an unknown or missing name, a wrong type, a null that is not one
@@ -186,7 +188,10 @@ def _describe_union(match: re.Match[str]) -> str:
 
 
 def _with_suggestion(text: str, cls: type) -> str:
-    """Return a message with the settings of a dataclass that an unknown one may stand for."""
+    """Return a message with the settings of a dataclass that an unknown one in it may stand for.
+
+    A message about anything else, or of a name that is like no setting, is returned as it is.
+    """
     match = _UNKNOWN_SETTING.search(text)
     return f"{text}{did_you_mean(match[1], setting_names(cls))}" if match else text
 

@@ -36,7 +36,10 @@ def find_published(output: Output, fingerprint: str) -> Manifest | None:
 
 
 def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | None:
-    """Return what `find_published` does, after the work; damage is not told once more.
+    """Return the manifest if the output holds this work, by this code, whole, after the work.
+
+    None if the folder is empty or missing, is damaged or holds this work by other code. Damage is
+    not told, as `find_published` has told it before the work.
 
     Raises:
         InputError: The output holds other work, a manifest that cannot be read, or files that are
@@ -51,9 +54,11 @@ def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | Non
 
 
 def _inspect(output: Output, fingerprint: str) -> tuple[Manifest | None, str | None]:
-    """Return the manifest as `find_published` does, and what is damaged, for a message.
+    """Return the manifest, and what is damaged, for a message; at most one of the two is not None.
 
-    Each is None without: both where there is nothing, or results of other code.
+    The manifest if `output` holds this work, by this code, with all its files; the damage if it
+    holds this work with a file or the manifest damaged. Both are None where the folder is empty or
+    missing, or holds this work by other code.
 
     Raises:
         InputError: The output holds other work, whatever its code, a manifest that cannot be read,

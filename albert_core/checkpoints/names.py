@@ -111,15 +111,17 @@ _TOKEN_CLASSIFIER = (_TOKEN_SCOPE, "classifier", _HEAD)
 
 
 def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePair, ...]:
-    """Return both names of every variable of encoder and heads, sorted by the original's.
+    """Return both names of the variables that transformers has, too, sorted by the original's.
 
-    Left out are the head `span_beam`, which transformers has not, and the projection where the
-    embeddings are as wide as the encoder, which the original has not.
+    They are those of the encoder, of the heads of pretraining and of spans, and of one classifier.
+    Left out are the head `span_beam` and classifiers of other poolings than the pooler, which
+    transformers has not, and the projection where the embeddings are as wide as the encoder, which
+    the original has not.
 
     Args:
         config: The architecture.
-        of_tokens: Whether transformers' `classifier` is the one of tokens; the class of the model
-            says it, not the name.
+        of_tokens: Whether the classifier, which transformers calls `classifier` either way, is the
+            one of tokens; else it is the one of texts.
     """
     positions = [
         {"group": group, "inner": inner}
@@ -161,7 +163,7 @@ def find_heads(names: Iterable[str]) -> frozenset[str]:
 def find_pooling(names: Iterable[str]) -> HeadPooling:
     """Return the pooling of a classifier by the names of its variables.
 
-    `pooler`, as in the original, where they are not those of another, or are no classifier's.
+    `pooler`, as in the original, where none of them is of a classifier of another pooling.
     """
     names = tuple(names)
     for pooling, scope in _POOLING_SCOPES.items():

@@ -123,10 +123,11 @@ def estimate(
         An estimate of each phase, in their order.
 
     Raises:
-        InputError: The compiler is not installed; `utilisation` is not above 0 and at most 1; the
-            chips or the batch cannot be divided evenly; the layers of a phase do not go together
-            with the model's; or a step needs more memory than a chip has: further steps are then
-            compiled, so that the message says what would fit.
+        InputError: The compiler is not installed, or has no /dev/shm; `utilisation` is not above 0
+            and at most 1; the chips or the batch cannot be divided evenly; the layers of a phase do
+            not go together with the model's; a step cannot be made with its settings; or it needs
+            more memory than a chip has: further steps are then compiled, so that the message says
+            what would fit.
     """
     check_utilisation(utilisation)
     if accelerator.num_chips % config.model_parallel_size:
@@ -194,8 +195,8 @@ def _estimate_phase(
     count the FLOPs of all layers by the difference.
 
     Raises:
-        InputError: The step needs more memory than a chip has; what would fit is looked for and
-            named.
+        InputError: The step cannot be made with its settings, or needs more memory than a chip has;
+            then what would fit is looked for and named.
     """
     phase, num_chips = request.phase, request.accelerator.num_chips
     layers = f" and {phase.num_hidden_layers} layers" if phase.num_hidden_layers else ""
@@ -263,8 +264,8 @@ def _find_fitting_settings(
 ) -> str | None:
     """Return options of the command line with which the step fits, as compiled, and its memory.
 
-    Tries `num_sequences` at a time on a device, and then fewer, four sizes at most. None if none of
-    these fits.
+    Tries `num_sequences` at a time on a device, and then fewer, four sizes at most, until one fits
+    or is odd. None if none of these fits.
     """
     num_gib = request.accelerator.chip.memory_gib
     for _ in range(_MOST_ATTEMPTS):

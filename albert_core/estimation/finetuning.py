@@ -76,7 +76,8 @@ def estimate_finetuning(
 
     Raises:
         InputError: `utilisation` is not above 0 and at most 1; the chips cannot be divided by the
-            model's parts; nothing fits; or the compiler is not installed.
+            model's parts; nothing fits, or nothing that was compiled; the step cannot be made with
+            its settings; or the compiler is not installed, or has no /dev/shm.
     """
     check_utilisation(utilisation)
     accelerator, parts = step.accelerator, step.layout.model_parallel_size

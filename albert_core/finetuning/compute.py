@@ -20,11 +20,13 @@ def choose_finetuning_compute(
     """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
 
     `auto` is float32 on every CPU with the original's recipe, as it is there. Whether XLA compiles
-    a step whose batches differ in length is the backend's rule, if it is not set.
+    a step whose batches differ in length is the backend's rule, if it is not set. Where steps are
+    timed, the random state is afterwards as the first trial's seed makes it. All processes must
+    call this at the same step, and return the first one's choice.
 
     Args:
         trainer: What trains them.
-        configs: The settings of all trials.
+        configs: The settings of all trials, at least one; they set precision and compilation alike.
     """
     config = configs[0]
     if config.jit_compile is None:

@@ -49,7 +49,7 @@ class TextEvaluator(Evaluator):
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
-        """The model's logits, or predicted scores, of each example [M, C]."""
+        """The model's logits, or predicted scores, of each example [M, C]; C is 1 without any."""
         return np.stack(self.outputs["logits"]) if len(self.data.examples) else np.zeros((0, 1))
 
     @property
@@ -82,7 +82,10 @@ class TextEvaluator(Evaluator):
                 self._write_submission(folder / SUBMISSION_FOLDER / source.submission, rows)
 
     def _describe_classes(self) -> dict[str, Any]:
-        """Return the scores of each class or label; of classes also matrix and ROC curve."""
+        """Return the scores of each class or label; the right answers must be known.
+
+        Of classes also the confusion matrix, and the ROC curve of two that both occur.
+        """
         targets = self.data.features.targets["target"]
         if self.task.kind == "multi_label":
             return describe_labels(self.task, predicted_values(self.task, self.logits), targets)
@@ -227,7 +230,7 @@ class QuestionEvaluator(Evaluator):
 
         The files are `predictions_{split}.json` and `nbest_predictions_{split}.json`; where there
         may be no answer also `null_odds_{split}.json`, and `threshold_curve_{split}.tsv` if answers
-        are known.
+        are known. There, the threshold must have been given or the answers be known.
         """
         write_json(folder / f"predictions_{split}.json", self.answers.best(self.threshold))
         write_json(folder / f"nbest_predictions_{split}.json", self.answers.n_best())
@@ -258,7 +261,15 @@ class QuestionEvaluator(Evaluator):
 def evaluate_outputs(
     program: TaskProgram, data: TaskData, outputs: ExampleOutputs, *, threshold: float | None = None
 ) -> Evaluator:
-    """Return the evaluator of the task's kind; arguments are those of `Evaluator`."""
+    """Return the evaluator of the task's kind, which has computed nothing yet.
+
+    Args:
+        program: The task and its settings.
+        data: The split.
+        outputs: The model's outputs for each example, in their order; for each window of questions.
+        threshold: Null odds from which on a question has no answer; None: the best on this split.
+            Must be None where each question has an answer.
+    """
     evaluators: dict[str, type[Evaluator]] = {
         "question_answering": QuestionEvaluator,
         "token_classification": TokenEvaluator,

@@ -53,10 +53,12 @@ def run_finetuning(
     """Train every trial on the devices of the strategy; write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before. Of
-    several processes the first one alone writes `results`, and probes.
+    the best mean of it. Sets the seed of all random states, and Keras's dtype policy, which is
+    float32 afterwards. Of several processes the first one alone writes the model and what belongs
+    to it.
 
-    A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`.
+    A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`: after
+    the model is written, and by every process, each of which writes frozen_probe.json.
 
     Args:
         task: The task.
@@ -187,9 +189,10 @@ def _probe(
 
 
 def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
-    """Return how many training sequences are longer than those of pretraining, and its length.
+    """Return how many training sequences are longer than those of pretraining, and their length.
 
-    Empty if there are none, or if the length is not known.
+    They are `num_beyond_pretraining` and, in tokens, `trained_sequence_length`. Empty if there are
+    no such sequences, or if the length of pretraining is not known.
     """
     if trained_length is None:
         return {}
@@ -214,6 +217,8 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
+
+    Of several seeds their number is there, too, as `num_seeds`.
 
     Args:
         trials: The trials of the best settings, one for each seed; the sample std is over these.

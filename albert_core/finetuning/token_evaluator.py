@@ -71,7 +71,11 @@ class TokenEvaluator(Evaluator):
                 (folder / f"{name}.conll").write_text(text, encoding="utf-8")
 
     def _lines(self, row: int) -> list[str]:
-        """Return the lines of a sentence, the empty one after it included."""
+        """Return the lines of a sentence in CoNLL's columns, the empty one after it included.
+
+        A line has, between tabs, a word, its right tag where that is known, its predicted tag and
+        the probability of that. Tabs and line ends in a word become spaces.
+        """
         sentence, labels = self.data.examples[row], self.task.labels
         columns: list[Sequence[str]] = [[re.sub(r"[\t\r\n]", " ", word) for word in sentence.words]]
         if sentence.tags is not None:
@@ -86,9 +90,11 @@ def word_probabilities(
 ) -> list[np.ndarray]:
     """Return the probability of each tag for each word of sentences, [W, C] each.
 
+    C is 0 without windows. Words that no window holds have zeros.
+
     Args:
         windows: The windows over the sentences, in which each word is once.
-        logits: The model's output for each window, [S, C]; S may differ.
+        logits: The model's output for each window in their order, [S, C]; S may differ.
         num_words: Number of words W of each sentence.
     """
     num_tags = logits[0].shape[-1] if len(logits) else 0

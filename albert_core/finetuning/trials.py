@@ -101,9 +101,9 @@ class TrialTrainer:
     def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
 
-        Of a trial that is complete only the history is read. Its folder is named after rate, batch
-        size and seed: settings that differ in anything else must not share `checkpoints` (not
-        checked). Sets the seed of all random states.
+        Nothing is trained of a trial that is complete. Its folder is named after rate, batch size
+        and seed: settings that differ in anything else must not share `checkpoints` (not checked).
+        Sets the seed of all random states.
 
         Args:
             config: One rate, one batch size and one seed, as `FinetuningConfig.trials` returns
@@ -111,8 +111,9 @@ class TrialTrainer:
                 be set, by `use_precision`.
 
         Raises:
-            InputError: The weights do not fit the architecture.
-            StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
+            InputError: The weights, or the newest checkpoint, do not fit the architecture.
+            StepFailedError: It was interrupted, or training diverged, and a checkpoint is left; or
+                one cannot be written.
         """
         name = trial_name(config)
         ((folder, work),) = self.trainings([config]).items()
@@ -153,7 +154,8 @@ class TrialTrainer:
         and the head's bias may begin at the mean label. Sets the seed of all random states.
 
         Args:
-            config: As of `run`.
+            config: One rate, one batch size and one seed, with the precision and the compilation
+                that were chosen. That precision must be set, by `use_precision`.
 
         Raises:
             InputError: The weights do not fit the architecture.
@@ -248,6 +250,10 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
 
     Trials with equal rate and batch size have the same settings; of equal means the first settings
     win. Larger is better.
+
+    Args:
+        trials: All trials, at least one.
+        metric: Name of the metric in each trial's `best`.
     """
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
@@ -345,7 +351,8 @@ def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> st
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
     """Return the number of steps that warm up: `num_warmup_steps`, else by `warmup_ratio`.
 
-    The former is at most one step less than all steps of the plan.
+    The former is at most one step less than all steps of the plan; the ratio's product with these
+    is rounded down.
     """
     if config.num_warmup_steps is not None:
         return min(config.num_warmup_steps, plan.num_train_steps - 1)

@@ -54,7 +54,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is first asked for.
+    """Return a name of this package, of `__all__`; its module is imported when it is asked for.
 
     The command line knows the formats of files here, and does not wait for SciPy and numba.
 

@@ -99,6 +99,11 @@ def _score_frequent_tags(
     """Yield the baselines of tags: the most frequent one of each word, and that of all words.
 
     A word that is not in the training set gets the latter in both.
+
+    Args:
+        task: The task.
+        train: The training set, at least one sentence.
+        dev: The dev set, with tags.
     """
     frequent = most_frequent_tags(train)
     ways: tuple[tuple[str, str, Mapping[str, int]], ...] = (

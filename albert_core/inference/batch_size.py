@@ -22,7 +22,7 @@ def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
 
     `auto` is 64 on a CPU and for exports, which run in their own runtimes; on accelerators, for
     each copy of the weights as many sequences of the greatest length as half of a device's memory
-    holds, in powers of two up to 1,024.
+    holds, a power of two from 1 to 1,024.
 
     Args:
         batch_size: As the user gave it.

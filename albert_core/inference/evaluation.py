@@ -28,7 +28,8 @@ def evaluate_splits(
     """Score a model on the dev files, and on test files with labels; write all predictions.
 
     The null threshold of questions that may have no answer is the best on the dev files; it is used
-    for the test files, too. The model's own is not used. Test files may be missing.
+    for the test files, too. The model's own is not used. Test files may be missing; of a split
+    without examples nothing is written. Files in `results` of the same names are replaced.
 
     Args:
         model: A fine-tuned model in any format.

@@ -32,12 +32,13 @@ class FileExample:
 def read_file_examples(
     rows: Iterator[Row], signature: TaskSignature, task: Task | None = None
 ) -> Iterator[FileExample]:
-    """Yield the examples in rows, in their order.
+    """Yield the examples in rows, in their order, as the rows are read.
 
     Columns are named as the fields of examples are (`text`, `text_b`, `question`, `context`,
-    `choices`), or as in the task's own files (`sentence1`, `sentence2`); all others are ignored but
-    `id`, `idx` and `index`. Choices are a list, in tables one in JSON. An optional text may be
-    empty. What is to be tagged is a text or a list of words.
+    `choices`), or as in the task's own files (`sentence1`, `sentence2`), in any case; all others
+    are ignored but `id`, `idx` and `index`, the first of which that has a value is the id. Choices
+    are a list of two or more, in tables one in JSON. An optional text may be empty. What is to be
+    tagged is a text or a list of words.
 
     Args:
         rows: The rows; their columns are those of the first.
@@ -45,7 +46,8 @@ def read_file_examples(
         task: Its task, if it has one.
 
     Raises:
-        InputError: The columns have not all fields, or a cell is no text; names the line.
+        InputError: The columns have not all fields, or a cell is not what its field is; names the
+            line.
     """
     fields = example_fields(signature)
     columns: Mapping[str, str] | None = None

@@ -48,8 +48,9 @@ def predict_file(
 ) -> tuple[int, int]:
     """Predict for every row of a file, and write the predictions in the order of the rows.
 
-    The output appears whole at the end; standard output gets it part by part. A row for which there
-    can be no prediction, such as a text without a mask, has what is wrong with it in its place.
+    The output appears whole at the end, and after an error there is none; standard output gets it
+    part by part. A row for which there can be no prediction, such as a text without a mask, has
+    what is wrong with it in its place.
 
     Args:
         model: The model.
@@ -112,11 +113,12 @@ def embed_file(
 ) -> int:
     """Write the vector of every text of a file, in their order, and return their number.
 
-    The output appears whole at the end.
+    The output appears whole at the end; after an error there is none.
 
     Args:
         model: The model; one of any kind.
-        path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
+        path: File with a column `text`, and `text_b` for pairs, local, gs:// or s3://, or `-` for
+            standard input.
         output: File of vectors, `.npy` or `.parquet`, local, gs:// or s3://.
         pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
@@ -153,7 +155,7 @@ def _text_or_pair(example: FileExample) -> str | tuple[str, str]:
 def _parts(
     examples: Iterator[FileExample], file: RowFile, batch_size: int, progress: ReportProgress
 ) -> Iterator[Sequence[FileExample]]:
-    """Yield examples in lists of 16 batches, and report how much of the file has been read.
+    """Yield examples in lists of 16 batches, the last maybe shorter, and report how much is read.
 
     Examples are read when the next list is asked for. Reports, with rows a second, come after a
     list has been used and over 5 seconds after the last; without a share of the whole where its

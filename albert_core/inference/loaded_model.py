@@ -164,8 +164,8 @@ class LoadedModel:
     def to_huggingface(self, folder: str | Path) -> tuple[str, ...]:
         """Write the model as a folder of Hugging Face's transformers, and prove it the same.
 
-        Vocabulary and task are written, too. The outputs on a random batch may differ by at most
-        1e-6. transformers need not be installed.
+        Vocabulary and task are written, too. The checkpoint is read once more. The outputs on a
+        random batch may differ by at most 1e-6. transformers need not be installed.
 
         Args:
             folder: Local folder to make, or an empty one.
@@ -197,9 +197,13 @@ class LoadedModel:
         batch_size: int = DEFAULT_BATCH_SIZE,
         on_batch: Callable[[int], None] | None = None,
     ) -> Predictor:
-        """Return a new predictor for the model's kind; arguments are those of `Predictor`.
+        """Return a new predictor for the model's kind; nothing is run yet.
 
         It answers questions, fills masks, tags words, or predicts labels, scores and choices.
+
+        Args:
+            batch_size: Examples in a batch; of questions each window over a context counts as one.
+            on_batch: Called with the number of examples before each batch is run.
 
         Raises:
             InputError: The model has no vocabulary, or no head.

@@ -88,8 +88,10 @@ def load(
 
     Raises:
         InputError: There is no model at the path, or there are several below it, which the message
-            lists; a file of it cannot be used; it is not one for `task`; or an argument is given
-            for an export.
+            lists; a file of it is damaged or cannot be used; it is not one for `task`; the devices
+            cannot be used so; or `task`, `config`, `vocab`, `lower_case`, `strip_accents` or the
+            precision bfloat16 is given for an export.
+        ServiceError: The storage of a model in the cloud failed.
     """
     folder = input_folder(_follow_links(find_model(path)))
     export_format = find_export_format(folder)
@@ -210,9 +212,10 @@ def _load_checkpoint(
     Args:
         path: The checkpoint.
         read_source: Reads it.
-        precision: What it computes in; `auto` as is likely to be the fastest.
+        precision: What it computes in; `auto` as is likely to be the fastest. That of new models
+            of this process is float32 afterwards.
         purpose: Whether it predicts for many texts at a time or for few.
-        devices: Those that compute, for a note if they are several.
+        devices: Those that compute; if they are several, a note of the model says so.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.
@@ -296,6 +299,9 @@ def _keras_model(
 
 
 def _model_name(path: Path) -> str:
-    """Return the name of a model's folder; for a folder named as its format that of its parent."""
+    """Return the name of a model's folder; for a folder named as an export's format its parent's.
+
+    Links in the path are followed.
+    """
     path = path.resolve()
     return path.parent.name if path.name in FORMATS else path.name

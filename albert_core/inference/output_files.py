@@ -24,7 +24,8 @@ def whole_file(path: str) -> Iterator[Path]:
         path: Local, in a folder that exists, or in a bucket.
 
     Raises:
-        InputError: Another process writes the same file, or on this machine the same address.
+        InputError: Another process writes the same file, or on this machine the same address; or
+            the bucket must not be written.
         ServiceError: The file cannot be uploaded.
     """
     if not is_remote(path):

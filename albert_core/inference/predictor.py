@@ -66,6 +66,8 @@ class Predictor(abc.ABC):
     def warm_up(self) -> None:
         """Predict for samples of two shapes, so that the first requests wait for less compilation.
 
+        The predictions are dropped.
+
         Raises:
             InputError: The model does not have the outputs of its kind.
         """

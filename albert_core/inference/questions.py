@@ -65,7 +65,7 @@ class AnswerPredictor(Predictor):
             to_question(example, number, self.signature) for number, example in enumerate(examples)
         ]
         encoded = self._encode(questions)
-        # `search_answers` stacks the outputs of one window at least.
+        # Not left to `search_answers`: the model is not run then.
         if not encoded.windows:
             return [_UNALIGNED] * len(questions)
         answers = search_answers(

@@ -54,6 +54,7 @@ def open_results(
     Raises:
         InputError: Another process writes the same file. After this or an error of the body no file
             is left; what standard output has got stays.
+        ServiceError: The file cannot be uploaded to a bucket.
     """
     with contextlib.ExitStack() as stack:
         if path == STANDARD_OUTPUT:

@@ -71,8 +71,8 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
             lines of one column.
 
     Raises:
-        InputError: There is no such file, or, while it is read, a row is not of the format; names
-            the line.
+        InputError: There is no such file, or, while it is read, a row is not of the format, names
+            are there twice, text is not UTF-8, or the file is damaged; names the line.
         ServiceError: The storage of a file in the cloud failed.
     """
     if row_format == "parquet":
@@ -105,7 +105,12 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
 
 @contextlib.contextmanager
 def _open_bytes(path: str) -> Iterator[BinaryIO]:
-    """Open a file of bytes for the body; standard input stays open."""
+    """Open a file of bytes for the body; standard input stays open.
+
+    Raises:
+        InputError: There is no such file, or it must not be read.
+        ServiceError: The storage of a file in the cloud failed.
+    """
     if path == STANDARD_INPUT:
         yield sys.stdin.buffer
         return
@@ -191,8 +196,8 @@ def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
     """Yield the rows of CSV by the names in its first row.
 
     Raises:
-        InputError: It is no CSV, other signs than commas are between its cells, or as of
-            `_with_header`.
+        InputError: It is no CSV, other signs than commas are between its cells, a name is there
+            twice, or a row has another number of cells than the first.
     """
     rows = read_csv_cells(path, text)
     for first in rows:

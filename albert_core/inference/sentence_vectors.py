@@ -36,6 +36,8 @@ def encode_texts(
 ) -> np.ndarray:
     """Return a vector for each text or pair [M, H], float32, in their order.
 
+    Without texts the model is not run, and only `pooling` is checked.
+
     Args:
         model: Gives vocabulary, settings and names for messages; its `run` is not called.
         run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
@@ -80,7 +82,15 @@ def _features(model: "LoadedModel", pairs: Sequence[tuple[str, ...]]) -> Feature
 
 
 def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -> ModelInputs:
-    """Return the inputs of a pretrained model, which also wants a place to predict for."""
+    """Return the inputs of a pretrained model, which also wants a place to predict for.
+
+    That is `masked_lm_positions` [B, 1], all 0: the output there is not read.
+
+    Args:
+        features: The sequences of all texts.
+        examples: Numbers [B] of those in the batch.
+        length: Tokens that each is padded to.
+    """
     places_B1 = np.zeros((len(examples), 1), np.int32)
     return {**pad_inputs(features, examples, length), "masked_lm_positions": places_B1}
 

@@ -50,8 +50,9 @@ def parse_finetuning(
     """Return settings of fine-tuning, with sequences no longer than the model can read.
 
     Args:
-        values: The settings as their file has them; those that are None, and all if there is no
-            file (None), are the defaults. Without a file sequences may have up to 512 tokens.
+        values: The settings as their file has them, old names included; those that are None, and
+            all if there is no file (None), are the defaults. Without a file sequences may have up
+            to 512 tokens.
         max_length: Longest sequence the model can read, in tokens; lowers `sequence_length`.
         pooling: What the model's head reads, whatever the settings say.
         source: Where the settings come from, for messages.

@@ -30,6 +30,7 @@ def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
 
     Raises:
         InputError: An output cannot be read, or the folder not be written.
+        ServiceError: The storage failed; places before that are published.
     """
     places = outputs.places()
     for name, source in places.items():

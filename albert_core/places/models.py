@@ -53,8 +53,9 @@ def find_model(path: str | Path, *, prefer: Preference = "finetuned") -> str:
         prefer: The kind of model that a run's folder stands for if it has one.
 
     Raises:
-        InputError: There are several such models; the message lists them. Or the path is a place
-            of a run that has no such model.
+        InputError: There are several such models; the message lists them. Or the path is a local
+            run's folder without a model, or a place of such a run where nothing is.
+        ServiceError: The storage failed.
     """
     models = find_models(path, prefer=prefer)
     if len(models) > 1:
@@ -70,8 +71,9 @@ def find_models(path: str | Path, *, prefer: Preference = "finetuned") -> dict[s
     without both for all. Empty for a path that stands for no model.
 
     Raises:
-        InputError: The path is a run's folder without a model, or a place of a run where nothing
-            is.
+        InputError: The path is a local run's folder without a model, or a place of such a run where
+            nothing is.
+        ServiceError: The storage failed.
     """
     if is_remote(path):
         return _find_remote_models(str(path).rstrip("/"), prefer)
@@ -125,8 +127,8 @@ def _name_in(run: Path, path: Path) -> str:
 def run_models(run: Path) -> dict[str, Path]:
     """Return the folders of all models of a run by their places, exports included.
 
-    Where the folder has places on the disk, these are the folders; else those of the artifacts.
-    Empty for a run without a model.
+    Where a place on the disk holds a model, such places are the folders; else those of the
+    artifacts. Empty for a run without a model.
     """
     on_disk = {
         path.relative_to(run).as_posix(): path
@@ -207,8 +209,15 @@ def _names_of_models(folder: Path) -> list[str]:
 def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
     """Return the models that an address in a bucket stands for, from its files' names alone.
 
-    Empty for a prefix of a TensorFlow 1 checkpoint, a folder without any file, or one that cannot
-    be listed.
+    Both keys and values are addresses of models. An address that is a model itself stands for that.
+    Any other folder stands for the fine-tuned models or the pretrained one of a run, whichever
+    `prefer` names; without these for the other kind, without both for all models in it.
+
+    Empty for a prefix of a TensorFlow 1 checkpoint, a folder without any file, or one that must not
+    be read.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     models = list_remote_models(address)
     if "" in models:
@@ -219,9 +228,12 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
 def list_remote_models(address: str) -> dict[str, str]:
     """Return all models in a folder of a bucket by their places in it, from its files' names alone.
 
-    They are looked for one and two folders deep, and as export/TASK/FORMAT; empty where there are
-    no files or they cannot be listed. The folder itself, if it is a model, has the name `""`, and
-    is all there is.
+    They are looked for one and two folders deep, and as export/TASK/FORMAT, and are sorted; none
+    where there are no files or the bucket must not be read. The folder itself, if it is a model,
+    has the name `""`, and is all there is.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     try:
         files = find_files(address)

@@ -139,6 +139,7 @@ def read_outputs(addresses: Iterable[str]) -> RunOutputs:
 
     Raises:
         InputError: A manifest cannot be read.
+        ServiceError: The storage failed.
     """
     manifests = ((address, output_at(address).manifest()) for address in addresses)
     outputs = [

@@ -31,12 +31,14 @@ def choose_pretraining_compute(
 ) -> ComputeSettings:
     """Return how to compute a pretraining, and tell it: as it began, if it has a checkpoint.
 
-    Where steps are timed, it is on batches of the phase with the most tokens.
+    Where steps are timed, it is on batches of the phase with the most tokens, and the random state
+    is afterwards as the seed makes it. Nothing is timed where only an evaluation is wanted. All
+    processes must call this at the same step, and return the first one's choice.
 
     Args:
         model_config: The architecture.
         config: How to train.
-        phases: Those of `config`, resolved.
+        phases: Those of `config`, resolved, at least one.
         data: For each phase its records.
         devices: Those that train.
         checkpoints: Folder of the checkpoints.

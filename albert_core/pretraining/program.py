@@ -78,7 +78,7 @@ def run_pretraining(
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
-            together.
+            together, or the minutes are too few for the warm-up and the decay.
         StepFailedError: Training was interrupted or diverged, or a record cannot be read;
             checkpoints are kept.
     """
@@ -179,8 +179,9 @@ def _train(
         track: Told the rows of the log and the evaluations.
 
     Raises:
-        InputError: A batch cannot be divided evenly, or too few records are held out.
-        StepFailedError: Training was interrupted or diverged.
+        InputError: A batch cannot be divided evenly, too few records are held out, the newest
+            checkpoint does not fit the model, or the minutes are too few for the warm-up.
+        StepFailedError: Training was interrupted or diverged, or a checkpoint cannot be written.
     """
     plan = config.plan(phases)
     num_data_parallel = devices.num_data_parallel

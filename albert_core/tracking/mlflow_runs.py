@@ -40,8 +40,8 @@ class StepRun:
         A run with the step's key is gone on with, and marked as running; parameters it has stay.
 
         Raises:
-            RefusedError: The server refused, and would refuse again; any other failure is the
-                client's own exception.
+            RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
+                any other failure, also a missing permission, is the client's own exception.
         """
         _call(self._open)
 
@@ -76,11 +76,13 @@ class StepRun:
         self._client.log_batch(self._run_id, tags=places)
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Write rows as metrics, up to 1,000 a call.
+        """Write rows as metrics, each at its own step and time, up to 1,000 values a call.
+
+        `open` must have succeeded. After a failure the values of the calls before it are written.
 
         Raises:
-            RefusedError: The server refused, and would refuse again; any other failure is the
-                client's own exception, and rows before it are written.
+            RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
+                any other failure, also a missing permission, is the client's own exception.
         """
         metrics = [
             Metric(_name(name), value, round(row.time_s * 1000), row.step)
@@ -93,8 +95,8 @@ class StepRun:
         """Write scores as metrics `scores/NAME`, then to the parent run, if any, as `STEP/NAME`.
 
         Raises:
-            RefusedError: The server refused, and would refuse again; any other failure is the
-                client's own exception.
+            RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
+                any other failure, also a missing permission, is the client's own exception.
         """
         now = round(time.time() * 1000)
 
@@ -106,11 +108,11 @@ class StepRun:
             _call(lambda: self._log_metrics(self._parent_id, metrics(self._run.step)))
 
     def close(self, status: Status) -> None:
-        """Mark the run as ended, with its status.
+        """Mark the run as ended, with its status; the parent run stays as it is.
 
         Raises:
-            RefusedError: The server refused, and would refuse again; any other failure is the
-                client's own exception.
+            RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
+                any other failure, also a missing permission, is the client's own exception.
         """
         _call(lambda: self._client.set_terminated(self._run_id, status=_STATUSES[status]))
 
@@ -168,8 +170,8 @@ def _call(function: Callable[[], None]) -> None:
     """Call a function of the client.
 
     Raises:
-        RefusedError: The server refused with a status such as 400, and would refuse again. Other
-            failures of the client pass as they are.
+        RefusedError: The server answered with the status 400, 404, 405 or 422, and would again.
+            Other failures of the client pass as they are, also a missing permission.
     """
     try:
         function()

@@ -36,19 +36,27 @@ class StepRun:
     def open(self) -> None:
         """Find the experiment and run, or make them; write parameters and addresses.
 
-        A run that is there is marked as running. Sets the client's project and location for the
-        whole process.
+        A run that is there is marked as running. Parameters that are not text become floats. Sets
+        the client's project, location, experiment, endpoint and credentials for the whole process.
 
         Raises:
-            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
-                pass.
-            ServiceError: There are no credentials.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
+                failures of the client pass, also a missing permission.
+            ServiceError: There are no credentials, or not yet.
             InputError: The credentials cannot be read.
         """
         _call(self._open)
 
     def _open(self) -> None:
-        """Log in, find or make the run, then write parameters and addresses."""
+        """Log in, find or make the run, then write parameters and addresses.
+
+        A run that is there is marked as running. Addresses become parameters `place.NAME`. All
+        failures of the client pass as they are.
+
+        Raises:
+            ServiceError: There are no credentials, or not yet.
+            InputError: The credentials cannot be read.
+        """
         run = self._run
         match = VERTEX_ADDRESS.fullmatch(run.address)
         assert match
@@ -79,9 +87,11 @@ class StepRun:
     def log(self, rows: Sequence[Row]) -> None:
         """Write the finite values of rows as time series, in a call for each row.
 
+        Each row is written at its own step and time. `open` must have succeeded.
+
         Raises:
-            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
-                pass.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
+                failures of the client pass, also a missing permission and a run that is not found.
         """
         _call(lambda: self._log_rows(rows))
 
@@ -94,26 +104,30 @@ class StepRun:
             self._started.log_time_series_metrics(values, step=row.step, wall_time=time)
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Write finite scores as the run's metrics.
+        """Write finite scores as the run's metrics; others are left out.
 
         Raises:
-            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
-                pass.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
+                failures of the client pass, also a missing permission and a run that is not found.
         """
         _call(lambda: self._started.log_metrics(finite(scores)))
 
     def close(self, status: Status) -> None:
-        """Mark the run as complete, failed or cancelled.
+        """Mark the run as complete, failed or, where it was interrupted, cancelled.
 
         Raises:
-            RefusedError: Vertex AI refused, and would refuse again; other failures of the client
-                pass.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
+                failures of the client pass, also a missing permission and a run that is not found.
         """
         _call(lambda: self._started.update_state(_STATES[status]))
 
 
 def _run_name(run: TrackedRun) -> str:
-    """Return an id of the run: run, step and key in lower case, short enough for Vertex AI."""
+    """Return an id of the run: its group's name and its step, then its key, joined by dashes.
+
+    Name and step are in lower case, with dashes for all but letters and digits, and cut so that the
+    id and the experiment's name have at most 119 characters together. The key stays as it is.
+    """
     text = f"{run.group_name} {run.step}".lower()
     slug = re.sub(r"[^a-z0-9]+", "-", text).strip("-")
     room = _MAX_NAME - len(run.experiment) - len(run.key) - 2
@@ -139,8 +153,8 @@ def _call(function: Callable[[], None]) -> None:
     """Call a function of the client.
 
     Raises:
-        RefusedError: Vertex AI refused the arguments, and would refuse them again. Other failures
-            of the client pass as they are.
+        RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
+            failures of the client pass as they are, also a missing permission.
     """
     try:
         function()

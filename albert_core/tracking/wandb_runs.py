@@ -27,7 +27,9 @@ class StepRun:
     def open(self) -> None:
         """Start the run, or go on with it; write parameters and addresses.
 
-        Sets WANDB_BASE_URL for a server. What is sent is also in a temporary folder, which stays.
+        With a folder as address each call begins another folder of the run in it. Sets
+        WANDB_BASE_URL for a server. What is sent is also in a temporary folder, which stays.
+        Failures are the client's own exceptions.
         """
         run = self._run
         team, _, project = run.experiment.rpartition("/")
@@ -63,7 +65,7 @@ class StepRun:
         self._started.define_metric("*", step_metric=_STEP)
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Write rows."""
+        """Write rows, each with its own step and time; they are sent later."""
         for row in rows:
             self._started.log({**row.values, _STEP: row.step, "_timestamp": row.time_s})
 

@@ -23,7 +23,11 @@ BestWeights = Mapping[str, Any]
 def write_best(folder: Path, step: int, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Write named weights as the best ones, those of a step; return what describes the file.
 
-    The folder must exist. Files of other steps stay.
+    The folder must exist. A file of the same step is replaced once the new one is whole; files of
+    other steps stay.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk.
     """
     path = folder / f"best-{step:09d}.safetensors"
     write_weights(path, weights)

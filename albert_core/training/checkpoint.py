@@ -55,7 +55,9 @@ def save_checkpoint(
 
     Raises:
         InputError: `keep` is less than 1.
-        StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
+        StepFailedError: It cannot be written, as on a full disk, or the log is damaged; checkpoints
+            of earlier steps are intact.
+        OSError: It is written, but an older one cannot be removed.
     """
     if keep < 1:
         raise InputError(f"keep_checkpoints: got {keep}, expected 1 or more")
@@ -93,6 +95,10 @@ def _copy_log(folder: Path, partial: Path, step: int) -> dict[str, Any]:
     """Copy the rows of the log up to a step into a checkpoint; return size and checksum.
 
     Empty if there is no log.
+
+    Raises:
+        StepFailedError: A row of the log is not JSON.
+        OSError: The copy cannot be written.
     """
     if not (folder / LOG_NAME).is_file():
         return {}
@@ -116,8 +122,8 @@ def restore_latest(folder: Path, model: keras.Model, *, work: str = "") -> Train
     """Load the newest whole checkpoint into a model and its optimizer; return its state.
 
     Checkpoints that are damaged or of another training, or whose best weights are lost for good,
-    are named on standard error, removed and counted. Without a whole one the model stays as it is
-    and a new state is returned.
+    are named on standard error, removed and counted in the state; those older than the whole one
+    are not looked at. Without a whole one the model stays as it is and a new state is returned.
 
     Args:
         folder: Folder of the checkpoints.

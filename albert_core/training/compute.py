@@ -69,6 +69,10 @@ class Ranking:
     ) -> tuple[ComputeSettings, ...]:
         """Return the ways that may be the fastest of those that some settings allow, 1 at least.
 
+        They are those among the first `num_undecided`, in their order. Where none of these is
+        allowed it is one: the first other way that is, or else the first way of all with what is
+        set in place of its own.
+
         Args:
             precision: A precision, or `auto` for any.
             jit_compile: Whether XLA compiles the step; None: as is faster.
@@ -128,7 +132,13 @@ def former_settings(
     """Return what settings meant before the instructions of processors were looked at.
 
     Then no CPU computed in bfloat16 by itself. Trainings of those versions go on with it, and so
-    does the original's recipe. Arguments are those of `possible_settings`. Imports Keras.
+    does the original's recipe. Imports Keras.
+
+    Args:
+        devices: Those that compute.
+        hidden_size: Width of the model.
+        precision: As set; `auto` leaves it open.
+        jit_compile: As set; None leaves it open.
     """
     from albert_core.backends import should_jit
 

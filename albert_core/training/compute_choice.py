@@ -41,7 +41,11 @@ def choose_compute(
 ) -> ComputeSettings:
     """Return how all trainings of a step compute; all processes must call this at the same step.
 
-    Where steps are timed, the random state is afterwards as the seed makes it.
+    What a checkpoint of theirs keeps wins over what is set; one of a version that kept nothing
+    stands for what the settings meant then. Without one it is as set; what is left open is as the
+    machine tells, or the fastest of several ways by a few steps of training. Of several processes
+    all return the first one's choice. Where steps are timed, the random state is afterwards as the
+    seed makes it, and the precision of new models float32.
 
     Args:
         config: What is set, and what is left open.
@@ -76,11 +80,13 @@ def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
     """Return how the trainings of a step computed so far, as their checkpoints keep it.
 
     Args:
-        trainings: As of `choose_compute`; they all compute alike.
+        trainings: The folders of the trainings' checkpoints, which need not exist, with what is
+            trained in each; they all compute alike.
 
     Returns:
-        `precision` and `jit_compile` of the newest checkpoint that can be read; empty if it is of a
-        version that kept neither; None if there is none.
+        `precision` and `jit_compile` of the newest checkpoint of the first training that has one
+        which can be read and is its own; empty if it is of a version that kept neither; None if
+        there is none.
     """
     for folder, work in trainings.items():
         for path in reversed(list_checkpoints(folder)):
@@ -96,7 +102,10 @@ def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
 
 
 def _of_first_process(chosen: ComputeSettings) -> ComputeSettings:
-    """Return the first process's choice in all processes: they run one program together."""
+    """Return the first process's choice in all processes: they run one program together.
+
+    Waits for all of them. Where the choice here was another, its reason says whose it is.
+    """
     index = _WAYS.index((chosen.precision, chosen.jit_compile))
     first_index = int(of_first_process(float(index)))
     if first_index == index:

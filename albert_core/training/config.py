@@ -70,13 +70,13 @@ class TrainingConfig:
         }
 
     def check_training(self, section: str) -> None:
-        """Refuse numbers below their minimum.
+        """Refuse numbers below their minimum; those that are None are not set and pass.
 
         Args:
             section: Name of these settings in the configuration, for messages.
 
         Raises:
-            InputError: A number is too small.
+            InputError: A number is too small, or NaN; the first of several is told.
         """
         check_at_least(
             self,

@@ -79,11 +79,12 @@ class Devices:
 def use_devices(
     strategy: StrategyName, *, model_parallel_size: int = 1, prefix: str = "pretraining."
 ) -> Iterator[Devices]:
-    """Let models made inside be trained on the devices of a strategy.
+    """Let models made inside be trained on the devices of a strategy; yield these devices.
 
     With JAX several processes find each other by `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
     `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`; on a TPU slice of
-    several hosts by what the slice tells them.
+    several hosts by what the slice tells them. Their connection, XLA's flags, and a TPU that
+    TensorFlow has set up stay after the end.
 
     Args:
         strategy: `auto` takes every device, `single` the first. Of TensorFlow: `mirrored` (GPUs of
@@ -152,7 +153,7 @@ def use_precision(precision: str) -> Iterator[None]:
 
 
 def set_precision(precision: str) -> None:
-    """Set the precision of models made from now on in this process: `float32` or `bfloat16`.
+    """Set the precision of models made from now on: `bfloat16`, or for any other value float32.
 
     With bfloat16, layers compute in it; weights, moments and losses stay in float32, and no loss
     scale is needed.

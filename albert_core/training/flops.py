@@ -70,7 +70,13 @@ def skipped_flops_per_token(
 ) -> float:
     """Return the part of `training_flops_per_token` that this implementation saves.
 
-    The last block computes only [CLS] and the predicted tokens; keys and values of all tokens.
+    The last block computes only [CLS] and the predicted tokens; keys and values of all tokens. 0
+    where all tokens are predicted.
+
+    Args:
+        config: The architecture.
+        sequence_length: Length S of a sequence.
+        num_predictions: Prediction slots P of a sequence.
     """
     unread = 1 - (1 + num_predictions) / sequence_length
     of_all = 4 * config.hidden_size**2
@@ -80,7 +86,9 @@ def skipped_flops_per_token(
 def encoder_flops_per_token(
     config: AlbertConfig, sequence_length: int, *, reads_first_token_only: bool
 ) -> float:
-    """Return the FLOPs of a prediction for one token, padding included; heads are not counted.
+    """Return the FLOPs of a prediction for one token, with the pooler's but not a head's.
+
+    The tokens among which a sequence's FLOPs are divided are all S, padding included.
 
     Args:
         config: The architecture.

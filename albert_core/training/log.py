@@ -34,10 +34,12 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int) -> None:
         """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
 
-        TensorBoard's files are removed, and written anew from the rows that stay.
+        TensorBoard's files are removed, and written anew from the rows that stay. `folder` must
+        exist; a log is made there if there is none.
 
         Raises:
             StepFailedError: A row of the log is not JSON.
+            ModuleNotFoundError: TensorBoard is not installed.
         """
         self._path = folder / LOG_NAME
         # Here, since the report reads logs where TensorBoard is not installed.

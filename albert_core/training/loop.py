@@ -48,7 +48,8 @@ def train(
     Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted training
     that is continued ends with the same bits as one that was not interrupted. The model itself is
     left with the weights of the last step. If a divergence is to be rolled back, a new training is
-    saved before its first step, too.
+    saved before its first step, too. Of a complete training nothing is trained; an evaluation that
+    an interruption left out is made.
 
     Args:
         model: Built, and compiled with an optimizer of `albert_core.optimizers`.
@@ -57,7 +58,8 @@ def train(
             them.
         plan: How long to train.
         folder: Folder of the checkpoints, the best weights and the log.
-        work: What is trained: settings and data. Checkpoints of other work are not taken up.
+        work: What is trained: settings and data. Checkpoints of other work, and damaged ones, are
+            removed.
         progress: Told the steps done, of how many, and the losses.
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
@@ -71,7 +73,8 @@ def train(
             where the best weights are.
 
     Raises:
-        InputError: The newest checkpoint does not fit the model.
+        InputError: The newest checkpoint does not fit the model, or the plan's minutes are too few
+            for the warm-up and the decay.
         StoppedError: It was stopped by SIGTERM or Ctrl-C, and is saved.
         StepFailedError: Training diverged, and the last good checkpoint, if there is one, is kept;
             or one cannot be written.
@@ -125,10 +128,12 @@ def _continue(
 
     Args:
         session: The training; its state is changed by the callbacks.
-        batches_from: As of `train`; asked anew for each call of `fit`.
+        batches_from: Function of a step; returns endless batches of its phase from that step on.
+            Called once for each call of `fit`.
         callbacks: All of them, in the order they must run in.
 
     Raises:
+        InputError: The plan's minutes are too few for the warm-up and the decay.
         DivergenceError: The safeguards call a loss or an evaluation divergence.
         StoppedError: A signal was received, and the last step is saved.
         StepFailedError: A checkpoint cannot be written.

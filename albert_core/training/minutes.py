@@ -87,7 +87,7 @@ class PhaseTiming:
         steps depend on it.
 
         Args:
-            step: Steps of the phase that are done, above 0.
+            step: Steps of the phase that are done, above 0 and more than at the last call.
             seconds: The time, since the beginning of training.
             phase: The phase.
             num_unchecked: Most steps until this is asked again, once the warm-up has begun.

@@ -82,7 +82,7 @@ class TrainingPlan:
         self.phase_steps = tuple(phase_steps)
 
     def phase_begin(self, index: int) -> int:
-        """Return the number of steps before a phase."""
+        """Return the number of steps before the phase of an index, counted from 0."""
         return sum(self.phase_steps[:index])
 
     def steps_of_interval(self, step: int) -> int:
@@ -98,7 +98,7 @@ class TrainingPlan:
         return (step_of_phase - 1) % self.interval_steps + 1
 
     def phase_of(self, step: int) -> int:
-        """Return the index of the phase of the step that follows `step` steps.
+        """Return the index, from 0, of the phase of the step that follows `step` steps.
 
         At the end of training, the last phase.
         """

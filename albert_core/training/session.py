@@ -73,7 +73,7 @@ class TrainingSession:
 
     @property
     def last_phase(self) -> int:
-        """Phase of the last step."""
+        """Index of the last step's phase, from 0; 0 before the first step."""
         return self.plan.phase_of(max(self.state.step - 1, 0))
 
     @property
@@ -94,12 +94,15 @@ class TrainingSession:
 
     @property
     def seconds_left(self) -> float:
-        """Time to the end of a training whose steps are not settled, by its minutes."""
+        """Seconds to the end of a training by minutes; 0 once they are over."""
         return max(self.plan.minutes[-1].end_s - self.seconds, 0.0)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the plan or a setting that stops early leaves nothing to train."""
+        """Whether the plan or a setting that stops early leaves nothing to train.
+
+        An evaluation may be due all the same (`needs_evaluation`).
+        """
         return self.state.stopped_by is not None or self.state.step >= self.plan.num_train_steps
 
     @property

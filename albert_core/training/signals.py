@@ -27,7 +27,7 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
     def notice(number: int, _: Any) -> None:
         # Noted, not raised: a signal arrives anywhere, also between the assignments of a step, and
         # what was saved then would be neither step.
-        """Keep the signal's name and bring the former handlers back; raise nothing."""
+        """Keep the signal's name, bring the former handlers back, tell `stops`; raise nothing."""
         _received.append(signal.Signals(number).name)
         restore()
         take_note(number)
@@ -49,7 +49,10 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
 
 
 def has_signal() -> bool:
-    """Return whether a signal has been caught by the `catch_signals` that this is called within."""
+    """Return whether the `catch_signals` that this is called within has caught a signal.
+
+    False outside of one.
+    """
     return bool(_received)
 
 

@@ -25,10 +25,12 @@ what begins the batches that it is trained on."""
 
 
 class StepTimes(keras.callbacks.Callback):
-    """Notes the seconds of each step, and ends the training after a second and three steps.
+    """Notes the seconds of each step, and ends the training when they are enough.
+
+    That is after three noted steps or more that took a second together.
 
     Attributes:
-        seconds: Of the steps so far, without the first ones.
+        seconds: Of each step so far but the first two, which compile and allocate.
     """
 
     def __init__(self) -> None:
@@ -38,7 +40,10 @@ class StepTimes(keras.callbacks.Callback):
         self._last_s, self._num_done = 0.0, 0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note the time since the step before, whose metrics Keras has waited for."""
+        """Note the time since the step before, whose metrics Keras has waited for.
+
+        Sets the model's `stop_training` when there are enough.
+        """
         now = time.perf_counter()
         if self._num_done >= _NOT_COUNTED:
             self.seconds.append(now - self._last_s)
@@ -54,13 +59,14 @@ def time_settings(
     seed: int,
     progress: ReportProgress,
 ) -> ComputeSettings:
-    """Train a few steps in each way, in turns, and return the one with the least median.
+    """Train a few steps in each way, in turns; return the fastest, with the times as its reason.
 
-    A way before another is taken unless that is more than 3 % faster. Afterwards the random state
-    is as if nothing had been trained.
+    The median of a way's steps counts; a way before another is taken unless that is more than 3 %
+    faster. Each is trained twice, for at most 50 steps. The models are dropped. Afterwards the
+    random state is as the seed makes it, and the precision of new models float32.
 
     Args:
-        possible: The ways, the likeliest first.
+        possible: The ways, the likeliest first, at least one.
         new_training: Returns a model for a way, and its batches.
         seed: Seed of all random states that is set in the end.
         progress: Told that steps are timed.
@@ -91,11 +97,11 @@ def time_settings(
 
 
 def fastest(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> ComputeSettings:
-    """Return the fastest way, with the times as its reason.
+    """Return the fastest way, with the times of all, in milliseconds, as its reason.
 
     Args:
         possible: The ways; an earlier one is taken unless a later one is more than 3 % faster.
-        seconds: Of a step in each.
+        seconds: Of a step in each, in their order.
     """
     best, best_s = possible[0], seconds[0]
     for one, its_s in zip(possible, seconds, strict=True):

@@ -38,8 +38,9 @@ Shapes = Mapping[str, tuple[int, ...]]
 def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
     """Return the state of a checkpoint, if all that it stands for is whole.
 
-    That is its variables, the best weights it names and the log; a damaged one of the latter two is
-    made again where the other files of the training allow it.
+    That is its variables, the best weights it names and the log. Best weights that are lost or
+    damaged are written again from the checkpoint of their evaluation, and a damaged copy of the log
+    is passed over where the log itself is whole; both are told on standard error.
 
     Args:
         path: Folder of the checkpoint.
@@ -47,7 +48,7 @@ def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
         work: What the training is.
 
     Raises:
-        DamageError: A file is damaged or of another training.
+        DamageError: A file is damaged, and not made again, or of another training.
     """
     state = _read_state(path, shapes, work)
     if state.log and (damage := find_file_damage(path / LOG_NAME, state.log)):
@@ -154,6 +155,10 @@ def _read_old_state(path: Path, values: dict[str, Any], shapes: Shapes) -> Train
 
 def _describe_old_best(path: Path, shapes: Shapes) -> dict[str, Any]:
     """Describe a file of best weights of an earlier version, which wrote no checksum of it.
+
+    Returns:
+        `file`, its name; `global_step`, None as the step is not known; and its size and checksum
+        as they are now.
 
     Raises:
         DamageError: It is missing, cannot be read, or holds other variables than the model has.

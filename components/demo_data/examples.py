@@ -32,14 +32,17 @@ def write_examples(
     dev: Rows,
     labels: Sequence[str],
 ) -> None:
-    """Write `tasks/` and `corpus/`, a folder for each format.
+    """Write `tasks/` and `corpus/`, a folder for each format; files there are replaced.
 
     Args:
         folder: Receives the files; made if missing.
         documents: Documents of the corpus, of which the first 100 are taken.
         train: Training rows, passage and label, of which the first 200 are taken.
         dev: Dev rows, of which the first 50 are taken.
-        labels: The labels, in the order of their numbers.
+        labels: The labels of all rows, in the order of their numbers.
+
+    Raises:
+        ValueError: The label of a row is not in `labels`; files of other formats are written.
     """
     train, dev = train[:_NUM_TRAIN_ROWS], dev[:_NUM_DEV_ROWS]
     for name, write in _TASKS.items():
@@ -61,19 +64,26 @@ def write_examples(
 
 
 def _write_csv(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write train.csv alone, of which readers split off a dev set; `dev` is not used."""
+    """Write train.csv alone, of which readers split off a dev set.
+
+    Its header is `sentence,label`; labels are written by name. `dev` and `labels` are not used.
+    """
     with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([_COLUMNS, *train])
 
 
 def _write_jsonl(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
+    """Write train.jsonl and dev.jsonl, keys `sentence` and `label`, labels by name."""
     for split, rows in (("train", train), ("dev", dev)):
         lines = (json.dumps(dict(zip(_COLUMNS, row, strict=True))) + "\n" for row in rows)
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def _write_parquet(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write train.parquet and validation.parquet, with the labels' names as text."""
+    """Write train.parquet and validation.parquet, columns `sentence` and `label`.
+
+    Labels are written by name, as the rows have them; `labels` is not used.
+    """
     import pyarrow.parquet
 
     for split, rows in (("train", train), ("validation", dev)):
@@ -83,7 +93,14 @@ def _write_parquet(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) 
 
 
 def _write_hub(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write shards with class numbers, whose names are in their metadata, and a README."""
+    """Write `README.md` and in `data/` two shards of `train` and one of `dev`, called validation.
+
+    Rows go to the shards in turn. The column `label` has the number of a row's label in `labels`,
+    whose names are in the metadata of the files as the hub's library writes them.
+
+    Raises:
+        ValueError: The label of a row is not in `labels`.
+    """
     import pyarrow.parquet
 
     features = {
@@ -127,7 +144,7 @@ def _write_parquet_corpus(folder: Path, documents: Sequence[DocstringProse]) -> 
 
 
 def _write_articles(folder: Path, documents: Sequence[DocstringProse]) -> None:
-    """Write documents as WikiExtractor writes articles, with paths as their titles."""
+    """Write documents to `wiki_00` as WikiExtractor does articles, ids from 0, paths as titles."""
     articles = (
         f'<doc id="{number}" url="" title="{html.escape(document.path)}">\n'
         f"{document.path}\n\n{_text(document)}\n</doc>\n"

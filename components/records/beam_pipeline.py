@@ -102,7 +102,13 @@ class EncodeSplit(beam.DoFn):
         self.context = context
 
     def setup(self) -> None:
-        """Load the document filter; Beam calls this before `process`, once for each copy."""
+        """Load the document filter; Beam calls this before `process`, once for each copy.
+
+        Has buckets called as in the process that made the context.
+
+        Raises:
+            InputError: There are evaluation sets, and `write_overlap_index` has not been called.
+        """
         self.context.storage.apply()
         self.document_filter = DocumentFilter(
             self.context.cleaning, self.context.load_overlap_index()
@@ -112,7 +118,8 @@ class EncodeSplit(beam.DoFn):
         """Encode a split, unless its files are whole, and yield each address for every shard.
 
         A file is named to all shards, also to those of which it holds no document; or to all
-        partitions, where near-duplicates are looked for.
+        partitions, where near-duplicates are looked for. Files that are damaged are told of, and
+        the whole split is encoded again.
         """
         name, split = element
         if not self.context.whole_parts(name):
@@ -192,7 +199,10 @@ class BuildShard(beam.DoFn):
         self.context = context
 
     def setup(self) -> None:
-        """Make the builder with its tables of the vocabulary; Beam calls this before `process`."""
+        """Make the builder with its tables of the vocabulary; Beam calls this before `process`.
+
+        Has buckets called as in the process that made the context.
+        """
         self.context.storage.apply()
         self.builder = ShardBuilder.from_tokenizer(
             self.context.tokenizer,

@@ -45,8 +45,12 @@ _MIB = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024**2}
 def check_cluster_settings(config: "BeamConfig") -> None:
     """Refuse settings of Flink and Spark with another runner, or without an address.
 
+    Nothing is asked of a cluster; whether the jar is there is not looked at.
+
     Raises:
-        InputError: One is refused, or an address is not in its form, or of another kind of storage.
+        InputError: A setting belongs to another runner; `flink` or `spark` has no address; one is
+            not in its form; `beam.job_endpoint` is given with what its job server was started
+            without; or the jar is in no storage that this program knows.
     """
     for engine in ENGINES:
         name = f"{engine}_master"
@@ -80,7 +84,8 @@ def _check_job_endpoint(config: "BeamConfig") -> None:
     """Refuse settings that a job server which runs already was started without.
 
     Raises:
-        InputError: There is one.
+        InputError: There is `beam.job_endpoint` with a jar, options of Java or, for Spark,
+            `parallelism`.
     """
     names = ["job_server_jar", "java_options"]
     if config.runner == "spark":
@@ -101,8 +106,9 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | No
         progress: Told of the cluster.
 
     Raises:
-        InputError: It does not answer, is of a version without a job server, has no room for a task
-            and no `parallelism` is set, or its workers have too little memory.
+        InputError: `beam.environment_config` is not set; or the cluster does not answer, is of a
+            version without a job server, has no room for a task and no `parallelism` is set, or
+            its workers have too little memory.
     """
     if config.runner not in ENGINES:
         return None
@@ -136,6 +142,9 @@ def cluster_options(
 ) -> "PipelineOptions":
     """Return Beam's options for a cluster; those in `beam.options` come last and win.
 
+    Without `beam.job_endpoint` they name a job server to start, which is downloaded if it is in a
+    bucket; with it, neither a job server nor Java is looked for. Nothing is started.
+
     Args:
         config: Where the work is done.
         cluster: The cluster, as it answered.
@@ -143,7 +152,9 @@ def cluster_options(
         progress: Told if the job server is of another version of Beam.
 
     Raises:
-        InputError: The job server, or Java to start it, is missing.
+        InputError: The job server to start, or Java for it, is missing; or the job server is for
+            another engine, or another version of it.
+        ServiceError: The storage of the job server failed.
     """
     from apache_beam.options.pipeline_options import JobServerOptions, PipelineOptions
 
@@ -193,7 +204,9 @@ def cluster_options(
 def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
     """Refuse a Spark cluster without a worker that has the memory which an executor asks for.
 
-    The job would wait for such a worker forever.
+    The job would wait for such a worker forever. Asked for is what `beam.java_options` set, the
+    last one of several, or else 1 GiB. Nothing is refused with `beam.job_endpoint`, or where the
+    workers' memory is not known.
 
     Raises:
         InputError: It is such a cluster.
@@ -213,7 +226,10 @@ def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
 
 
 def _environment(config: "BeamConfig") -> str:
-    """Return the setting `environment_config` as Beam takes it: of PROCESS a JSON object."""
+    """Return the setting `environment_config` as Beam takes it: of PROCESS a JSON object.
+
+    One that is written as such an object already stays as it is.
+    """
     value = config.environment_config
     if config.environment_type == "PROCESS" and not value.startswith("{"):
         return json.dumps({"command": value})

@@ -22,9 +22,10 @@ def run_on_cluster(
     """Run a job on a cluster, after what a killed command left of its name has been ended.
 
     That is the job itself and, on this machine, the job server. If `run` fails or is interrupted,
-    the job is cancelled, so that none goes on writing. Then it is tried again, up to three times in
-    all: a worker or a job server that is lost ends the job, and another takes up the files of the
-    last try. Not so where the Python code on a worker raised an error, which would come again.
+    the job is cancelled, so that none goes on writing. An interruption is raised again. After a
+    failure it is tried again, up to three times in all: a worker or a job server that is lost ends
+    the job, and another takes up the files of the last try. Not so where the Python code on a
+    worker raised an error, which would come again, or where the cluster no longer answers.
 
     Args:
         cluster: Where it runs.
@@ -33,8 +34,9 @@ def run_on_cluster(
         progress: Told of a job that was left, and of another try.
 
     Raises:
-        StepFailedError: The job failed; the message says why, in a line.
-        InputError: A job that was left does not end.
+        StepFailedError: The job failed, with whatever exception `run` raised; the message says
+            why, in a line.
+        InputError: The cluster does not answer before the job, or a job that was left does not end.
     """
     end_left_servers(job_name)
     if num_left := cancel_jobs(cluster, job_name):
@@ -59,9 +61,10 @@ def run_on_cluster(
 
 
 def _cancel_after(error: BaseException, cluster: Cluster, job_name: str) -> bool:
-    """Cancel a job after an error; return whether the cluster answered.
+    """Cancel a job after an error; return whether the cluster answered, and the job ended.
 
-    Waits for the end of the job unless the error is an interruption.
+    Waits for the end of the job, up to a minute, unless the error is an interruption; then True
+    says only that the cluster answered.
     """
     try:
         cancel_jobs(cluster, job_name, waits=isinstance(error, Exception))

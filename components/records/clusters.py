@@ -133,7 +133,8 @@ def find_spark(master: str, page: str) -> Cluster:
 def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
     """Cancel the jobs of a name that have not ended, and return how many these were.
 
-    A cluster that answers a request to cancel with an error is noticed by waiting only.
+    Waits until none is left, unless told not to. That the cluster answers a request to cancel with
+    an error is noticed by waiting only.
 
     Args:
         cluster: Where they run.
@@ -164,7 +165,11 @@ def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
 
 
 def _running_flink_jobs(cluster: Cluster, name: str) -> list[str]:
-    """Return the ids of a Flink cluster's jobs of a name that have not ended."""
+    """Return the ids of a Flink cluster's jobs of a name that have not ended.
+
+    Raises:
+        InputError: The cluster does not answer.
+    """
     jobs = _get_json(cluster.page, "/jobs/overview", cluster.setting, "run again")["jobs"]
     return [job["jid"] for job in jobs if job["name"] == name and job["state"] not in _ENDED_STATES]
 
@@ -181,7 +186,11 @@ def _cancel_flink_job(cluster: Cluster, job: str) -> None:
 
 
 def _running_spark_jobs(cluster: Cluster, name: str) -> list[str]:
-    """Return the ids of a Spark cluster's applications of a name that have not ended."""
+    """Return the ids of a Spark cluster's applications of a name that have not ended.
+
+    Raises:
+        InputError: The master does not answer.
+    """
     jobs = _get_json(cluster.page, "/json/", cluster.setting, "run again")["activeapps"]
     return [job["id"] for job in jobs if job["name"] == name]
 

@@ -16,7 +16,7 @@ class Message:
     """A message of a job.
 
     Attributes:
-        time_s: When, in seconds since 1970.
+        time_s: When, in seconds since 1970; 0 where Dataflow does not say.
         text: What it says.
         importance: `basic`, `warning` or `error`.
     """

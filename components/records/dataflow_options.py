@@ -65,7 +65,8 @@ def dataflow_options(config: "BeamConfig") -> list[str]:
 def check_dataflow_options(options: "PipelineOptions") -> "GoogleCloudOptions":
     """Return the options of Google Cloud, complete, or refuse what a job cannot do without.
 
-    A region that is not named becomes the default one of gcloud, in `options`, too.
+    They are a view of `options`: a change of one is one of the other. A region that is not named
+    becomes the default one of gcloud in both.
 
     Args:
         options: All options of Beam, those that people gave included.

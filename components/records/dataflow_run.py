@@ -160,7 +160,13 @@ class _JobWatch:
             raise StepFailedError(self._describe_end(state))
 
     def _read_messages(self) -> None:
-        """Read the messages that are new; tell warnings and errors, and note the workers' start."""
+        """Read the messages that are new; tell warnings and errors, and note the workers' start.
+
+        Errors are kept for the message of the end.
+
+        Raises:
+            ServiceError: Dataflow refused a call, or kept failing.
+        """
         for message in self.jobs.messages(self.job, self._since_s):
             if message in self._seen:
                 continue
@@ -175,7 +181,7 @@ class _JobWatch:
             self.progress(0, 0, f"Dataflow {message.importance}: {text}")
 
     def _warn_of_start(self) -> None:
-        """Tell that no worker has started for long, and where to look."""
+        """Tell that no worker has started in ten minutes, the usual reasons, and where to look."""
         self.progress(
             0,
             0,
@@ -188,7 +194,11 @@ class _JobWatch:
     def _describe_end(self, state: str) -> str:
         """Return in a line how a job ended that did not succeed, why, and what to do.
 
-        For the reason of a failed job its messages are waited for, up to 50 seconds.
+        For the reason of a failed job its messages are waited for, up to 50 seconds, and warnings
+        and errors among them told. Of several errors the first of those that tell most counts.
+
+        Raises:
+            ServiceError: Dataflow refused a call, or kept failing.
         """
         page = self.jobs.page(self.job)
         again = "the same command goes on from what is done"
@@ -207,7 +217,10 @@ class _JobWatch:
 
 
 def _rank(text: str) -> int:
-    """Return how much an error tells: most if it is one of the Python code, least if it counts."""
+    """Return how much an error tells, 0 to 2: most if it is one of the Python code.
+
+    Least if it says no more than that work was tried in vain, or how often.
+    """
     if "Traceback" in text:
         return 2
     return 0 if "work item was attempted" in text or "work item has failed" in text else 1

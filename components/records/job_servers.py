@@ -38,6 +38,7 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
 
     Raises:
         InputError: There is no such jar, or it is one for another cluster.
+        ServiceError: The storage of the jar failed.
     """
     import apache_beam
     from apache_beam.utils.subprocess_server import JavaJarServer
@@ -60,12 +61,14 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
 def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator["PipelineOptions"]:
     """Start Beam's job server, yield the options with its address meanwhile, and stop it then.
 
-    Where the options name one that runs already, they are yielded as they are. Beam itself would
-    stop its server when the process ends, which is too late for its files among those of a step.
+    Where the options name one that runs already, they are yielded as they are, and nothing is
+    started or stopped. Beam itself would stop its server when the process ends, which is too late
+    for its files among those of a step.
 
     Args:
         cluster: The cluster that it is for.
-        options: Beam's, with the path of the jar.
+        options: Beam's, with the path of the jar. Changed in place, and yielded: address and port
+            are those of the server until it is stopped; that Flink's address has a scheme stays.
 
     Raises:
         RuntimeError: It does not start.

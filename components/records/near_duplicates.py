@@ -60,7 +60,17 @@ class FindNearDuplicates(beam.DoFn):
                 yield shard, path
 
     def _search(self, partition: str, paths: Iterable[str]) -> None:
-        """Write the partition's pairs, in a section for each shard, and then their index."""
+        """Write the partition's pairs, in a section for each shard, and then their index.
+
+        Files that are there are replaced.
+
+        Args:
+            partition: Name of the partition.
+            paths: Addresses of all encoded files, sorted.
+
+        Raises:
+            DamageError: An index or a file of signatures is damaged, or belongs to other work.
+        """
         context = self.context
         minhasher = context.minhasher
         assert minhasher is not None
@@ -104,7 +114,8 @@ class LeftOutDocuments:
     Attributes:
         context: The settings.
         sections: The shard's section of each partition's file of pairs, by the file's address.
-        examples: The five documents of the smallest keys of all shards, each with one like it.
+        examples: At most five documents of all shards that are left out, of the smallest keys, each
+            with one like it.
     """
 
     context: WorkerContext
@@ -127,7 +138,11 @@ class LeftOutDocuments:
         return cls(context, sections, join_examples(examples))
 
     def keys(self) -> Iterator[bytes]:
-        """Yield the keys of the documents that are left out, sorted; some several times."""
+        """Yield the keys of the documents that are left out, sorted; some several times.
+
+        Raises:
+            DamageError: A file of pairs is not what was written.
+        """
         return merge_left_out(self.sections)
 
     def with_texts(
@@ -135,7 +150,8 @@ class LeftOutDocuments:
     ) -> Iterator[EncodedDocument]:
         """Yield documents as they come, and note how those begin that are among the examples.
 
-        Their texts, by key, are in `counts` as `near_duplicate_texts`.
+        Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
+        the documents are taken.
         """
         wanted = {bytes.fromhex(key) for example in self.examples for key in example[:2]}
         texts = counts.setdefault("near_duplicate_texts", {})
@@ -156,7 +172,9 @@ class LeftOutDocuments:
 
 
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
-    """Return what all partitions compared together, and the five documents of the smallest keys.
+    """Return what all partitions compared together, and examples of what they left out.
+
+    These are at most five documents, of the smallest keys, each with one like it.
 
     Raises:
         DamageError: The index of a partition is damaged.

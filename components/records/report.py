@@ -31,11 +31,13 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
 
     Args:
         context: What the workers were given.
-        splits: The names of all splits.
+        splits: The names of all splits; no iterator, as they are gone through several times.
 
     Raises:
-        StepFailedError: The shards do not hold as many documents as were read.
+        StepFailedError: The shards do not hold as many documents as were kept, or not as many
+            signatures were searched for near-duplicates as were written.
         InputError: The corpus gave no training record, or no held-out one where some are wanted.
+        DamageError: A file of counts or an index is damaged, or belongs to other work.
     """
     read: Counts = dict.fromkeys(_READ, 0)
     reading: Counts = {}
@@ -85,8 +87,11 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
 
     Returns:
         `num_removed_documents`, counts by reason; `evaluation_sets`, counts by set; `examples`,
-        by reason, each with `evidence` and `text`; and `near_duplicates`, where they are looked
-        for, as of `_describe_near_duplicates`.
+        by reason, each with `evidence` and `text`; and, where they are looked for,
+        `near_duplicates`: counts and examples of them.
+
+    Raises:
+        DamageError: A file of counts or an index is damaged, or belongs to other work.
     """
     removed = RemovedDocuments()
     for counts in _read_counts(context, splits):
@@ -158,6 +163,10 @@ def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapp
 def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
     """Refuse shards that do not hold as many documents as were encoded.
 
+    Args:
+        num_read: Documents that were kept and encoded.
+        by_shard: The counts of every shard.
+
     Raises:
         StepFailedError: The numbers differ.
     """
@@ -172,7 +181,7 @@ def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
 
 
 def _refuse_lost_signatures(context: WorkerContext, splits: Iterable[str]) -> None:
-    """Refuse near-duplicates that were not looked for among all documents, where they were.
+    """Refuse near-duplicates that were looked for, but not among all documents.
 
     Raises:
         StepFailedError: The partitions of the signatures do not hold as many as were written.
@@ -194,7 +203,9 @@ def _refuse_empty(
 ) -> None:
     """Refuse shards without a training record, or without a held-out one where some are wanted.
 
-    The message names a fraction to hold out that gives both, if there is one.
+    The message names a fraction to hold out that gives both, if there is one; for that the encoded
+    documents are read. If there is none as documents were left out as near-duplicates, it names the
+    threshold of these.
 
     Raises:
         InputError: One of the two is missing.

@@ -167,12 +167,16 @@ class BeamConfig:
     def options_for(self, *, num_bytes: int, num_splits: int) -> "PipelineOptions":
         """Return Beam's options for a corpus of this size; those in `options` come last and win.
 
+        Not for `flink` and `spark`, whose options `cluster_options` returns. The class of a runner
+        that is neither `local` nor `dask` is imported.
+
         Args:
             num_bytes: Size of the text; decides the number of local workers where none is set.
             num_splits: Number of splits; the number of Dask's partitions.
 
         Raises:
-            InputError: The runner is the name of a class that there is not, or that is no runner.
+            InputError: The runner is the name of a class that there is not, or that is no runner,
+                or what it needs is not installed.
         """
         from apache_beam.options.pipeline_options import PipelineOptions
 

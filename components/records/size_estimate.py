@@ -51,8 +51,9 @@ class SizeEstimate:
 def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> SizeEstimate:
     """Make the records of a small sample of the corpus in memory and scale their sizes up.
 
-    Writes nothing. Documents that overlap with evaluation sets count as if they were kept; all
-    sizes but the text's are 0 where the sample gives no record.
+    Writes nothing. Documents that overlap with evaluation sets count as if they were kept. Number
+    and size of the records are 0 where the sample gives none; so is the size of the work where no
+    document of the sample is kept and near-duplicates are not looked for.
 
     Args:
         context: Settings and tokenizer.

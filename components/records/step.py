@@ -69,7 +69,9 @@ def make_records(
     Raises:
         InputError: An input is missing or unusable, the corpus gives no record, the disk has no
             room for the work, or `output` holds something else.
-        StepFailedError: The Beam runner lost or repeated documents.
+        StepFailedError: The Beam runner lost or repeated documents, or a cluster's or Dataflow's
+            job failed.
+        ServiceError: A storage or Dataflow failed.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
@@ -100,7 +102,8 @@ def make_records(
         Raises:
             InputError: There is no such runner or cluster, the disk is too small, or there are no
                 training or held-out records.
-            StepFailedError: The workers failed, or a shard that they made is not what it says.
+            StepFailedError: The workers failed, or the shards do not hold what was read.
+            ServiceError: A storage or Dataflow failed.
         """
         if beam.runner == "dask":
             check_scheduler(beam.dask_scheduler, progress)
@@ -175,15 +178,22 @@ def _run_pipeline(
         progress: Called with messages about the work.
 
     Raises:
-        InputError: There is no such runner, or what it needs is missing.
-        StepFailedError: A cluster's job failed, or it was not reached.
+        InputError: There is no such runner, what it needs is missing, or a job of a killed command
+            does not end.
+        StepFailedError: A cluster's or Dataflow's job failed, or a cluster was not reached.
+        ServiceError: Dataflow refused a call, or kept failing. Other errors of Beam and of its
+            workers pass as they are.
     """
     if cluster:
         job_name = _job_name(context)
         options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
 
         def run() -> None:
-            """Run the job through a job server."""
+            """Start a job server, unless one is named; run the job through it; stop the server.
+
+            Waits for the end of the job. If interrupted, the job is cancelled before the server is
+            stopped, as far as the cluster answers.
+            """
             with running_job_server(cluster, options) as with_address:
                 try:
                     run_beam(context, splits, with_address)

@@ -208,6 +208,8 @@ class WorkerContext:
     def _is_whole(self, path: str, description_path: str, name: str, remedy: str) -> bool:
         """Return whether a file is there as its description, written later, says; tell damage.
 
+        False, and nothing told, where there is no description.
+
         Args:
             path: The file.
             description_path: Sealed JSON with size and checksum of the file as `file`.

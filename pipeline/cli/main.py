@@ -141,8 +141,8 @@ def _run_command(commands: Commands, arguments: list[str], *, prog: str, summary
         summary: What `prog` does, for the help.
 
     Raises:
-        InputError: The command is missing or unknown, an option is unknown, a value has a wrong
-            type or is impossible, or the command refuses its input.
+        InputError: The command is missing or unknown, an option is unknown or missing, a value has
+            a wrong type or is impossible, or the command refuses its input.
     """
     first, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if first in _HELP and rest:  # albert --help run
@@ -182,7 +182,8 @@ def _find_command(commands: Commands, name: str, prog: str) -> str:
 def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     """Call a command's function with the settings that arguments give, or print what they ask for.
 
-    That is the help, or with `--print_config` the settings.
+    That is a short help (`--help`), with a word behind it the help on that topic, or the whole help
+    (`--help-all`); or, with `--print_config`, the settings, of which required ones may be missing.
 
     Args:
         command: The function.
@@ -190,7 +191,8 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
         prog: Program and command, as they are typed.
 
     Raises:
-        InputError: As of `_run_command`.
+        InputError: An option is unknown or missing, a value has a wrong type or is impossible, or
+            the command refuses its input.
     """
     from pipeline.cli.help import command_help, full_help
     from pipeline.cli.parsing import CommandParser

@@ -18,7 +18,7 @@ _MAX_ADDRESSES = 2
 def print_plan(package: Package, prices: Prices, *, to_stderr: bool = False) -> None:
     """Print a table of a compiled pipeline's tasks: step, image, machine, price, inputs.
 
-    Below it are the full names of the images and where the prices come from.
+    Below it are the full names of the images and, if any task has a price, where prices come from.
 
     Args:
         package: The pipeline.
@@ -59,7 +59,11 @@ def _price(task: PlannedTask, prices: Prices) -> str:
 
 
 def _inputs(inputs: Sequence[str]) -> str:
-    """Return inputs as one text; of many addresses the folder that they have in common."""
+    """Return inputs as one text, separated by commas: names first, then addresses (`://`).
+
+    In place of more than two addresses stand the folder that they have in common, or the first one
+    if there is none, and their number.
+    """
     names = [name for name in inputs if "://" not in name]
     addresses = [name for name in inputs if "://" in name]
     if len(addresses) > _MAX_ADDRESSES:

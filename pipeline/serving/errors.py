@@ -132,7 +132,7 @@ def from_unreadable_body(cause: BaseException | None) -> RequestError:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as JSON, cut after 80 characters, for messages.
+    """Return a value as JSON for messages; one over 80 characters is cut there and ends in `...`.
 
     Objects that JSON does not know appear as strings; a value that cannot be written, such as one
     nested too deep, as the name of its type.
@@ -147,7 +147,11 @@ def shortened(value: Any) -> str:
 def _path(parts: Sequence[str | int]) -> str:
     """Return the path of a value in the request, such as `examples[2].text`.
 
-    It is `body` where the path has no parts.
+    The tags `<text>` and `<words>`, by which validation tells the two apart, are left out. It is
+    `body` where nothing else is in the path.
+
+    Args:
+        parts: Names and numbers from the body down, as in `loc` of pydantic's errors.
     """
     known = [part for part in parts if part not in (TEXT_TAG, WORDS_TAG)]
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known)

@@ -148,16 +148,15 @@ _WITH_TOP_K = ("question_answering", "masked_lm")
 
 
 def get_endpoint(model: LoadedModel) -> str:
-    """Return the path of the endpoint at which a model of this kind answers."""
+    """Return `/fill-mask` for a model that fills masks, else `/predict`: where it answers."""
     return "/fill-mask" if model.signature.kind == "masked_lm" else "/predict"
 
 
 def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
     """Return a new type of requests to a model, with the server's limits in it.
 
-    A request has 1 to `max_examples` examples with the fields of `example_fields`; a choice has 2
-    to 16 texts. No text or word may be blank, and one for masks needs a mask. Questions and masks
-    may have `top_k`, 1 to 20.
+    A request has 1 to `max_examples` examples of `example_type`. Questions and texts with masks may
+    have `top_k`, 1 to 20, `DEFAULT_TOP_K` if left out; other requests must not.
     """
     examples = limited_list(example_type(model, config), config)
     return pydantic.create_model(
@@ -166,7 +165,12 @@ def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.Bas
 
 
 def example_type(model: LoadedModel, config: ServingConfig) -> type[Strict]:
-    """Return a new type of the examples of a model."""
+    """Return a new type of the examples of a model, with the server's limits in it.
+
+    It has the fields of `example_fields`. It refuses texts and words that are blank or longer than
+    `max_text_characters`, lists without a word or with words that are longer when joined by spaces,
+    fewer than 2 or more than 16 choices and, for a model that fills masks, a text without a mask.
+    """
     text: Any = Annotated[
         str,
         StringConstraints(max_length=config.max_text_characters),
@@ -185,7 +189,15 @@ def example_type(model: LoadedModel, config: ServingConfig) -> type[Strict]:
 
 
 def _text_or_words(text: Any, config: ServingConfig) -> Any:
-    """Return the type of a text, or of a list of words that joined by spaces are no longer."""
+    """Return the type of a text, or of one or more words that joined by spaces are no longer.
+
+    A list is checked as words and any other value as a text, so that one error is told, not two.
+    The tag of the two is in the error's path.
+
+    Args:
+        text: The type of the text and of each word.
+        config: Has the limit `max_text_characters`.
+    """
     most = config.max_text_characters
 
     def not_longer(words: list[str]) -> list[str]:
@@ -205,14 +217,14 @@ def _text_or_words(text: Any, config: ServingConfig) -> Any:
 
 
 def limited_list(example: Any, config: ServingConfig) -> Any:
-    """Return the type of the list of a request's examples."""
+    """Return the type of a list of 1 to `max_examples` examples of a type."""
     return Annotated[list[example], Field(min_length=1, max_length=config.max_examples)]
 
 
 def request_settings(model: LoadedModel) -> dict[str, Any]:
     """Return the fields of a request beside its examples, as pydantic's `create_model` takes them.
 
-    They are the arguments of the answer: `top_k`, for models that have one.
+    They are the arguments of the answer: `top_k`, for questions and masks; else none.
     """
     if model.signature.kind not in _WITH_TOP_K:
         return {}

@@ -125,12 +125,12 @@ def measure(runner: str, num_workers: int, corpus: Path, vocab: Path, place: Pat
     """
     place.mkdir()
     config, records = place / "config.yaml", place / "records"
-    with _settings(runner, num_workers, place) as beam:
+    with _settings(runner, num_workers, place) as beam, Processes(place) as commands:
         config.write_text(json.dumps({"beam": beam}))  # which is YAML, too
         command = ["records", "--config", str(config), "--corpus", str(corpus)]
         command += ["--vocab_dir", str(vocab), "--output", str(records)]
         before = time.monotonic()
-        process = Processes(place).start("command", [sys.executable, "-c", _ALBERT], command)
+        process = commands.start("command", [sys.executable, "-c", _ALBERT], command)
         usage = watch_usage(process, Processes.sessions)
         wall = time.monotonic() - before
     digest = hashlib.sha256()

@@ -46,10 +46,11 @@ class ProgressReport(keras.callbacks.Callback):
         self._report(step, session.num_expected_steps, ", ".join(parts))
 
     def _time_left(self, step: int, now: float) -> tuple[str, ...]:
-        """Return the time left as text, by the steps since the first; nothing before 10 of them.
+        """Return the time left as text, by the steps since the first one that this process did.
 
-        Nor before two, where those take over a minute. While the number of steps is not settled, it
-        follows from the minutes of the training.
+        Empty before 10 of them, or before 2 of them if they have taken a minute. While the number
+        of steps is not settled, the time follows from the minutes of the training, from the first
+        step on.
         """
         first, since = self._first or (step, now)
         steps, seconds = step - first, now - since

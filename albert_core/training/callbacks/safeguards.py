@@ -62,7 +62,8 @@ class Safeguards(keras.callbacks.Callback):
             error: What shows the divergence.
 
         Raises:
-            StepFailedError: The settings say `stop`, it was tried too often or cannot help.
+            StepFailedError: The settings say `stop`, it was tried too often or cannot help; or the
+                checkpoint cannot be written.
         """
         session, config = self.session, self.config
         num_before = session.state.num_roll_backs
