@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.google_client import storage_client
-from albert_core.google_errors import input_errors
+from albert_core.google_errors import input_errors, no_error_behind_end
 from albert_core.object_storage import (
     Generation,
     ListedObject,
@@ -85,16 +85,11 @@ class GoogleStorage(ObjectStorage):
         Raises:
             MissingObjectError: There is no such object.
         """
-        from google.api_core.exceptions import RequestRangeNotSatisfiable
-
-        with input_errors(path):
-            try:
-                # Google has no checksum of a range. `end` is that of the last byte here.
-                return bytes(
-                    self._blob_at(path).download_as_bytes(start=begin, end=end - 1, checksum=None)
-                )
-            except RequestRangeNotSatisfiable:
-                return b""
+        with input_errors(path), no_error_behind_end():
+            blob = self._blob_at(path)
+            # Google's end is the last byte of a range; of a range it has no checksum.
+            return bytes(blob.download_as_bytes(start=begin, end=end - 1, checksum=None))
+        return b""
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its generation, by two requests; None if there is none.
