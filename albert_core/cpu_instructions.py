@@ -21,7 +21,7 @@ def bfloat16_instructions(
     """Return the fastest instructions for products in bfloat16: `AMX`, `AVX512_BF16` or none.
 
     None is an empty text. Instructions that a setting of oneDNN's (ONEDNN_MAX_CPU_ISA,
-    DNNL_MAX_CPU_ISA, TF_ENABLE_ONEDNN_OPTS=0) keeps it from do not count.
+    DNNL_MAX_CPU_ISA, TF_ENABLE_ONEDNN_OPTS=0 or false) keeps it from do not count.
 
     Args:
         cpuinfo: File in which Linux lists the processor's instructions.
@@ -33,7 +33,7 @@ def bfloat16_instructions(
     flags = _read_flags(cpuinfo)
     if flags is None:
         return None
-    if environment.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+    if environment.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
         return ""
     limit = next(filter(None, (environment.get(name) for name in _LIMITS)), "").lower()
     if "amx_bf16" in flags and limit not in _WITHOUT_AMX:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.google_client import storage_client
-from albert_core.google_errors import input_errors
+from albert_core.google_errors import input_errors, no_error_behind_end
 from albert_core.object_storage import (
     Generation,
     ListedObject,
@@ -72,6 +72,24 @@ class GoogleStorage(ObjectStorage):
         blob = self._existing_blob(path)
         with input_errors(path):
             return _ObjectReader(path, blob.open("rb"))
+
+    def read_range(self, path: str, begin: int, end: int) -> bytes:
+        """Return the bytes of an object from one place up to another, by one request for these.
+
+        Args:
+            path: Its address.
+            begin: Place of the first byte.
+            end: Place behind the last one, after `begin`; where the object ends before, fewer bytes
+                are returned, or none.
+
+        Raises:
+            MissingObjectError: There is no such object.
+        """
+        with input_errors(path), no_error_behind_end():
+            blob = self._blob_at(path)
+            # Google's end is the last byte of a range; of a range it has no checksum.
+            return bytes(blob.download_as_bytes(start=begin, end=end - 1, checksum=None))
+        return b""
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its generation, by two requests; None if there is none.

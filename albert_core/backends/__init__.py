@@ -23,6 +23,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
         compile_loops,
+        possible_compilations,
         rank_compute_settings,
         should_jit,
     )
@@ -45,6 +46,7 @@ else:
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
         compile_loops,
+        possible_compilations,
         rank_compute_settings,
         should_jit,
     )
@@ -78,6 +80,7 @@ __all__ = [
     "make_predict_function",
     "most_likely_class",
     "of_first_process",
+    "possible_compilations",
     "rank_compute_settings",
     "record_reader",
     "repeat_layer",

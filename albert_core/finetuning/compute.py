@@ -19,10 +19,10 @@ def choose_finetuning_compute(
 ) -> ComputeSettings:
     """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
 
-    `auto` is float32 on every CPU with the original's recipe, as it is there. Whether XLA compiles
-    a step whose batches differ in length is the backend's rule, if it is not set. Where steps are
-    timed, the random state is afterwards as the first trial's seed makes it. All processes must
-    call this at the same step, and return the first one's choice.
+    `auto` is float32 on every CPU with a recipe of the original, as it is there. Whether XLA
+    compiles a step whose batches differ in length is the backend's rule, if it is not set. Where
+    steps are timed, the random state is afterwards as the first trial's seed makes it. All
+    processes must call this at the same step, and return the first one's choice.
 
     Args:
         trainer: What trains them.

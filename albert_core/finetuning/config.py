@@ -92,8 +92,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         num_train_steps: Steps of training; if given, wins over `num_epochs`.
         num_warmup_steps: Steps that warm up, fewer than those of training; if given, wins over
             `warmup_ratio`.
-        bias_correction: Whether the optimizer's moments are corrected for beginning at 0; not with
-            `recipe: original`.
+        bias_correction: Whether the optimizer's moments are corrected for beginning at 0; not by
+            the recipes of the original.
         batch_size: Examples in a step, over all devices; for questions, windows over their
             contexts.
         sequence_length: Longest input in tokens, special tokens included.
@@ -120,7 +120,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         safeguards: What to do when training goes wrong. A loss may jump: it comes near 0, where any
             other is many times as large.
-        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with the original's recipe.
+        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with `recipe: original`, for
+            tasks that the original has a recipe for.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
             deviation, and the best model is kept.
@@ -260,9 +261,9 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     ) -> "FinetuningConfig":
         """Return the settings of one task.
 
-        Later ones win: these settings, the task's recipe if asked for (with it the optimizer has
-        moments as in the original; a task without a recipe has them uncorrected), and the entries
-        of `per_task` for every task and for this one.
+        Later ones win: these settings, the task's recipe if asked for and if the original has one
+        (with it the optimizer has moments as in the original), and the entries of `per_task` for
+        every task and for this one.
         If an entry sets the length of the training, the recipe's warm-up is taken as a fraction of
         it. The result has no `per_task`, and a `pooling` other than `auto`.
 
@@ -275,8 +276,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
             InputError: They are impossible together, or the task cannot have the pooling.
         """
         exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
-        recipe: Mapping[str, Any] = {"bias_correction": False} if self.recipe == "original" else {}
-        if recipe and task.recipe.settings():
+        recipe: Mapping[str, Any] = {}
+        if self.recipe == "original" and task.recipe.settings():
             keeps_length = {"num_train_steps", "num_epochs"}.isdisjoint(exceptions)
             of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
             recipe = {**ORIGINAL_MOMENTS, **of_task()}

@@ -15,18 +15,24 @@ BatchSize = int | Literal["auto"]
 _FRACTION = 0.5  # of the memory; the rest is for weights, and for what libraries keep
 _MOST_EXAMPLES = 1024  # more keep no accelerator busier, and results would come late
 _NUMBER_BYTES = 4
+# A task does not say how many choices its rows have. RACE and SWAG have 4.
+_MOST_CHOICES = 8
 
 
-def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
+def resolve_batch_size(
+    batch_size: BatchSize, model: "LoadedModel", *, num_sequences: int = 1
+) -> int:
     """Return the number of examples to run together, `auto` resolved.
 
-    `auto` is 64 on a CPU and for exports, which run in their own runtimes; on accelerators, for
-    each copy of the weights as many sequences of the greatest length as half of a device's memory
-    holds, a power of two from 1 to 1,024.
+    `auto` is 64 on a CPU, for exports, which run in their own runtimes, and on TPUs under
+    TensorFlow, which do not tell their memory. On GPUs, and on TPUs under JAX, it is for each copy
+    of the weights as many examples of the greatest length as half of a device's memory holds: their
+    sequences are a power of two from 1 to 1,024.
 
     Args:
         batch_size: As the user gave it.
         model: What predicts.
+        num_sequences: Sequences that the model reads for an example.
 
     Raises:
         InputError: It is below 1.
@@ -42,7 +48,17 @@ def resolve_batch_size(batch_size: BatchSize, model: "LoadedModel") -> int:
     if memory_bytes is None:
         return DEFAULT_BATCH_SIZE
     of_device = batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
-    return of_device * model.num_data_parallel
+    return max(of_device // num_sequences, 1) * model.num_data_parallel
+
+
+def sequences_per_example(model: "LoadedModel") -> int:
+    """Return how many sequences a model reads to predict for an example: 8 for one with choices.
+
+    More choices take memory that `resolve_batch_size` leaves free.
+    """
+    if model.signature.kind == "multiple_choice":
+        return _MOST_CHOICES
+    return 2 if model.encodes_apart else 1
 
 
 def batch_size_for(config: AlbertConfig, sequence_length: int, memory_bytes: int) -> int:

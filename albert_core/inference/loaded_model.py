@@ -24,6 +24,7 @@ from albert_core.inference.signature import TaskSignature
 from albert_core.inference.tags import TagPredictor
 from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
+from albert_core.pooling import POOLINGS
 from albert_core.pretraining.objectives import GENERATOR_FOLDER
 from albert_core.storage import local_path
 from albert_core.tasks import Task
@@ -85,6 +86,12 @@ class LoadedModel:
     def reads_answer_mask(self) -> bool:
         """Whether `p_mask` is among the inputs: by the head of SQuAD 2.0, not by one for spans."""
         return self.signature.has_unanswerable and "span" not in self.heads
+
+    @property
+    def encodes_apart(self) -> bool:
+        """Whether the two texts of an example are two sequences."""
+        pooling = self.settings.pooling
+        return pooling != "auto" and POOLINGS[pooling].encodes_apart
 
     def predict(
         self, examples: Sequence[Any], *, batch_size: int = DEFAULT_BATCH_SIZE

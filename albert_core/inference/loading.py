@@ -80,8 +80,8 @@ def load(
         strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
             is all of them. An export runs as its runtime does.
         model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
-        many_at_a_time: Whether it is to predict for many examples at a time, and not as they come:
-            `auto` of `precision` chooses by it, too.
+        many_at_a_time: Whether it is to predict for many examples at a time, and not as they come,
+            nor to make vectors: without it `auto` of `precision` is float32 on a CPU.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -214,7 +214,7 @@ def _load_checkpoint(
         read_source: Reads it.
         precision: What it computes in; `auto` as is likely to be the fastest. That of new models
             of this process is float32 afterwards.
-        purpose: Whether it predicts for many texts at a time or for few.
+        purpose: Whether it predicts for many texts at a time, or for few, or makes vectors.
         devices: Those that compute; if they are several, a note of the model says so.
 
     Raises:

@@ -20,7 +20,6 @@ from albert_core.inference.predictions import (
     Prediction,
 )
 from albert_core.inference.predictor import Predictor
-from albert_core.pooling import POOLINGS
 from albert_core.tasks import Example
 
 _NO_LIMIT = 1 << 30
@@ -85,13 +84,8 @@ class TextPredictor(Predictor):
             self.tokenizer,
             length,
             max_choice_length=choice_length,
-            are_apart=self._are_apart,
+            are_apart=self.model.encodes_apart,
         )
-
-    @property
-    def _are_apart(self) -> bool:
-        """Whether the model reads the two texts of an example apart."""
-        return self.settings.pooling != "auto" and POOLINGS[self.settings.pooling].encodes_apart
 
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
         """Return the prediction from an example's logits [C]; for regression the score [1].

@@ -32,7 +32,8 @@ def choose_pretraining_compute(
     """Return how to compute a pretraining, and tell it: as it began, if it has a checkpoint.
 
     Where steps are timed, it is on batches of the phase with the most tokens, and the random state
-    is afterwards as the seed makes it. Nothing is timed where only an evaluation is wanted. All
+    is afterwards as the seed makes it. Where only an evaluation is wanted, nothing is timed and
+    `auto` is float32 on every CPU: metrics must not depend on a processor's instructions. All
     processes must call this at the same step, and return the first one's choice.
 
     Args:
@@ -66,6 +67,7 @@ def choose_pretraining_compute(
         new_training=new_training if config.num_train_steps else None,
         seed=config.seed,
         progress=progress,
+        is_as_formerly=not config.num_train_steps,
     )
     progress(0, 0, f"computing in {chosen}")
     return chosen

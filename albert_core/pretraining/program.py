@@ -106,16 +106,17 @@ def run_pretraining(
             )
             for index, phase in enumerate(phases)
         ]
-        compute = choose_pretraining_compute(
-            model_config,
-            config,
-            phases,
-            data,
-            devices,
-            checkpoints=checkpoints,
-            work=work,
-            progress=progress,
-        )
+        with locate_corrupt_record(data):  # which timed steps may meet
+            compute = choose_pretraining_compute(
+                model_config,
+                config,
+                phases,
+                data,
+                devices,
+                checkpoints=checkpoints,
+                work=work,
+                progress=progress,
+            )
         config = dataclasses.replace(config, **compute.recorded())
         stack.enter_context(use_precision(compute.precision))
         model = compiled_model(model_config, config, phases, devices)

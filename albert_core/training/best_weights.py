@@ -27,11 +27,17 @@ def write_best(folder: Path, step: int, weights: Mapping[str, Any]) -> dict[str,
     other steps stay.
 
     Raises:
-        OSError: It cannot be written, as on a full disk.
+        StepFailedError: It cannot be written, as on a full disk; checkpoints stay as they are.
     """
     path = folder / f"best-{step:09d}.safetensors"
-    write_weights(path, weights)
-    return {"file": path.name, "global_step": step, **describe_file(path)}
+    try:
+        write_weights(path, weights)
+        return {"file": path.name, "global_step": step, **describe_file(path)}
+    except OSError as error:
+        raise StepFailedError(
+            f"best weights {path}: cannot be written ({error.strerror or error}); the checkpoints "
+            "before are whole; make room and run again to continue there"
+        ) from error
 
 
 def copy_best(folder: Path, best: BestWeights, target: Path) -> None:

@@ -17,7 +17,8 @@ Way = tuple[ResolvedPrecision, bool]
 """A precision, and whether XLA compiles the step."""
 
 Purpose = Literal["training", "batches", "single_texts"]
-"""What is computed: steps of training, or predictions for many texts at a time, or for few."""
+"""What is computed: steps of training, predictions for many texts at a time, or for few texts, and
+vectors of them."""
 
 # GPUs before Ampere have no units for bfloat16 and would emulate it.
 _OLD_GPUS = ("V100", "T4", "P100", "K80")
@@ -131,8 +132,9 @@ def former_settings(
 ) -> ComputeSettings:
     """Return what settings meant before the instructions of processors were looked at.
 
-    Then no CPU computed in bfloat16 by itself. Trainings of those versions go on with it, and so
-    does the original's recipe. Imports Keras.
+    Then no CPU computed in bfloat16 unless that was set. Trainings of those versions go on with it,
+    and so do fine-tunings with a recipe of the original, and pretrainings that only evaluate.
+    Imports Keras.
 
     Args:
         devices: Those that compute.

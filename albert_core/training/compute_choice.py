@@ -1,12 +1,12 @@
 """How a training computes: as it began, else as the machine tells, else as a few steps show.
 
-Checkpoints keep the choice, so that a training that goes on, also on another machine, takes the
-same. Of several processes the first one's choice holds.
+Checkpoints keep the choice: a training that goes on, also on another machine, takes the same
+precision, and the same compilation where there is one. Of several processes the first one's choice
+holds.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,12 @@ def choose_compute(
 ) -> ComputeSettings:
     """Return how all trainings of a step compute; all processes must call this at the same step.
 
-    What a checkpoint of theirs keeps wins over what is set; one of a version that kept nothing
-    stands for what the settings meant then. Without one it is as set; what is left open is as the
-    machine tells, or the fastest of several ways by a few steps of training. Of several processes
-    all return the first one's choice. Where steps are timed, the random state is afterwards as the
-    seed makes it, and the precision of new models float32.
+    The precision that a checkpoint of theirs keeps wins over what is set; its compilation holds
+    where none is set, and the backend and the devices may have it. A checkpoint of a version that
+    kept nothing stands for what the settings meant then. Without one it is as set; what is left
+    open is as the machine tells, or the fastest of several ways by a few steps of training. Of
+    several processes all return the first one's choice. Where steps are timed, the random state is
+    afterwards as the seed makes it, and the precision of new models float32.
 
     Args:
         config: What is set, and what is left open.
@@ -61,19 +62,44 @@ def choose_compute(
     """
     settings: dict[str, Any] = {"precision": config.precision, "jit_compile": config.jit_compile}
     former = former_settings(devices, hidden_size, **settings)
+    possible = (former,) if is_as_formerly else possible_settings(devices, hidden_size, **settings)
     recorded = _find_recorded(trainings)
     if recorded is not None:
-        as_begun = ComputeSettings(**recorded) if recorded else former
-        chosen = dataclasses.replace(as_begun, why="as the training began")
-    elif is_as_formerly:
-        chosen = former
+        began = ComputeSettings(**recorded) if recorded else former
+        chosen = _continued(began, config.jit_compile, devices, possible)
+    elif len(possible) == 1 or new_training is None:
+        chosen = possible[0]
     else:
-        possible = possible_settings(devices, hidden_size, **settings)
-        if len(possible) == 1 or new_training is None:
-            chosen = possible[0]
-        else:
-            chosen = time_settings(possible, new_training, seed=seed, progress=progress)
+        chosen = time_settings(possible, new_training, seed=seed, progress=progress)
     return _of_first_process(chosen)
+
+
+def _continued(
+    began: ComputeSettings,
+    jit_compile: bool | None,
+    devices: Devices,
+    possible: Sequence[ComputeSettings],
+) -> ComputeSettings:
+    """Return how a training that began in one way goes on here: always in the same precision.
+
+    Args:
+        began: The way.
+        jit_compile: Whether XLA compiles the step, as set; None: as it began, where that may be.
+        devices: Those that train.
+        possible: The ways that a new training would have, for a remark about its speed.
+    """
+    from albert_core.backends import possible_compilations
+
+    if jit_compile is None:
+        jits = possible_compilations(devices)
+        jit_compile = began.jit_compile if began.jit_compile in jits else jits[0]
+    why = "as the training began"
+    if jit_compile != began.jit_compile:
+        before, here = ("with", "without") if began.jit_compile else ("without", "with")
+        why = f"the training began {before} XLA, and goes on {here} it here"
+    if began.precision not in {one.precision for one in possible}:
+        why += f"; {possible[0].precision} is faster here"
+    return ComputeSettings(precision=began.precision, jit_compile=jit_compile, why=why)
 
 
 def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:

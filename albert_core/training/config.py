@@ -28,8 +28,8 @@ class TrainingConfig:
             on accelerators, and processors, made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX; with TensorFlow where it
             is faster: for pretraining on one accelerator, not on a CPU, and not for fine-tuning,
-            whose batches differ in length. A training that goes on keeps the precision and the
-            compilation that it began with.
+            whose batches differ in length. A training that goes on keeps the precision that it
+            began with, and the compilation, unless the backend or the devices need the other.
         rematerialize: Whether to compute a layer's values again for the gradient instead of
             keeping them: a third more work, far less memory. Not with dropout in the encoder, which
             would be drawn anew.

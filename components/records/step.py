@@ -126,7 +126,7 @@ def make_records(
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
         progress(0, 0, estimate.text)
-        refuse_full_disk(estimate, work, holds_work=not beam.shared_folder)
+        refuse_full_disk(estimate, work, shared_folder=beam.shared_folder)
         _run_pipeline(
             context,
             splits,

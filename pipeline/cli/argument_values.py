@@ -101,7 +101,9 @@ def _is_list_of_addresses(value: str) -> bool:
     if os.path.lexists(value):
         return False
     # A list of one plain word is also a glob. Where the word exists, both say the same.
-    is_glob = items == [value[1:-1]] and not os.path.lexists(items[0])
+    word = value[1:-1]
+    texts = yaml.load(value, Loader=yaml.BaseLoader)  # numbers and dates stay as they are written
+    is_glob = texts == [word] and not os.path.lexists(word)
     return not (is_glob and _has_files(value))
 
 

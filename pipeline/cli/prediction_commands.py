@@ -58,7 +58,7 @@ def predict(
         model_parallel_size: Devices that hold one copy of its weights together.
     """
     from albert_core.inference import load
-    from albert_core.inference.batch_size import resolve_batch_size
+    from albert_core.inference.batch_size import resolve_batch_size, sequences_per_example
     from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
 
     refuse_unusable_files(file, output)
@@ -84,7 +84,9 @@ def predict(
             output,
             row_format=format,
             result_format=output_format,
-            batch_size=resolve_batch_size(batch_size, loaded),
+            batch_size=resolve_batch_size(
+                batch_size, loaded, num_sequences=sequences_per_example(loaded)
+            ),
             progress=progress,
         )
     except BrokenPipeError:
@@ -122,7 +124,8 @@ def embed(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        precision: What a checkpoint computes in; auto is as is faster on the device.
+        precision: What a checkpoint computes in; auto is float32 on a CPU, as vectors are compared,
+            and as is faster on accelerators.
         batch_size: Texts that are run together; auto is 64 on a CPU, and as many as the memory of
             a GPU holds.
     """
@@ -140,7 +143,6 @@ def embed(
         lower_case=lower_case,
         strip_accents=strip_accents,
         precision=precision,
-        many_at_a_time=True,
     )
     if loaded.compute:
         progress(0, 0, f"computing in {loaded.compute}")

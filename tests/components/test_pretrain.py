@@ -1,10 +1,12 @@
 """`albert pretrain` on a tiny corpus: phases, budgets, trouble, other beginnings, bad input."""
 
+import collections
 import dataclasses
 import json
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +19,14 @@ from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import read_weights, weights_by_name
+from albert_core.pretraining import program
 from albert_core.pretraining.initialization import initialize
 from albert_core.pretraining.phases import PhaseConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
+from albert_core.training import compute_choice
+from albert_core.training.compute import ComputeSettings
 from albert_core.training.safeguards import SafeguardConfig
 from albert_core.training.session import TrainingSession
 from components.pretrain.step import recorded_settings
@@ -230,11 +235,19 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
     assert rates[19] == 0.0
 
 
-def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
+def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path, monkeypatch):
+    fast = ComputeSettings(precision="bfloat16", jit_compile=False)  # as a CPU with AMX has it
+    monkeypatch.setattr(compute_choice, "possible_settings", lambda *_, **__: (fast,))
     output = tmp_path / "evaluated"
     figures = train(
-        material, output, init_checkpoint=str(trained), num_train_steps=0, num_warmup_steps=0
+        material,
+        output,
+        init_checkpoint=str(trained),
+        num_train_steps=0,
+        num_warmup_steps=0,
+        precision="auto",
     ).metrics
+    assert figures["precision"] == "float32"
     best = max(history_of(trained), key=lambda row: row["masked_lm_accuracy"])
     for name in ("masked_lm_accuracy", "loss"):
         assert figures[name] == pytest.approx(best[name], abs=1e-3)
@@ -337,6 +350,18 @@ def test_in_records_too_large_to_hash_a_corrupt_one_is_named_and_the_run_kept(
     with pytest.raises(StepFailedError, match=rf"{shard}: truncated or corrupt record at byte \d"):
         train(material, tmp_path / "model", records=records, num_train_steps=200)
     assert list(tmp_path.glob("*/pretrain-*/progress"))
+
+
+def test_a_corrupt_record_that_timed_steps_meet_is_named(material, tmp_path, monkeypatch):
+    def read_all(*arguments: Any, **_: Any) -> None:
+        collections.deque(arguments[3][0].train_batches(4), maxlen=0)
+
+    monkeypatch.setattr(inputs, "_MAX_HASHED_BYTES", 0)
+    monkeypatch.setattr(program, "choose_pretraining_compute", read_all)
+    records = copy_of(material.short, tmp_path / "records")
+    shard = with_a_corrupt_record(records)
+    with pytest.raises(StepFailedError, match=rf"{shard}: truncated or corrupt record at byte \d"):
+        train(material, tmp_path / "model", records=records)
 
 
 def test_records_of_another_vocabulary(material, tmp_path):

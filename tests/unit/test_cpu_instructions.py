@@ -31,6 +31,7 @@ SAPPHIRE_RAPIDS = f"{ZEN4} amx_bf16 amx_tile amx_int8 avx512_fp16"
         ),
         (ZEN4, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, ""),
         (SAPPHIRE_RAPIDS, {"TF_ENABLE_ONEDNN_OPTS": "0"}, ""),
+        (SAPPHIRE_RAPIDS, {"TF_ENABLE_ONEDNN_OPTS": "False"}, ""),
         (SAPPHIRE_RAPIDS, {"TF_ENABLE_ONEDNN_OPTS": "1"}, "AMX"),
     ],
 )

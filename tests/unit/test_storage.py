@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+import urllib3
 
 from albert_core import storage
 from albert_core.artifacts.step import run_step
@@ -70,6 +71,32 @@ def test_large_files_come_back_and_can_be_sought_in(folder, tmp_path):
         assert file.seek(0, 2) == len(data)
         file.seek(5_000_001)
         assert file.read(3) == data[5_000_001:5_000_004]
+
+
+def test_a_range_of_a_file_is_read_and_no_more_is_fetched(folder, monkeypatch):
+    data = bytes(range(256)) * 4_000
+    path = storage.join(folder, "ranges")
+    storage.write_bytes(path, data)
+    call, headers = urllib3.HTTPConnectionPool.urlopen, []
+
+    def urlopen(*arguments, **options):
+        headers.append({name.lower(): value for name, value in options["headers"].items()})
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+    assert storage.read_range(path, 1_000, 1_003) == data[1_000:1_003]
+    # As text, since botocore's are bytes.
+    is_range = ["bytes=1000-1002" in str(each.get("range")) for each in headers]
+    assert is_range == ([True] if storage.is_remote(path) else [])
+    assert storage.read_range(path, len(data) - 2, len(data) + 9) == data[-2:]
+    with pytest.raises(InputError, match=r"missing"):
+        storage.read_range(storage.join(folder, "missing"), 0, 5)
+
+
+def test_behind_the_end_of_a_file_there_are_no_bytes(folder):
+    path = storage.join(folder, "short")
+    storage.write_bytes(path, b"abc")
+    assert storage.read_range(path, 3, 9) == b""
 
 
 def test_content_hashes_tell_content(folder):

@@ -34,14 +34,25 @@ _LEAST_HIDDEN_SIZES: Mapping[Purpose, float] = {
 }
 
 
+def possible_compilations(devices: Devices) -> tuple[bool, ...]:
+    """Return whether XLA may compile a train step on some devices: on several it may not.
+
+    XLA fails in MirroredStrategy: it cannot resolve the replicas' variables.
+
+    Returns:
+        False, and True if there may be a choice.
+    """
+    return (False, True) if devices.strategy == "single" else (False,)
+
+
 def should_jit(devices: Devices, hidden_size: int) -> bool:
     """Tell whether XLA compiled the train step of a model where the settings left it open.
 
     True for a single device that is not a CPU, or on a CPU for a `hidden_size` below 512.
     Accelerators keep this rule.
     """
-    if devices.strategy != "single":
-        return False  # XLA fails in MirroredStrategy: it cannot resolve the replicas' variables
+    if True not in possible_compilations(devices):
+        return False
     return devices.name != "CPU" or hidden_size < _FORMERLY_SMALL_HIDDEN_SIZE
 
 
@@ -59,8 +70,11 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
     in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
     if hidden_size < _LEAST_HIDDEN_SIZES[purpose]:
-        what = "a single text" if purpose == "single_texts" else f"a width of {hidden_size}"
-        why = f"{what} gains nothing by bfloat16"
+        why = (
+            "as single texts and vectors are on a CPU"
+            if purpose == "single_texts"
+            else f"a width of {hidden_size} gains nothing by bfloat16"
+        )
         return Ranking.of(*in_float32, *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
     if instructions:

@@ -69,8 +69,7 @@ class Checkpointing(keras.callbacks.Callback):
 
         Raises:
             StoppedError: A signal was received, and the evaluation is saved.
-            StepFailedError: The checkpoint cannot be written.
-            OSError: The weights cannot be written.
+            StepFailedError: The weights or the checkpoint cannot be written.
         """
         session, history = self.session, self.session.state.history
         # Before the checkpoint: one that knows of this evaluation must find its weights written.

@@ -79,6 +79,8 @@ class Safeguards(keras.callbacks.Callback):
             ) from error
         # Counted here, not in the checkpoint, which may be older than the last roll-back.
         restored.num_roll_backs = num_before + 1
+        # A checkpoint of an earlier version lacks it.
+        restored.compute = session.state.compute
         factor = config.roll_back_factor**restored.num_roll_backs
         session.model.optimizer.rate_factor.assign(factor)
         session.state = restored

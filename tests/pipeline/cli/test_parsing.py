@@ -154,10 +154,13 @@ def test_lists_are_typed_with_commas(run_parser):
         ("[qy]", ("[qy]",)),
         ("[zy]", ("zy",)),
         ('["q", "y"]', ("q", "y")),
+        # YAML reads a number, and true; of both there is a file of one of the characters.
+        ("[2020]", ("[2020]",)),
+        ("[yes]", ("[yes]",)),
     ],
 )
 def test_a_list_of_addresses_is_in_yaml_or_separated_by_commas(folder, run_parser, value, files):
-    for name in ("[named]", "one, two.txt", "q"):
+    for name in ("[named]", "one, two.txt", "q", "2", "s"):
         (folder / name).write_text("text")
     settings = parse(run_parser, "--output", "out", "--corpus.files", value)
     assert settings["corpus"].files == files

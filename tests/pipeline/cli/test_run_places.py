@@ -96,6 +96,27 @@ def test_a_run_stands_for_its_model(
     assert Path(str(called.value)).resolve() == Path(f"runs/x/{place}").resolve()
 
 
+@pytest.mark.parametrize(
+    ("line", "purpose"),
+    [
+        ("predict runs/x texts.txt", "batches"),
+        ("embed runs/x texts.txt --output o.npy", "single_texts"),
+    ],
+)
+def test_only_predictions_of_files_may_be_in_bfloat16_on_a_cpu(
+    run: Path, monkeypatch: pytest.MonkeyPatch, line: str, purpose: str
+) -> None:
+    """Vectors are compared with those of `load(...).encode`."""
+
+    def stop(*arguments: Any) -> None:
+        raise CalledError(*arguments[2:4])
+
+    monkeypatch.setattr(LOAD, stop)
+    with pytest.raises(CalledError) as called:
+        main(line.split())
+    assert called.value.args == ("auto", purpose)
+
+
 def test_all_models_of_a_run_are_evaluated(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """How long a task is trained and where it is evaluated; with `recipe: original` as the original."""
 
+import dataclasses
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,12 +111,18 @@ def test_a_tasks_settings_win_over_the_recipe(tmp_path) -> None:
     assert evaluated_steps(plan_of("rte", config, data_of(9)), tmp_path) == [200, 400, 600, 800]
 
 
-@pytest.mark.parametrize("task", ["rte", "tnews"])
-def test_moments_are_corrected_but_for_the_originals_recipe(task) -> None:
-    assert FinetuningConfig().for_task(TASKS[task]).bias_correction
-    assert not RECIPE.for_task(TASKS[task]).bias_correction
-    exception = FinetuningConfig(recipe="original", per_task={task: {"bias_correction": True}})
-    assert exception.for_task(TASKS[task]).bias_correction
+def test_moments_are_corrected_but_for_the_originals_recipe() -> None:
+    assert FinetuningConfig().for_task(TASKS["rte"]).bias_correction
+    assert not RECIPE.for_task(TASKS["rte"]).bias_correction
+    exception = FinetuningConfig(recipe="original", per_task={"rte": {"bias_correction": True}})
+    assert exception.for_task(TASKS["rte"]).bias_correction
+
+
+def test_a_task_without_a_recipe_of_the_original_keeps_the_settings() -> None:
+    assert not TASKS["tnews"].recipe.settings()
+    general = FinetuningConfig(pooling="pooler").for_task(TASKS["tnews"])
+    original = FinetuningConfig(pooling="pooler", recipe="original").for_task(TASKS["tnews"])
+    assert dataclasses.replace(original, recipe="general") == general
 
 
 def test_steps_of_the_general_recipe_are_rounded_up_to_even_intervals(tmp_path) -> None:

@@ -138,6 +138,7 @@ def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
     session.state.step = 4
     session.save()
     session.state.step, session.state.num_roll_backs = 7, 1
+    session.state.compute = {"precision": "float32", "jit_compile": True}  # not in the checkpoint
     reports: list[Any] = []
     config = SafeguardConfig(action="roll_back", roll_back_factor=0.5)
     Safeguards(session, config, lambda *report: reports.append(report)).roll_back(
@@ -145,7 +146,9 @@ def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
     )
     assert (session.state.step, session.state.num_roll_backs) == (4, 2)
     assert float(model.optimizer.rate_factor) == 0.25
-    assert restore_latest(tmp_path, model).num_roll_backs == 2
+    saved = restore_latest(tmp_path, model)
+    assert (saved.num_roll_backs, saved.compute) == (2, session.state.compute)
+    assert saved.compute == {"precision": "float32", "jit_compile": True}
     assert reports == [
         (4, 30, "the loss is nan at step 7: back to step 4 with 0.25 times the rate")
     ]

@@ -141,6 +141,8 @@ def test_a_full_disk_leaves_the_checkpoints_before(folder):
     message = r"cannot be written .* make room and run again"
     with full_disk(), pytest.raises(StepFailedError, match=message):
         save_checkpoint(folder, model, TrainingState(step=4), keep=1)
+    with full_disk(), pytest.raises(StepFailedError, match=message):
+        write_best(folder, 4, weights_by_name(model))
     assert sorted(path.name for path in folder.iterdir()) == before
     assert restore_latest(folder, model).step == 3
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 
 from albert_core.checksums import write_sealed
@@ -20,7 +21,10 @@ FLOAT32, BFLOAT16 = (
     ComputeSettings(precision="float32", jit_compile=True),
     ComputeSettings(precision="bfloat16", jit_compile=False),
 )
+AS_SET = TrainingConfig(precision="float32", jit_compile=False)
 CPU = Devices(strategy="single", num_devices=1, name="CPU")
+TWO_GPUS = Devices(strategy="mirrored", num_devices=2, name="NVIDIA H100 80GB HBM3")
+IS_JAX = keras.backend.backend() == "jax"
 
 
 @pytest.fixture
@@ -28,13 +32,17 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that chooses among possible ways, and takes the last one if it times them."""
 
     def choose(
-        *possible: ComputeSettings, trainings: dict[Path, str] | None = None, **settings: Any
+        *possible: ComputeSettings,
+        config: TrainingConfig = AS_SET,
+        devices: Devices = CPU,
+        trainings: dict[Path, str] | None = None,
+        **settings: Any,
     ) -> ComputeSettings:
         monkeypatch.setattr(compute_choice, "possible_settings", lambda *_, **__: possible)
         return choose_compute(
-            TrainingConfig(precision="float32", jit_compile=False),
+            config,
             64,
-            CPU,
+            devices,
             trainings=trainings or {},
             seed=0,
             progress=quiet,
@@ -80,9 +88,55 @@ def test_a_training_goes_on_as_its_newest_whole_checkpoint_says(
     write_sealed(new / "state.json", {"step": 2, "compute": BFLOAT16.recorded()}, work="w")
     (newest / "state.json").write_text("{")
     as_begun = choose(FLOAT32, trainings=trainings)
-    assert str(as_begun) == "bfloat16 without XLA (as the training began)"
+    assert str(as_begun) == "bfloat16 without XLA (as the training began; float32 is faster here)"
     write_sealed(newest / "state.json", {"compute": FLOAT32.recorded()}, work="of another")
     assert choose(FLOAT32, trainings=trainings) == BFLOAT16
+
+
+@pytest.mark.backends
+def test_a_training_goes_on_without_the_compilation_that_is_impossible(
+    choose: Any, checkpoints: list[Path], tmp_path: Path
+) -> None:
+    """TensorFlow cannot have XLA on several devices, and JAX is never to be without it."""
+    began = ComputeSettings(precision="bfloat16", jit_compile=not IS_JAX)
+    write_sealed(checkpoints[0] / "state.json", {"compute": began.recorded()}, work="w")
+    moved = {"trainings": {tmp_path: "w"}, "devices": TWO_GPUS}
+    chosen = choose(BFLOAT16, config=TrainingConfig(), **moved)
+    assert chosen == ComputeSettings(precision="bfloat16", jit_compile=IS_JAX)
+    before, here = ("without", "with") if IS_JAX else ("with", "without")
+    assert chosen.why == f"the training began {before} XLA, and goes on {here} it here"
+    assert choose(BFLOAT16, config=TrainingConfig(jit_compile=not IS_JAX), **moved) == began
+    if not IS_JAX:
+        assert choose(BFLOAT16, config=TrainingConfig(), trainings=moved["trainings"]) == began
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("hidden_size", [256, 768])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_is_as_formerly_computes_in_float32_on_every_processor(
+    is_new: bool,
+    hidden_size: int,
+    checkpoints: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trainings of versions that kept no choice, and the recipes of the original."""
+    instructions = f"albert_core.backends.{keras.backend.backend()}.compilation"
+    monkeypatch.setattr(f"{instructions}.bfloat16_instructions", lambda: "AMX", raising=False)
+    if not is_new:
+        write_sealed(checkpoints[0] / "state.json", {"step": 1}, work="w")
+    chosen = choose_compute(
+        TrainingConfig(),
+        hidden_size,
+        CPU,
+        trainings={tmp_path: "w"},
+        new_training=None,
+        seed=0,
+        progress=quiet,
+        is_as_formerly=is_new,
+    )
+    # Below 512 the first versions had XLA compile a step.
+    assert chosen == ComputeSettings(precision="float32", jit_compile=IS_JAX or hidden_size == 256)
 
 
 @pytest.mark.backends
