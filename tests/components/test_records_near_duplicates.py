@@ -7,6 +7,7 @@ import random
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,11 +18,14 @@ from albert_core.corpus.minhash import MinHasher
 from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import HELD_OUT_SHARD, choose_shard, shard_names
+from albert_core.records.encoded import write_encoded
 from albert_core.records.near_duplicates import PAIR_DTYPE, pair_keys
 from albert_core.records.rng import document_key
+from albert_core.records.signature_table import SignatureTable
 from albert_core.tokenization.config import VocabConfig
 from components.records import beam_pipeline, near_duplicates, step
 from components.records.runners import BeamConfig
+from components.records.worker_context import WorkerContext
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_run import TOPICS, sentence
 
@@ -164,6 +168,35 @@ def test_many_short_documents_are_signed_in_several_files(folder, tmp_path, monk
     make(folder, tmp_path / "records", beam=BeamConfig(mode="in_memory"))
     assert next(num_parts) == 3
     assert contents(tmp_path / "records") == contents(folder / "whole")
+
+
+@pytest.mark.parametrize("harm", ["missing", "changed", "shorter"])
+def test_a_split_is_encoded_again_where_its_signatures_are_damaged(tmp_path, harm, capsys):
+    context = WorkerContext(
+        corpus=CorpusConfig(files=("text.txt",)),
+        cleaning=CLEANING,
+        config=CONFIG,
+        tokenizer=mock.Mock(),
+        folder=str(tmp_path),
+    )
+    path = context.encoded_path("split", 0)
+    table = SignatureTable(MINHASHER)
+    table.add(bytes(16), ["Some words."])
+    index = table.write(context.signatures_path(path), 3, scratch=tmp_path / "scratch")
+    context.write_signatures_index(path, index)
+    write_encoded(path, {}, {}, scratch=tmp_path / "scratch")
+    assert len(context.whole_parts("split")) == 1
+    signatures = Path(context.signatures_path(path))
+    description = Path(f"{signatures}.json")
+    if harm == "missing":
+        description.unlink()
+    elif harm == "changed":
+        description.write_text(description.read_text().replace('"0"', '"1"'))
+    else:
+        signatures.write_bytes(signatures.read_bytes()[:-1])
+    assert context.whole_parts("split") == []
+    said = capsys.readouterr().err
+    assert ("this split is encoded again" in said) == (harm != "missing")
 
 
 def test_pairs_are_given_to_their_shards_in_little_memory():
