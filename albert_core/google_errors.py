@@ -61,6 +61,13 @@ def input_errors(path: str | Path) -> Iterator[None]:
         raise _lost_connection(path, error) from error
 
 
+def no_error_behind_end() -> contextlib.AbstractContextManager[bool | None]:
+    """Return a context that ends without an error where a range begins behind an object's end."""
+    from google.api_core.exceptions import RequestRangeNotSatisfiable
+
+    return contextlib.suppress(RequestRangeNotSatisfiable)
+
+
 def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
     """Return the error of a request that Google answered with an error's status.
 

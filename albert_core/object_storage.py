@@ -154,6 +154,22 @@ class ObjectStorage(abc.ABC):
             InputError: There is no such object, or, while it is read, it is replaced.
         """
 
+    @abc.abstractmethod
+    def read_range(self, path: str, begin: int, end: int) -> bytes:
+        """Return the bytes of an object from one place up to another, by one request for these.
+
+        They are of one write of the object; calls may see different ones.
+
+        Args:
+            path: Its address.
+            begin: Place of the first byte.
+            end: Place behind the last one, after `begin`; where the object ends before, fewer bytes
+                are returned, or none.
+
+        Raises:
+            MissingObjectError: There is no such object.
+        """
+
     def read(self, path: str) -> bytes:
         """Return the bytes of an object.
 

@@ -85,6 +85,28 @@ class S3Storage(ObjectStorage):
         facts = self.existing(path)
         return RangeReader(path, self._target(path), facts)
 
+    def read_range(self, path: str, begin: int, end: int) -> bytes:
+        """Return the bytes of an object from one place up to another, by one request for these.
+
+        Args:
+            path: Its address.
+            begin: Place of the first byte.
+            end: Place behind the last one, after `begin`; where the object ends before, fewer bytes
+                are returned, or none.
+
+        Raises:
+            MissingObjectError: There is no such object.
+        """
+        from botocore.exceptions import ClientError
+
+        with s3_errors(path):
+            try:
+                return get_object({**self._target(path), "Range": f"bytes={begin}-{end - 1}"})[1]
+            except ClientError as error:
+                if code_of(error) == "InvalidRange":
+                    return b""
+                raise
+
     def read(self, path: str) -> bytes:
         """Return the bytes of an object, by one request: it may be replaced at any time.
 

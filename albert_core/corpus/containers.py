@@ -17,7 +17,7 @@ from albert_core.corpus.file_names import TAR_SUFFIXES, FileRange, is_hidden, is
 from albert_core.corpus.line_ends import find_line_end, with_line_feeds
 from albert_core.corpus.signatures import find_data, find_other, is_binary, is_tar
 from albert_core.errors import InputError
-from albert_core.storage import open_file
+from albert_core.storage import open_file, read_range
 
 _BUFFER_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
@@ -62,8 +62,8 @@ def open_streams(
     """
     with open_file(source.path) as stored:
         if is_stored_as_text(source.path):
-            head = stored.read(_HEAD_BYTES)
-            stored.seek(0)
+            # Not from `stored`, which reads far ahead in a bucket: the range may be elsewhere.
+            head = read_range(source.path, 0, _HEAD_BYTES)
             _refuse_other(head, source.path, config)
             line_end = None if config.format == "parquet" else find_line_end(head)
             file = with_line_feeds(stored, line_end) if line_end else stored

@@ -15,7 +15,7 @@ from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
 from albert_core.files import hash_json
-from albert_core.storage import StoredFile, content_hash, find_files, is_remote, open_file
+from albert_core.storage import StoredFile, content_hash, find_files, is_remote, read_range
 
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
 _TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -183,8 +183,7 @@ def _unless_parquet(file: StoredFile) -> str:
 
 
 def _head(file: StoredFile) -> bytes:
-    with open_file(file.path) as opened:
-        return opened.read(HEAD_BYTES)
+    return read_range(file.path, 0, HEAD_BYTES)
 
 
 def _below(path: str, pattern: str) -> str:

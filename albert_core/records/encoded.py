@@ -15,7 +15,7 @@ import operator
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -29,7 +29,7 @@ from albert_core.checksums import (
     unseal,
 )
 from albert_core.records.pairs import Documents
-from albert_core.storage import open_file, read_bytes, write_bytes, write_file
+from albert_core.storage import read_bytes, read_range, write_bytes, write_file
 
 _DOCUMENT = struct.Struct("<16sII")  # key, number of sentences, bytes of token ids
 _MERGE_BYTES = 256 << 20  # held in memory of all sections that are merged
@@ -50,11 +50,6 @@ class EncodedDocument:
     key: bytes
     sentence_lengths: bytes
     token_ids: bytes
-
-    @property
-    def num_bytes(self) -> int:
-        """Size in a file."""
-        return _DOCUMENT.size + len(self.sentence_lengths) + len(self.token_ids)
 
     def packed(self) -> tuple[bytes, bytes, bytes]:
         """Return its bytes in a file, in three parts: lengths, lengths of sentences, token ids."""
@@ -178,46 +173,52 @@ def merged_block_bytes(num_files: int) -> int:
 def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDocument]:
     """Yield the documents of one shard's section in a file, in its order; none if it has no such.
 
-    Opens the file anew for each block of about `block_bytes`.
+    Reads about `block_bytes` at a time, and no byte of other sections.
 
     Raises:
         DamageError: The section is not what was written.
     """
     position, end, expected = read_index(path).sections.get(shard, (0, 0, ""))
-    crc, is_empty = google_crc32c.Checksum(), position == end
+    if position == end:
+        return
+    crc, rest = google_crc32c.Checksum(), b""
     while position < end:
-        # Opened anew for each block: there may be more files than a process may hold open.
-        with open_file(path) as file:
-            documents = _read_documents(file, position, min(end, position + block_bytes))
-        for document in documents:
-            for data in document.packed():
-                crc.update(data)
+        # No file is kept open: there may be more of them than a process may hold.
+        size = min(end - position, max(block_bytes, _num_missing_bytes(rest)))
+        data = read_range(path, position, position + size)
+        if len(data) < size:
+            raise DamageError(f"{path}: it ends before byte {end:,}, where {shard} ends")
+        crc.update(data)
+        position += size
+        documents, rest = _split_documents(rest + data)
         yield from documents
-        position += sum(document.num_bytes for document in documents)
-    if not is_empty and in_base64(crc) != expected:
+    if rest or in_base64(crc) != expected:
         raise DamageError(f"{path}: the documents of {shard} are not those that were written")
 
 
-def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocument]:
-    """Read the documents that begin in a range of bytes; the last one may end behind it.
+def _split_documents(data: bytes) -> tuple[list[EncodedDocument], bytes]:
+    """Return the documents that bytes hold whole, and the bytes behind them.
 
-    `begin` must be the first byte of a document (not checked).
-
-    Raises:
-        DamageError: The file ends in the header of a document. Where it ends behind a header, the
-            document is cut short without an error here.
+    `data` must begin with the first byte of a document (not checked).
     """
-    file.seek(begin)
-    documents = []
-    while begin < end:
-        header = file.read(_DOCUMENT.size)
-        if len(header) < _DOCUMENT.size:
-            raise DamageError("a file of encoded documents ends in a document")
-        key, num_sentences, num_bytes = _DOCUMENT.unpack(header)
-        lengths = file.read(num_sentences * _LENGTH_DTYPE.itemsize)
-        documents.append(EncodedDocument(key, lengths, file.read(num_bytes)))
-        begin += documents[-1].num_bytes
-    return documents
+    documents, begin = [], 0
+    while not _num_missing_bytes(data, begin):
+        key, num_sentences, num_bytes = _DOCUMENT.unpack_from(data, begin)
+        lengths = begin + _DOCUMENT.size
+        token_ids = lengths + num_sentences * _LENGTH_DTYPE.itemsize
+        begin = token_ids + num_bytes
+        documents.append(EncodedDocument(key, data[lengths:token_ids], data[token_ids:begin]))
+    return documents, data[begin:]
+
+
+def _num_missing_bytes(data: bytes, begin: int = 0) -> int:
+    """Return how many bytes the document at a place lacks, as far as is known; 0 if it is whole."""
+    num_held = len(data) - begin
+    if num_held < _DOCUMENT.size:
+        return _DOCUMENT.size - num_held
+    _, num_sentences, num_bytes = _DOCUMENT.unpack_from(data, begin)
+    size = _DOCUMENT.size + num_sentences * _LENGTH_DTYPE.itemsize + num_bytes
+    return max(0, size - num_held)
 
 
 def encode_document(

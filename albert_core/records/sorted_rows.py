@@ -10,7 +10,7 @@ import numpy as np
 
 from albert_core.checksums import DamageError, describe_file, in_base64
 from albert_core.records.encoded import merged_block_bytes
-from albert_core.storage import open_file, write_file
+from albert_core.storage import read_range, write_file
 
 Section = tuple[int, int, str]
 """First byte of a section in its file, its end, and its CRC-32C in base64."""
@@ -96,17 +96,14 @@ class _SectionReader:
     def fill(self, num_rows: int) -> None:
         """Read `num_rows` rows more, or all that are left, if less than half as many are held.
 
-        Opens the file anew: there may be more files than a process may hold open.
-
         Raises:
             DamageError: This was the end of the section, and it is not what was written.
         """
         if not self.has_more or len(self.rows) >= num_rows / 2:
             return
         size = min(self._end - self._position, num_rows * self.rows.itemsize)
-        with open_file(self._path) as file:
-            file.seek(self._position)
-            data = file.read(size)
+        # No file is kept open: there may be more of them than a process may hold.
+        data = read_range(self._path, self._position, self._position + size)
         self._position += size
         self._crc.update(data)
         if len(data) < size or (not self.has_more and in_base64(self._crc) != self._expected):

@@ -56,6 +56,29 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_range(path: str, begin: int, end: int) -> bytes:
+    """Return the bytes of a file from one place up to another; of an object by one request.
+
+    No more than these are fetched from a bucket, while `open_file` reads far ahead there.
+
+    Args:
+        path: Address of the file.
+        begin: Place of the first byte.
+        end: Place behind the last one, after `begin`; where the file ends before, fewer bytes are
+            returned, or none.
+
+    Raises:
+        InputError: There is no such file, it is none that can be read, or in the cloud there is no
+            right to.
+        ServiceError: The storage failed.
+    """
+    if is_remote(path):
+        return storage_of(path).read_range(path, begin, end)
+    with open_file(path) as file:
+        file.seek(begin)
+        return file.read(end - begin)
+
+
 def exists(path: str) -> bool:
     """Return whether there is a file or an object at an address; False for a folder.
 

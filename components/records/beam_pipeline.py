@@ -32,6 +32,7 @@ from components.records.near_duplicates import FindNearDuplicates, LeftOutDocume
 from components.records.worker_context import WorkerContext
 
 _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents is made of
+_PART_SIGNATURES = 4_000_000  # rows in one file of them; sorting takes 30 B of memory for each
 
 
 def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
@@ -132,17 +133,20 @@ class EncodeSplit(beam.DoFn):
     def _encode(self, name: str, split: CorpusSplit) -> None:
         """Write the encoded documents of a split into as many files as its size needs.
 
+        Where near-duplicates are looked for, its number of documents counts, too.
+
         One at least, also of a split without documents; files left by a killed run are replaced.
         The last file's counts hold those of reading the whole split, too, as `reading`.
         """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
+        minhasher = self.context.minhasher
+        most_documents = max(1, _PART_SIGNATURES // minhasher.num_bands) if minhasher else None
         for part in itertools.count():
             path = self.context.encoded_path(name, part)
-            minhasher = self.context.minhasher
             signatures = SignatureTable(minhasher) if minhasher else None
             shards, counts = encode_documents(
-                _first_characters(documents, _PART_CHARACTERS),
+                itertools.islice(_first_characters(documents, _PART_CHARACTERS), most_documents),
                 tokenizer=self.context.tokenizer,
                 document_filter=self.document_filter,
                 config=self.context.config,
@@ -157,11 +161,13 @@ class EncodeSplit(beam.DoFn):
             with tempfile.TemporaryDirectory() as folder:
                 # Before the index of the encoded file: where that is, all is there.
                 if signatures is not None:
-                    counts["signatures"] = signatures.write(
+                    index = signatures.write(
                         self.context.signatures_path(path),
                         len(self.context.partitions),
                         scratch=Path(folder) / "signatures",
                     )
+                    self.context.write_signatures_index(path, index)
+                    counts["num_signatures"] = index["num_entries"]
                 write_encoded(
                     path,
                     shards,
@@ -220,9 +226,9 @@ class BuildShard(beam.DoFn):
         documents = merge_documents(sorted(paths), shard)
         left_out: Iterator[bytes] | None = None
         if self.context.minhasher:
-            near_duplicates = LeftOutDocuments.read(self.context)
+            near_duplicates = LeftOutDocuments.read(self.context, shard)
             documents = near_duplicates.with_texts(documents, counts)
-            left_out = near_duplicates.keys(shard)
+            left_out = near_duplicates.keys()
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "records"
             records = self.builder.records(documents, counts, left_out)

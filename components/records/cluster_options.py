@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 from albert_core.storage import is_remote
+from components.records.beam_options import NAME_OPTIONS, refuse_options
 from components.records.clusters import Cluster, Engine, find_flink, find_spark
 from components.records.job_servers import check_java, find_job_server, job_mark
 
@@ -49,8 +50,8 @@ def check_cluster_settings(config: "BeamConfig") -> None:
 
     Raises:
         InputError: A setting belongs to another runner; `flink` or `spark` has no address; one is
-            not in its form; `beam.job_endpoint` is given with what its job server was started
-            without; or the jar is in no storage that this program knows.
+            not in its form; `beam.options` name the job; `beam.job_endpoint` is given with what its
+            job server was started without; or the jar is in no storage that this program knows.
     """
     for engine in ENGINES:
         name = f"{engine}_master"
@@ -70,6 +71,8 @@ def check_cluster_settings(config: "BeamConfig") -> None:
             f"{config.runner}, which does not have it; remove it, or set beam.runner to flink or "
             "spark"
         )
+    if config.runner in ENGINES:
+        refuse_options(config.options, NAME_OPTIONS)
     _check_job_endpoint(config)
     if config.spark_page and config.runner != "spark":
         raise InputError(f"beam.spark_page: got it with beam.runner={config.runner}; remove it")
@@ -98,11 +101,11 @@ def _check_job_endpoint(config: "BeamConfig") -> None:
         )
 
 
-def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | None:
-    """Ask the cluster that the settings name for its version; None where they name none.
+def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster:
+    """Ask the cluster that the settings name for its version and its free slots.
 
     Args:
-        config: Where the work is done.
+        config: Where the work is done; `runner` is one of ENGINES.
         progress: Told of the cluster.
 
     Raises:
@@ -110,8 +113,6 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster | No
             version without a job server, has no room for a task and no `parallelism` is set, or
             its workers have too little memory.
     """
-    if config.runner not in ENGINES:
-        return None
     if not config.environment_config:
         raise InputError(
             f"beam.environment_config: got nothing with beam.environment_type="

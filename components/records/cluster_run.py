@@ -1,100 +1,117 @@
-"""A job on a Flink or Spark cluster: one at a time for the same work, and why it failed."""
+"""A job on a Flink or Spark cluster: one at a time for the same work, and again after a loss."""
 
-import re
+import itertools
+import secrets
+import time
 from collections.abc import Callable
 
 from albert_core.errors import InputError, StepFailedError
 from albert_core.progress import ReportProgress
-from components.records.clusters import Cluster, cancel_jobs
+from components.records.cluster_failures import (
+    find_reason,
+    is_cancellation,
+    is_of_job,
+    num_worthwhile_tries,
+)
+from components.records.cluster_jobs import cancel_jobs, find_running_jobs, was_cancelled
+from components.records.clusters import Cluster
 from components.records.job_servers import end_left_servers
 
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)")
-_CAUSE = re.compile(r"Caused by: (?P<error>.*)")
-_TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?'\]")
-_FAILED = re.compile(r"Pipeline \S+ failed in state [A-Z]+: ")
-_LONGEST_REASON = 500
-_NUM_TRIES = 3
+_SLOTS_FREE_AFTER_S = 1.0
 
 
 def run_on_cluster(
-    cluster: Cluster, job_name: str, run: Callable[[], None], progress: ReportProgress
+    cluster: Cluster,
+    work_name: str,
+    run: Callable[[Cluster, str], None],
+    progress: ReportProgress,
+    *,
+    ask: Callable[[], Cluster],
 ) -> None:
-    """Run a job on a cluster, after what a killed command left of its name has been ended.
+    """Run a job on a cluster, after the jobs of the same work that are there have been cancelled.
 
-    That is the job itself and, on this machine, the job server. If `run` fails or is interrupted,
-    the job is cancelled, so that none goes on writing. An interruption is raised again. After a
-    failure it is tried again, up to three times in all: a worker or a job server that is lost ends
-    the job, and another takes up the files of the last try. Not so where the Python code on a
-    worker raised an error, which would come again, or where the cluster no longer answers.
+    Those were left by a killed command, as were job servers on this machine, which are ended, too.
+    Each try has a job name that no other has, `work_name` and a number, and asks the cluster anew
+    for its slots. If `run` fails or is interrupted, its job is cancelled, so that none goes on
+    writing, and no other. Then it is tried again, up to three times in all, if a worker or the job
+    server was lost, and once again after an error of the Python code that may pass: another job
+    takes up the files of the last one. A job that was cancelled is not submitted again, nor is one
+    whose work another command's job has taken over.
 
     Args:
         cluster: Where it runs.
-        job_name: Its name there, by which it is found.
-        run: Submits the job and waits for its end.
-        progress: Told of a job that was left, and of another try.
+        work_name: What the names of all jobs of the same work begin with.
+        run: Submits a job with this name to the cluster, and waits for its end.
+        progress: Told of jobs that were left, and of another try.
+        ask: Asks the cluster again.
 
     Raises:
-        StepFailedError: The job failed, with whatever exception `run` raised; the message says
-            why, in a line.
+        StepFailedError: The job failed or was cancelled; the message says why, in a line.
         InputError: The cluster does not answer before the job, or a job that was left does not end.
+            Errors of `run` that are not the job's, and interruptions, pass as they are.
     """
-    end_left_servers(job_name)
-    if num_left := cancel_jobs(cluster, job_name):
+    _end_left_work(cluster, work_name, progress)
+    for num_tries in itertools.count(1):
+        job_name = f"{work_name}-{secrets.token_hex(4)}"
+        try:
+            cluster = ask()
+        except InputError:
+            if num_tries == 1:
+                raise
+            # Its only worker may be starting anew, for which the job will wait.
+        try:
+            run(cluster, job_name)
+            return
+        except BaseException as error:
+            final = _end_failed_job(error, cluster, work_name, job_name)
+            if not is_of_job(error):
+                raise
+            reason = find_reason(error)
+            if final or num_tries >= num_worthwhile_tries(error):
+                raise StepFailedError(
+                    f"beam.runner {cluster.engine}: {final or reason}; see {cluster.page}; the "
+                    "same command goes on from what is done"
+                ) from error
+        progress(0, 0, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done")
+        time.sleep(_SLOTS_FREE_AFTER_S)
+
+
+def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -> None:
+    """Cancel the jobs of the same work, and end their job servers on this machine.
+
+    Raises:
+        InputError: The cluster does not answer, or a job does not end.
+    """
+    # Jobs first, so that a command which still watches one hears that it was cancelled, and not
+    # that its job server is lost. Such a server may have submitted another one meanwhile.
+    num_left = cancel_jobs(cluster, work_name)
+    if end_left_servers(work_name):
+        num_left += cancel_jobs(cluster, work_name)
+    if num_left:
         progress(
             0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
         )
-    for tries_left in reversed(range(_NUM_TRIES)):
-        try:
-            run()
-            return
-        except BaseException as error:
-            is_answered = _cancel_after(error, cluster, job_name)
-            if not isinstance(error, Exception):
-                raise
-            reason = find_reason(error)
-            if not tries_left or not is_answered or _TRACEBACK.search(str(error)):
-                raise StepFailedError(
-                    f"beam.runner {cluster.engine}: {reason}; see {cluster.page}; the same command "
-                    "goes on from what is done"
-                ) from error
-        progress(0, 0, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done")
+        time.sleep(_SLOTS_FREE_AFTER_S)
 
 
-def _cancel_after(error: BaseException, cluster: Cluster, job_name: str) -> bool:
-    """Cancel a job after an error; return whether the cluster answered, and the job ended.
+def _end_failed_job(error: BaseException, cluster: Cluster, work_name: str, job_name: str) -> str:
+    """Cancel a job after an error, and return why no other may follow; empty if one may.
 
     Waits for the end of the job, up to a minute, unless the error is an interruption; then True
     says only that the cluster answered.
     """
+    is_failure = isinstance(error, Exception)
     try:
-        cancel_jobs(cluster, job_name, waits=isinstance(error, Exception))
-    except InputError:  # the first error tells more
-        return False
-    return True
-
-
-def find_reason(error: Exception) -> str:
-    """Return in part of a line why a job failed.
-
-    Of an error of the Python code on a worker it is the last line of the traceback, of other errors
-    of Java's the innermost cause.
-    """
-    import grpc
-
-    if isinstance(error, grpc.RpcError):
-        details = getattr(error, "details", lambda: "")()
-        return f"Beam's job server is gone ({details or type(error).__name__})"
-    return shorten_reason(str(error)) or type(error).__name__
-
-
-def shorten_reason(text: str) -> str:
-    """Return in part of a line what a runner tells of a failure.
-
-    Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
-    500 characters.
-    """
-    text = _FAILED.sub("", text)
-    found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
-    reason = found[-1]["error"] if found else text
-    reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
-    return reason[:_LONGEST_REASON].rstrip()
+        is_cancelled = is_failure and (is_cancellation(error) or was_cancelled(cluster, job_name))
+        cancel_jobs(cluster, job_name, waits=is_failure)
+        others = find_running_jobs(cluster, work_name) if is_failure else []
+    except InputError:  # the cluster is gone; the first error tells more
+        return find_reason(error)
+    if others:
+        return (
+            f"{find_reason(error)}; another command does the same work now, as job {others[0]}: "
+            "wait for it"
+        )
+    if is_cancelled:
+        return f"job {job_name} was cancelled, by a person or by another command of the same work"
+    return ""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from albert_core.checks import check_at_least
@@ -13,6 +13,12 @@ from components.google_names import (
     check_google_account,
     check_google_labels,
     check_region,
+)
+from components.records.beam_options import (
+    NAME_OPTIONS,
+    has_option,
+    join_options,
+    refuse_options,
 )
 
 if TYPE_CHECKING:
@@ -42,11 +48,16 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "machine_type": (_NAME, "a machine type such as n2-standard-4"),
     "disk_type": (_NAME, "a type of disk such as pd-ssd"),
 }
-_USELESS_OPTIONS: Mapping[str, str] = {
+_REFUSED_OPTIONS: Mapping[str, str] = {
+    **NAME_OPTIONS,
     "--template_location": (
         "a template ends with the submission, and nobody would check and publish the records"
     ),
     "--streaming": "the records are a batch",
+    "--impersonate_service_account": (
+        "the job would be submitted as that account, but neither watched nor cancelled; log in as "
+        "that account, with gcloud auth application-default login --impersonate-service-account"
+    ),
 }
 _OLD_RUNNER = re.compile(r"--experiments?=(\S*,)?disable_runner_v2")
 
@@ -194,8 +205,8 @@ def check_dataflow_settings(config: "BeamConfig") -> None:
                 "set beam.runner to dataflow"
             )
         return
-    for option in config.options:
-        _refuse_option(option)
+    refuse_options(config.options, _REFUSED_OPTIONS)
+    _refuse_old_runner(config.options)
     if config.runner != "dataflow":
         return
     has_folder = find_storage(config.shared_folder) is GOOGLE_STORAGE
@@ -204,24 +215,21 @@ def check_dataflow_settings(config: "BeamConfig") -> None:
         ("region", "a region such as us-central1", False),
         ("temp_location", "a gs:// folder, as beam.shared_folder is not in gs://", has_folder),
     ):
-        is_option = any(option.startswith(f"--{name}=") for option in config.options)
+        is_option = has_option(config.options, f"--{name}")
         if not (getattr(config.dataflow, name) or is_option or is_derived):
             raise InputError(
                 f"beam.dataflow.{name}: got nothing with beam.runner=dataflow; expected {expected}"
             )
 
 
-def _refuse_option(option: str) -> None:
-    """Refuse an option of Beam by which the records would not be made on Dataflow.
+def _refuse_old_runner(options: Sequence[str]) -> None:
+    """Refuse the experiment that turns Runner v2 off.
 
     Raises:
-        InputError: The option makes a template, a streaming job, or one without Runner v2.
+        InputError: An option names it.
     """
-    name = option.partition("=")[0]
-    if reason := _USELESS_OPTIONS.get(name):
-        raise InputError(f"beam.options: got {name}, which does not suit: {reason}; remove it")
-    if _OLD_RUNNER.match(option):
+    if old := list(filter(_OLD_RUNNER.match, join_options(options))):
         raise InputError(
-            f"beam.options: got {option}, expected no such experiment: Beam's Python has Runner v2 "
+            f"beam.options: got {old[0]}, expected no such experiment: Beam's Python has Runner v2 "
             "only; remove it"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.progress import ReportProgress
 from albert_core.stops import SAVING_S, longer_grace
-from components.records.cluster_run import shorten_reason
+from components.records.cluster_failures import shorten_reason
 from components.records.dataflow_jobs import DataflowJobs, Message
 from components.records.dataflow_options import check_dataflow_options
 from components.records.dataflow_remedies import find_remedy
@@ -22,6 +22,8 @@ _STARTED_WITHIN_S = 600.0
 # Dataflow's messages come late: half a minute after a failure is usual.
 _REASON_WITHIN_S = 50.0
 _CANCELLED_WITHIN_S = 900.0
+# A message may be listed after a later one: how far back each look goes.
+_LATE_BY_S = 120.0
 _FINAL_STATES = ("done", "failed", "cancelled", "updated", "drained")
 _STARTED = ("workers have started", "workers have finished the startup", "receive work requests")
 
@@ -41,7 +43,7 @@ def run_on_dataflow(
 
     Args:
         submit: Starts the pipeline with options, and returns the id of its job.
-        options: Beam's options, changed in place; a job name among them comes before `job_name`.
+        options: Beam's options, changed in place.
         job_name: Its name, by which it is found.
         progress: Told of the job.
         calls: Time-outs and retries of calls to Dataflow; the defaults when None.
@@ -55,23 +57,32 @@ def run_on_dataflow(
     from apache_beam.options.pipeline_options import StandardOptions
 
     cloud = check_dataflow_options(options)
-    cloud.job_name = cloud.job_name or job_name
+    cloud.job_name = job_name
     jobs = DataflowJobs(cloud.project, cloud.region, cloud.dataflow_endpoint, calls)
-    _end_left_jobs(jobs, cloud.job_name, progress)
+    _end_left_jobs(jobs, job_name, progress)
     options.view_as(StandardOptions).no_wait_until_finish = True
     # Machines that go on working cost, and each call may take its time.
     with longer_grace(lambda: SAVING_S):
+        job = ""
         try:
             with _submission_errors(jobs):
                 job = submit(options)
             progress(0, 0, f"Dataflow job {job}: {jobs.page(job)}")
             _JobWatch(jobs, job, progress).wait()
         except KeyboardInterrupt:
-            # By its name, as it may have been made without its id being known here.
+            # By its name where it may have been made without its id being known here; else that
+            # would be the job of another command, if this one's had been cancelled.
             with contextlib.suppress(ServiceError):
-                for active in jobs.find_active(cloud.job_name):
+                for active in [job] if job else jobs.find_active(job_name):
                     jobs.cancel(active)
             raise
+        except ServiceError as error:
+            if not job:
+                raise
+            raise ServiceError(
+                f"{error}; job {job} goes on without being watched, see {jobs.page(job)}; the same "
+                "command cancels it, and goes on from what is done by then"
+            ) from error
 
 
 def _end_left_jobs(jobs: DataflowJobs, name: str, progress: ReportProgress) -> None:
@@ -167,7 +178,7 @@ class _JobWatch:
         Raises:
             ServiceError: Dataflow refused a call, or kept failing.
         """
-        for message in self.jobs.messages(self.job, self._since_s):
+        for message in self.jobs.messages(self.job, max(0.0, self._since_s - _LATE_BY_S)):
             if message in self._seen:
                 continue
             self._seen.add(message)

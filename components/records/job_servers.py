@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, StepFailedError
 from albert_core.progress import ReportProgress
 from albert_core.storage import exists, join, local_file
 from components.records.clusters import Cluster
@@ -71,8 +72,9 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
             are those of the server until it is stopped; that Flink's address has a scheme stays.
 
     Raises:
-        RuntimeError: It does not start.
+        StepFailedError: It does not start, or nothing answers at the address that the options name.
     """
+    import grpc
     from apache_beam.options.pipeline_options import (
         FlinkRunnerOptions,
         JobServerOptions,
@@ -82,23 +84,33 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
     from apache_beam.runners.portability.spark_runner import SparkJarJobServer
     from apache_beam.utils.subprocess_server import pick_port
 
-    if options.view_as(PortableOptions).job_endpoint:
-        yield options
+    if endpoint := options.view_as(PortableOptions).job_endpoint:
+        try:
+            yield options
+        except grpc.FutureTimeoutError as error:
+            raise StepFailedError(
+                f"beam.job_endpoint {endpoint}: got no answer, expected Beam's job server for "
+                f"{cluster.engine.capitalize()}; start it, or correct the address"
+            ) from error
         return
     flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
-    given_port = options.view_as(JobServerOptions).job_port
-    (port,) = pick_port(given_port or None)
+    (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)
     options.view_as(JobServerOptions).job_port = port
     server = (FlinkJarJobServer if cluster.engine == "flink" else SparkJarJobServer)(options)
-    server.start()
+    try:
+        server.start()
+    except Exception as error:
+        command, _ = server.subprocess_cmd_and_endpoint()
+        raise StepFailedError(
+            f"beam.runner {cluster.engine}: Beam's job server does not start: "
+            f"{' '.join(str(error).split())}; see why with: {shlex.join(map(str, command))}"
+        ) from error
     try:
         options.view_as(PortableOptions).job_endpoint = f"localhost:{port}"
         yield options
     finally:
         server.stop()
-        options.view_as(PortableOptions).job_endpoint = None
-        options.view_as(JobServerOptions).job_port = given_port
 
 
 def job_mark(job_name: str) -> str:
@@ -106,21 +118,22 @@ def job_mark(job_name: str) -> str:
     return f"-Dalbert.job={job_name}"
 
 
-def end_left_servers(job_name: str) -> int:
-    """Kill the job servers of a job that killed commands left on this machine.
+def end_left_servers(work_name: str) -> int:
+    """Kill the job servers of a work on this machine, as killed commands leave them.
 
-    Without /proc, which other systems than Linux lack, it does nothing.
+    The server of another command that does this work at the same time is killed, too, and that
+    command fails. Without /proc, which other systems than Linux lack, nothing is done.
 
     Args:
-        job_name: Name of the job, which nothing else does at this time.
+        work_name: What the names of the work's jobs begin with.
 
     Returns:
         Their number.
     """
-    mark, num_killed = job_mark(job_name).encode(), 0
+    mark, num_killed = job_mark(work_name).encode(), 0
     for path in _PROCESSES.glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
-            if mark in path.read_bytes().split(b"\0"):
+            if any(word.startswith(mark) for word in path.read_bytes().split(b"\0")):
                 os.kill(int(path.parent.name), signal.SIGKILL)
                 num_killed += 1
     return num_killed

@@ -1,30 +1,31 @@
 """Near-duplicates in the Beam pipeline of the records step, as `albert_core.records` finds them."""
 
 import dataclasses
+import itertools
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
 from albert_core.records.compact import token_dtype
 from albert_core.records.documents import choose_shard, shard_names
-from albert_core.records.encoded import EncodedDocument, read_index
+from albert_core.records.encoded import EncodedDocument
 from albert_core.records.near_duplicates import (
     Example,
+    SearchCounts,
     find_near_duplicates,
     first_examples,
     join_examples,
     merge_left_out,
     pair_keys,
 )
-from albert_core.records.sorted_rows import write_rows
+from albert_core.records.sorted_rows import Section, write_rows
 from albert_core.records.statistics import Counts
 from components.records.worker_context import WorkerContext
 
+_BLOCK_PAIRS = 1 << 16
 _TEXT_TOKENS = 60  # of the beginning of an example
 
 
@@ -73,11 +74,11 @@ class FindNearDuplicates(beam.DoFn):
         context = self.context
         minhasher = context.minhasher
         assert minhasher is not None
-        signatures = {
-            context.signatures_path(path): read_index(path, work=context.work).counts["signatures"]
-            for path in paths
-        }
-        sections = {path: facts["sections"][partition] for path, facts in signatures.items()}
+        sections = {}
+        for path in paths:
+            # Kept of one partition only: an index has the sections of all.
+            of_file = context.read_signatures_index(path)["sections"]
+            sections[context.signatures_path(path)] = of_file[partition]
         pairs, counts = find_near_duplicates(sections, minhasher)
         with tempfile.TemporaryDirectory() as folder:
             written = write_rows(
@@ -89,53 +90,60 @@ class FindNearDuplicates(beam.DoFn):
         context.write_pairs_index(partition, index)
 
     def _by_shard(self, pairs: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
-        """Yield the pairs of each shard, by its name, in the order given."""
-        rows = defaultdict[str, list[int]](list)
-        for row, key in enumerate(pair_keys(pairs)):
-            rows[choose_shard(key, self.context.config)].append(row)
-        for shard, numbers in rows.items():
-            yield shard, [pairs[numbers]]
+        """Yield the name of each shard that has pairs, and these, in the order given."""
+        config = self.context.config
+        names = shard_names(config)
+        numbers = {name: number for number, name in enumerate(names)}
+        # Block by block: the keys of all pairs as bytes would take more memory than the pairs.
+        begins = range(0, len(pairs), _BLOCK_PAIRS)
+        blocks = (pair_keys(pairs[begin : begin + _BLOCK_PAIRS]) for begin in begins)
+        keys = itertools.chain.from_iterable(blocks)
+        chosen = (numbers[choose_shard(key, config)] for key in keys)
+        shards = np.fromiter(chosen, np.int32, len(pairs))
+        order = np.argsort(shards, kind="stable")
+        bounds = np.searchsorted(shards[order], np.arange(len(names) + 1))
+        for name, (begin, end) in zip(names, itertools.pairwise(bounds.tolist()), strict=True):
+            if begin < end:
+                yield name, [pairs[order[begin:end]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class LeftOutDocuments:
-    """What all partitions found together.
+    """The documents of a shard that are left out, as all partitions found them.
 
     Attributes:
         context: The settings.
-        indexes: What `write_pairs_index` wrote for each partition.
+        sections: The shard's section of each partition's file of pairs, by the file's address.
+        examples: At most five documents of all shards that are left out, of the smallest keys, each
+            with one like it.
     """
 
     context: WorkerContext
-    indexes: Mapping[str, Mapping[str, Any]]
+    sections: Mapping[str, Section]
+    examples: list[Example]
 
     @classmethod
-    def read(cls, context: WorkerContext) -> "LeftOutDocuments":
-        """Read the indexes of all partitions.
+    def read(cls, context: WorkerContext, shard: str) -> "LeftOutDocuments":
+        """Read what the indexes of all partitions have of a shard, one after the other.
 
         Raises:
             DamageError: One is damaged.
         """
-        return cls(context, {name: context.read_pairs_index(name) for name in context.partitions})
+        sections, examples = {}, []
+        for partition in context.partitions:
+            index = context.read_pairs_index(partition)
+            if shard in index["sections"]:
+                sections[context.pairs_path(partition)] = index["sections"][shard]
+            examples.append(index["examples"])
+        return cls(context, sections, join_examples(examples))
 
-    @property
-    def examples(self) -> list[Example]:
-        """At most five documents that are left out, of the smallest keys, each with one like it."""
-        return join_examples(index["examples"] for index in self.indexes.values())
-
-    def keys(self, shard: str) -> Iterator[bytes]:
-        """Yield the keys of a shard's documents that are left out, sorted; some several times.
+    def keys(self) -> Iterator[bytes]:
+        """Yield the keys of the documents that are left out, sorted; some several times.
 
         Raises:
             DamageError: A file of pairs is not what was written.
         """
-        return merge_left_out(
-            {
-                self.context.pairs_path(partition): index["sections"][shard]
-                for partition, index in self.indexes.items()
-                if shard in index["sections"]
-            }
-        )
+        return merge_left_out(self.sections)
 
     def with_texts(
         self, documents: Iterable[EncodedDocument], counts: Counts
@@ -161,3 +169,36 @@ class LeftOutDocuments:
             " " * bool(is_first[token]) + tokenizer.without_mark(tokenizer.pieces[token])
             for token in ids.tolist()
         ).strip()
+
+
+def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
+    """Return what all partitions compared together, and examples of what they left out.
+
+    These are at most five documents, of the smallest keys, each with one like it.
+
+    Raises:
+        DamageError: The index of a partition is damaged.
+    """
+    num_entries = num_comparisons = largest_bucket = 0
+    examples = []
+    for partition in context.partitions:
+        index = context.read_pairs_index(partition)
+        num_entries += index["num_entries"]
+        num_comparisons += index["num_comparisons"]
+        largest_bucket = max(largest_bucket, index["largest_bucket"])
+        examples.append(index["examples"])
+    return SearchCounts(num_entries, num_comparisons, largest_bucket), join_examples(examples)
+
+
+def left_out_keys(context: WorkerContext) -> set[bytes]:
+    """Return the keys of the documents of all shards that are left out; all are held in memory.
+
+    Raises:
+        DamageError: A partition's index or file of pairs is damaged.
+    """
+    return {
+        key
+        for partition in context.partitions
+        for section in context.read_pairs_index(partition)["sections"].values()
+        for key in merge_left_out({context.pairs_path(partition): section})
+    }

@@ -9,7 +9,7 @@ from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX
 from albert_core.records.documents import HELD_OUT_SHARD, find_held_out_fraction, shard_names
 from albert_core.records.encoded import merge_documents
 from albert_core.records.statistics import Counts, add_counts, masking_statistics
-from components.records.near_duplicates import LeftOutDocuments
+from components.records.near_duplicates import left_out_keys, summarize_search
 from components.records.worker_context import WorkerContext
 
 _LENGTH_BYTES = 4  # of `EncodedDocument.sentence_lengths`, which are uint32
@@ -122,16 +122,15 @@ def _describe_near_duplicates(context: WorkerContext) -> dict[str, Any]:
     """
     minhasher = context.minhasher
     assert minhasher is not None
-    left_out = LeftOutDocuments.read(context)
-    indexes = left_out.indexes.values()
+    counts, examples = summarize_search(context)
     by_shard = [context.read_counts(shard) for shard in shard_names(context.config)]
-    texts = {key: t for counts in by_shard for key, t in counts["near_duplicate_texts"].items()}
+    texts = {key: text for c in by_shard for key, text in c["near_duplicate_texts"].items()}
     return {
         "num_removed_documents": sum(c["num_near_duplicate_documents"] for c in by_shard),
         "num_bands": minhasher.num_bands,
         "num_rows": minhasher.num_rows,
-        "num_comparisons": sum(index["num_comparisons"] for index in indexes),
-        "largest_bucket": max(index["largest_bucket"] for index in indexes),
+        "num_comparisons": counts.num_comparisons,
+        "largest_bucket": counts.largest_bucket,
         "examples": [
             {
                 "key": key,
@@ -140,7 +139,7 @@ def _describe_near_duplicates(context: WorkerContext) -> dict[str, Any]:
                 "similar_to": similar,
                 "similar_text": texts[similar],
             }
-            for key, similar, num_matches in left_out.examples
+            for key, similar, num_matches in examples
         ],
     }
 
@@ -189,10 +188,8 @@ def _refuse_lost_signatures(context: WorkerContext, splits: Iterable[str]) -> No
     """
     if not context.minhasher:
         return
-    counts = _read_counts(context, splits)
-    num_written = sum(of_part["signatures"]["num_entries"] for of_part in counts)
-    indexes = LeftOutDocuments.read(context).indexes.values()
-    num_compared = sum(index["num_entries"] for index in indexes)
+    num_written = sum(counts["num_signatures"] for counts in _read_counts(context, splits))
+    num_compared = summarize_search(context)[0].num_entries
     if num_compared != num_written:
         raise StepFailedError(
             f"records: {num_written:,} signatures were written and {num_compared:,} searched for "
@@ -207,7 +204,8 @@ def _refuse_empty(
     """Refuse shards without a training record, or without a held-out one where some are wanted.
 
     The message names a fraction to hold out that gives both, if there is one; for that the encoded
-    documents are read.
+    documents are read. If there is none as documents were left out as near-duplicates, it names the
+    threshold of these.
 
     Raises:
         InputError: One of the two is missing.
@@ -223,7 +221,15 @@ def _refuse_empty(
             f"corpus: {read['num_documents']} documents gave no training record; expected "
             "documents of two sentences or more"
         )
-    fraction = find_held_out_fraction(keys, config)
+    kept = keys - left_out_keys(context) if context.minhasher else keys
+    fraction = find_held_out_fraction(kept, config)
+    if fraction is None and len(kept) < len(keys):
+        raise InputError(
+            f"cleaning.near_duplicate_threshold: got {context.cleaning.near_duplicate_threshold}, "
+            f"which keeps {len(kept)} of the {len(keys)} documents of two sentences or more, "
+            "expected several, to train on some and hold out others "
+            f"(records.held_out_fraction {config.held_out_fraction}); set it higher or leave it out"
+        )
     if fraction is None:
         raise InputError(
             "corpus: got one document of two sentences or more, expected several, to train on some "
@@ -233,7 +239,7 @@ def _refuse_empty(
     effect = "leaves none of" if num_held_out else "keeps none of"
     raise InputError(
         f"records.held_out_fraction: got {config.held_out_fraction}, which {effect} the "
-        f"{len(keys)} documents of two sentences or more "
+        f"{len(kept)} documents of two sentences or more "
         f"{'to train on' if num_held_out else 'for evaluation'}; set it to {fraction}"
     )
 

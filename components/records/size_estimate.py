@@ -13,6 +13,7 @@ from albert_core.errors import InputError
 from albert_core.records.documents import encode_documents
 from albert_core.records.shards import ShardBuilder
 from albert_core.records.signature_table import entry_dtype
+from albert_core.storage import is_remote
 from components.records.worker_context import WorkerContext
 
 _SAMPLED_SPLITS = 4
@@ -85,24 +86,32 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
     )
 
 
-def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, holds_work: bool) -> None:
-    """Refuse work that the disk of an existing folder has no room for.
+def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, shared_folder: str = "") -> None:
+    """Refuse work that a disk on this machine has no room for.
 
     Args:
         estimate: What is to be made.
-        folder: The folder, which receives the records.
-        holds_work: Whether it holds the workers' files, too, and they are not elsewhere.
+        folder: An existing folder that receives the records.
+        shared_folder: Folder of the workers' files, local or in a bucket, which need not exist;
+            when empty these are in `folder`, too.
 
     Raises:
         InputError: Less is free there than records and work in progress will need.
     """
-    free = shutil.disk_usage(folder).free
-    needed = estimate.num_record_bytes + (estimate.num_work_bytes if holds_work else 0)
-    if needed > free:
-        raise InputError(
-            f"{folder}: {_megabytes(free)} are free there, expected about {_megabytes(needed)} "
-            "for records and work in progress; free some, or choose another disk"
-        )
+    needed = {folder: estimate.num_record_bytes}
+    if not shared_folder or not is_remote(shared_folder):
+        # The shards, too, are made there, and then linked or copied.
+        workers = Path(shared_folder) if shared_folder else folder
+        needed[workers] = estimate.num_record_bytes + estimate.num_work_bytes
+    for place, num_bytes in needed.items():
+        existing = next(path for path in (place, *place.absolute().parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+        if num_bytes > free:
+            raise InputError(
+                f"{place}: {_megabytes(free)} are free there, expected about "
+                f"{_megabytes(num_bytes)} for records and work in progress; free some, or choose "
+                "another disk"
+            )
 
 
 def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,9 +27,10 @@ from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import name_splits, run_beam
-from components.records.cluster_options import cluster_options, find_cluster
+from components.records.cluster_jobs import cancel_jobs
+from components.records.cluster_options import ENGINES, cluster_options, find_cluster
 from components.records.cluster_run import run_on_cluster
-from components.records.clusters import Cluster, cancel_jobs
+from components.records.clusters import Cluster
 from components.records.dask_cluster import check_scheduler
 from components.records.dataflow_config import is_dataflow
 from components.records.dataflow_options import check_dataflow_options
@@ -109,7 +111,7 @@ def make_records(
             check_scheduler(beam.dask_scheduler, progress)
         if is_dataflow(beam.runner):
             check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
-        cluster = find_cluster(beam, progress)
+        cluster = find_cluster(beam, quiet) if beam.runner in ENGINES else None
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
@@ -124,7 +126,7 @@ def make_records(
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
         progress(0, 0, estimate.text)
-        refuse_full_disk(estimate, work, holds_work=not beam.shared_folder)
+        refuse_full_disk(estimate, work, shared_folder=beam.shared_folder)
         _run_pipeline(
             context,
             splits,
@@ -185,32 +187,14 @@ def _run_pipeline(
             workers pass as they are.
     """
     if cluster:
-        job_name = _job_name(context)
-        options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
-
-        def run() -> None:
-            """Start a job server, unless one is named; run the job through it; stop the server.
-
-            Waits for the end of the job. If interrupted, the job is cancelled before the server is
-            stopped, as far as the cluster answers.
-            """
-            with running_job_server(cluster, options) as with_address:
-                try:
-                    run_beam(context, splits, with_address)
-                except KeyboardInterrupt:
-                    # Before the job server is stopped, which may take all the time there is.
-                    with contextlib.suppress(InputError):
-                        cancel_jobs(cluster, job_name, waits=False)
-                    raise
-
-        run_on_cluster(cluster, job_name, run, progress)
+        _run_on_cluster(context, splits, beam=beam, cluster=cluster, progress=progress)
         return
     options = beam.options_for(num_bytes=num_bytes, num_splits=len(splits))
     if is_dataflow(beam.runner):
         run_on_dataflow(
             lambda options: run_beam(context, splits, options).job_id(),
             options,
-            _job_name(context),
+            _work_name(context),
             progress,
         )
         return
@@ -228,11 +212,50 @@ def _run_pipeline(
         raise
 
 
-def _job_name(context: WorkerContext) -> str:
-    """Return the name of the job that does this work in this folder.
+def _run_on_cluster(
+    context: WorkerContext,
+    splits: Mapping[str, CorpusSplit],
+    *,
+    beam: BeamConfig,
+    cluster: Cluster,
+    progress: ReportProgress,
+) -> None:
+    """Write the shards of all splits on a Flink or Spark cluster.
 
-    The same command finds its job by it, and no other.
+    Args:
+        context: What every worker needs.
+        splits: The corpus, by the names of its splits.
+        beam: Where the work is done.
+        cluster: The cluster, as it answered before the work was prepared.
+        progress: Called with messages about the work.
+
+    Raises:
+        InputError: What the cluster or the job server needs is missing.
+        StepFailedError: The job failed or was cancelled.
     """
+
+    def run(cluster: Cluster, job_name: str) -> None:
+        """Start a job server, unless one is named; run the job through it; stop the server.
+
+        Waits for the end of the job. If interrupted, the job is cancelled before the server is
+        stopped, as far as the cluster answers.
+        """
+        options = cluster_options(beam, cluster, job_name=job_name, progress=progress)
+        with running_job_server(cluster, options) as with_address:
+            try:
+                run_beam(context, splits, with_address)
+            except KeyboardInterrupt:
+                # Before the job server is stopped, which may take all the time there is.
+                with contextlib.suppress(InputError):
+                    cancel_jobs(cluster, job_name, waits=False)
+                raise
+
+    ask = functools.partial(find_cluster, beam, progress)
+    run_on_cluster(cluster, _work_name(context), run, progress, ask=ask)
+
+
+def _work_name(context: WorkerContext) -> str:
+    """Return the name of this work in this folder, by which the same command finds its jobs."""
     return f"albert-records-{hash_json([context.work, context.folder])[:12]}"
 
 

@@ -23,7 +23,7 @@ from albert_core.tokenization import Tokenizer
 # Part of the names of intermediate files. Change it with their content: files of a killed run that
 # older code wrote are then not found, and made again, instead of being misread.
 _WORK_FORMAT = "v3"
-_ENCODED, _SIGNATURES, _PAIRS = f"encoded-{_WORK_FORMAT}-", "signatures-v1-", "pairs-v1-"
+_ENCODED, _SIGNATURES, _PAIRS = f"encoded-{_WORK_FORMAT}-", "signatures-v2-", "pairs-v1-"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,26 @@ class WorkerContext:
         name = encoded_path.rpartition("/")[2].removeprefix(_ENCODED)
         return join(self.folder, _SIGNATURES + name)
 
+    def write_signatures_index(self, encoded_path: str, index: Mapping[str, Any]) -> None:
+        """Write what describes the file of signatures of an encoded file, once that is complete."""
+        path = self.signatures_path(encoded_path)
+        self._write_sealed(index_path(path), path.rpartition("/")[2], index)
+
+    def read_signatures_index(self, encoded_path: str) -> dict[str, Any]:
+        """Return what `write_signatures_index` wrote.
+
+        Raises:
+            DamageError: It is damaged, or that of another file or of other work.
+        """
+        path = self.signatures_path(encoded_path)
+        return self._read_sealed(index_path(path), path.rpartition("/")[2])
+
+    def _has_signatures(self, encoded_path: str) -> bool:
+        """Return whether the file of signatures of an encoded file is whole; damage is told."""
+        path = self.signatures_path(encoded_path)
+        name, remedy = path.rpartition("/")[2], "this split is encoded again"
+        return self._is_whole(path, index_path(path), name, remedy)
+
     def encoded_parts(self, split: str) -> list[EncodedFile]:
         """Read the indexes of a split's encoded files, in order.
 
@@ -81,12 +101,10 @@ class WorkerContext:
         try:
             parts = self.encoded_parts(split)
             for part in parts:
-                files = {part.path: part.file}
-                if self.minhasher:
-                    files[self.signatures_path(part.path)] = part.counts["signatures"]["file"]
-                for path, facts in files.items():
-                    if damage := find_stored_damage(path, facts):
-                        raise DamageError(damage)
+                if damage := find_stored_damage(part.path, part.file):
+                    raise DamageError(damage)
+                if self.minhasher and not self._has_signatures(part.path):
+                    return []
         except DamageError as error:
             report_damage(self.encoded_path(split, 0), error, "this split is encoded again")
             return []

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 ENOUGH: dict[str, dict[str, Any]] = {
     "topic": {"num_train_steps": 120, "learning_rate": 0.003},
     "sea": {"num_train_steps": 360, "learning_rate": 0.002},
-    "held": {"num_train_steps": 720, "learning_rate": 0.002},
+    "held": {"num_train_steps": 720, "learning_rate": 0.008},
     "whale": {"num_train_steps": 240, "learning_rate": 0.003},
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
     "roles": {"num_train_steps": 120, "learning_rate": 0.003},

@@ -226,8 +226,23 @@ def test_a_disk_needs_no_room_for_work_that_is_in_a_shared_folder(tmp_path, monk
     with pytest.raises(
         InputError, match=r"100\.0 MB are free there, expected about 110\.0 MB for "
     ):
-        refuse_full_disk(estimate, tmp_path, holds_work=True)
-    refuse_full_disk(estimate, tmp_path, holds_work=False)
+        refuse_full_disk(estimate, tmp_path)
+    refuse_full_disk(estimate, tmp_path, shared_folder="gs://bucket/work")
+
+
+def test_a_local_shared_folder_needs_room_for_the_work(tmp_path, monkeypatch):
+    shared = tmp_path / "mnt" / "share"
+    shared.parent.mkdir()
+    free = {tmp_path: 100_000_000, shared.parent: 105_000_000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    sizes = {"num_text_bytes": 200_000_000, "num_records": 9, "num_record_bytes": 90_000_000}
+    refuse_full_disk(
+        SizeEstimate(**sizes, num_work_bytes=15_000_000), tmp_path, shared_folder=str(shared)
+    )
+    with pytest.raises(InputError, match=rf"{shared}: 105\.0 MB are free there, expected .* 106"):
+        refuse_full_disk(
+            SizeEstimate(**sizes, num_work_bytes=16_000_000), tmp_path, shared_folder=str(shared)
+        )
 
 
 def test_the_estimate_is_about_right(folder, tmp_path):

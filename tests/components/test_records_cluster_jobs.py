@@ -1,4 +1,4 @@
-"""Jobs on Flink and Spark: how they end, and what a killed command leaves.
+"""Job servers of Flink and Spark: how they start and end, and what a job through one makes.
 
 The clusters are fakes of their REST APIs, and the job server is Beam's own in Python, which runs a
 job in this process.
@@ -10,20 +10,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from albert_core.corpus import CorpusConfig, corpus_splits
 from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization.config import VocabConfig
-from components.records import clusters, step
+from components.records import cluster_jobs, step
+from components.records.cluster_jobs import cancel_jobs
 from components.records.cluster_options import find_cluster
-from components.records.cluster_run import find_reason, run_on_cluster
-from components.records.clusters import cancel_jobs
-from components.records.job_servers import end_left_servers, job_mark
+from components.records.job_servers import end_left_servers, job_mark, running_job_server
 from components.vocab.step import train_vocab
 from tests.helpers.fakes.engine_cluster import FakeCluster, flink, quiet, spark
 from tests.helpers.fakes.loopback import loopback
@@ -33,53 +34,9 @@ from tests.helpers.tiny_run import write_corpus
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (
-            "org.apache.flink.JobException: Job failed.\n\tat x\nCaused by: java.lang.Exception: "
-            "Error received from SDK harness for instruction 4: Traceback (most recent call last):"
-            '\n  File "a.py", line 2, in process\n    read()\n\nDuring handling of the above '
-            "exception, another exception occurred:\n\nTraceback (most recent call last):\n  File "
-            '"b.py", line 1\nOSError: [Errno 5] disk gone [while running '
-            "'EncodeSplit-ptransform-12']\n\n\tat org.apache.beam\n",
-            "OSError: [Errno 5] disk gone (in EncodeSplit)",
-        ),
-        (
-            "a\nCaused by: b\n\tat y\nCaused by: java.util.concurrent.TimeoutException: no slots\n",
-            "java.util.concurrent.TimeoutException: no slots",
-        ),
-        ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
-        ("Pipeline albert-records-1a_2-3 failed in state FAILED: java.lang.E: b", "java.lang.E: b"),
-        ("", "RuntimeError"),
-    ],
-)
-def test_the_reason_of_a_failed_job_is_one_line(text, reason):
-    assert find_reason(RuntimeError(text)) == reason
-
-
-@pytest.mark.parametrize("make", [flink, spark])
-def test_a_job_that_a_killed_command_left_is_cancelled_first(make):
-    version = "1.19.3" if make is flink else "3.5.7"
-    cluster = FakeCluster(version, jobs={"a": "mine", "b": "other", "c": "mine"})
-    told = []
-    with loopback(cluster) as running:
-        found = find_cluster(make(running), quiet)
-        run_on_cluster(
-            found,
-            "mine",
-            lambda: told.append(dict(cluster.jobs)),
-            lambda *report: told.append(report[2]),
-        )
-    assert told == [
-        "jobs of the same work cancelled, as a killed command leaves them: 2",
-        {"b": "other"},
-    ]
-
-
 def test_job_servers_that_killed_commands_left_are_ended():
     """Those of the same job; what ends the others is their own command."""
-    names = ("mine", "mine", "other")
+    names = ("mine-1", "mine-2", "other-1")
     command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
     servers = [
         subprocess.Popen([*command, job_mark(name)], stdout=subprocess.PIPE) for name in names
@@ -96,74 +53,32 @@ def test_job_servers_that_killed_commands_left_are_ended():
             server.communicate()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Caused by: lost\n"), KeyboardInterrupt()])
-def test_a_job_that_fails_or_is_interrupted_is_cancelled(error):
-    cluster = FakeCluster()
-
-    def run():
-        cluster.jobs["a"] = "mine"
-        raise error
-
-    with loopback(cluster) as running:
-        found = find_cluster(flink(running), quiet)
-        with pytest.raises((StepFailedError, KeyboardInterrupt)) as caught:
-            run_on_cluster(found, "mine", run, quiet)
-    assert not cluster.jobs
-    if isinstance(error, RuntimeError):
-        assert str(caught.value) == (
-            f"beam.runner flink: lost; see {running.address}; the same command goes on from what "
-            "is done"
-        )
-
-
-def test_a_job_whose_worker_is_lost_is_tried_again():
-    cluster, told, tries = FakeCluster(), [], []
-
-    def run():
-        assert not cluster.jobs
-        cluster.jobs["a"] = "mine"
-        tries.append(1)
-        if len(tries) < 3:
-            raise RuntimeError("Caused by: lost\n")
-
-    with loopback(cluster) as running:
-        found = find_cluster(flink(running), quiet)
-        run_on_cluster(found, "mine", run, lambda *report: told.append(report[2]))
-    assert told == ["beam.runner flink: lost; trying again, from what is done"] * 2
-
-
-@pytest.mark.parametrize(
-    ("text", "answers", "num_tries"),
-    [
-        ("Caused by: lost\n", True, 3),
-        ("Caused by: lost\n", False, 1),
-        ("Traceback (most recent call last):\n  File x\nOSError: gone\n", True, 1),
-    ],
-)
-def test_a_job_that_fails_again_and_again_is_given_up(text, answers, num_tries):
-    """At once where the cluster is gone, or where its workers would do the same again."""
-    tries = []
-    with contextlib.ExitStack() as stack:
-        found = find_cluster(flink(stack.enter_context(loopback(FakeCluster()))), quiet)
-
-        def run():
-            tries.append(1)
-            if not answers:
-                stack.close()
-            raise RuntimeError(text)
-
-        with pytest.raises(StepFailedError, match=r"(lost|gone); see .*the same command goes on"):
-            run_on_cluster(found, "mine", run, quiet)
-    assert len(tries) == num_tries
-
-
 def test_a_job_that_does_not_end_is_told(monkeypatch):
-    monkeypatch.setattr(clusters, "_CANCEL_WITHIN_S", 0.05)
+    monkeypatch.setattr(cluster_jobs, "_CANCEL_WITHIN_S", 0.05)
     with loopback(FakeCluster(jobs={"a": "mine"}, ends=False)) as running:
         found = find_cluster(flink(running), quiet)
         with pytest.raises(InputError, match=r"its job a \(mine\) has not ended a minute after"):
             cancel_jobs(found, "mine")
         assert cancel_jobs(found, "mine", waits=False) == 1
+
+
+def test_a_job_server_that_does_not_start_or_answer_is_told(tmp_path, monkeypatch):
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    jar = tmp_path / "server.jar"
+    jar.write_text("java")
+    with loopback(FakeCluster()) as running:
+        found = find_cluster(flink(running), quiet)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between Beam's tries to start it
+    launcher = f"--job_server_java_launcher={tmp_path / 'java'}"
+    options = PipelineOptions([f"--flink_job_server_jar={jar}", launcher])
+    message = rf"job server does not start: .*; see why with: {tmp_path}/java -jar {jar} "
+    with pytest.raises(StepFailedError, match=message), running_job_server(found, options):
+        pass
+    options = PipelineOptions(["--job_endpoint=jobs:8099"])
+    message = r"beam\.job_endpoint jobs:8099: got no answer, expected Beam's job server for Flink"
+    with pytest.raises(StepFailedError, match=message), running_job_server(found, options):
+        raise grpc.FutureTimeoutError
 
 
 @contextlib.contextmanager

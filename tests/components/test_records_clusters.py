@@ -229,6 +229,19 @@ def test_no_image_and_no_worker_pool_is_told_before_the_cluster_is_asked():
             r"beam\.parallelism: got 4 with beam\.job_endpoint, whose job server was started",
         ),
         (
+            {"runner": "flink", "flink_master": "h:1", "options": ("--job_name", "a"), **WORK},
+            r"beam\.options: got --job_name, which does not suit: jobs of the same work find each",
+        ),
+        (
+            {
+                "runner": "spark",
+                "spark_master": "spark://h:1",
+                "options": ("--app_name=a",),
+                **WORK,
+            },
+            r"beam\.options: got --app_name, which does not suit",
+        ),
+        (
             {"runner": "flink", "flink_master": "h:1", "num_workers": 2, **WORK},
             r"beam\.num_workers, which are for local workers",
         ),

@@ -168,6 +168,12 @@ def test_beams_own_options_will_do_and_come_last():
     assert (cloud.project, cloud.region) == ("proj-2", "us-central1")
 
 
+def test_an_option_and_its_value_may_be_two():
+    options = ("--project", "proj-2", "--region", "europe-west1", "--sdk_container_image", IMAGE)
+    beam = BeamConfig(runner="dataflow", options=options, **WORK)
+    assert check_dataflow_options(options_of(beam)).project == "proj-2"
+
+
 def test_no_image_is_told_before_anything_is_sent():
     beam = BeamConfig(runner="dataflow", dataflow=DataflowConfig(**PLACES), **WORK)
     with pytest.raises(InputError, match=r"beam\.dataflow\.image: got nothing.* the data image"):
@@ -246,6 +252,18 @@ def test_what_cannot_work_is_refused(settings, message):
         (
             {"runner": "DataflowRunner", "options": ("--experiments=x,disable_runner_v2",)},
             r"beam\.options: got --experiments=.*Runner v2 only; remove it",
+        ),
+        (
+            {"runner": "DataflowRunner", "options": ("--experiments", "disable_runner_v2")},
+            r"beam\.options: got --experiments=disable_runner_v2, .*Runner v2 only; remove it",
+        ),
+        (
+            {"runner": "DataflowRunner", "options": ("--job_name=mine",)},
+            r"beam\.options: got --job_name, which does not suit: jobs of the same work find each",
+        ),
+        (
+            {"runner": "DataflowRunner", "options": ("--impersonate_service_account", "a@b")},
+            r"got --impersonate_service_account, .*neither watched nor cancelled; log in as that",
         ),
     ],
 )

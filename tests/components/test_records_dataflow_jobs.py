@@ -125,6 +125,26 @@ def test_a_failure_without_a_message_and_one_whose_message_comes_late(monkeypatc
     assert "failed: the reason; see" in failure(Late())
 
 
+def test_a_message_that_is_listed_late_is_told():
+    dataflow = FakeDataflow(states=("RUNNING",) * 4 + ("DONE",))
+    dataflow.messages = [("WARNING", "first", "12:01:00"), ("WARNING", "later", "12:03:00")]
+
+    def list_late(call):
+        if dataflow.asked == 3 and len(dataflow.messages) == 2:
+            dataflow.messages.insert(1, ("WARNING", "late", "12:02:00"))
+        return dataflow(call)
+
+    told = [line for line in run(list_late) if "warning" in line]
+    assert told == [f"Dataflow warning: {text}" for text in ("first", "later", "late")]
+
+
+def test_a_job_that_cannot_be_watched_is_named():
+    dataflow = FakeDataflow(states=("RUNNING",))
+    message = failure(dataflow, ServiceError, prepare=lambda it: it.fail("GET", "/job-1", 403))
+    assert "watch job job-1: Dataflow in us-central1 answered 403" in message
+    assert "; job job-1 goes on without being watched, see https://console.cloud." in message
+
+
 def test_a_job_that_somebody_cancels():
     assert "job job-1 was cancelled; see https" in failure(
         FakeDataflow(states=("RUNNING", "CANCELLED"))
@@ -164,6 +184,8 @@ def test_workers_that_do_not_start_are_told_once_with_where_to_look(monkeypatch)
         ("write: no space left on device", "raise beam.dataflow.disk_size_gb"),
         ("The Dataflow job appears to be stuck because no worker activity", "while they started"),
         ("failed to bring up any of the desired 4 workers", "while they started"),
+        ("HttpError 403 for https://dataflow.googleapis.com", "roles that docs/operations.md"),
+        ("Container sdk-0 was OOMKilled", "more memory for each core"),
     ],
 )
 def test_a_message_that_is_known_is_told_with_what_to_do(message, remedy):
@@ -173,8 +195,18 @@ def test_a_message_that_is_known_is_told_with_what_to_do(message, remedy):
     assert message[:40] in told
 
 
-def test_other_messages_have_no_remedy():
-    assert find_remedy("Executing operation SpreadSplits") == ""
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Executing operation SpreadSplits",
+        "ValueError: 'room' and 'zoom' are no quotations",
+        "gs://bucket/kms/permission/forbidden.txt: 403 bytes, expected 512",
+        "DamageError: /mnt/quota/OOM/network.txt: 3 bytes",
+        "There is no room to export 403 documents from a firewalled folder",
+    ],
+)
+def test_other_messages_have_no_remedy(message):
+    assert find_remedy(message) == ""
 
 
 def test_a_job_that_a_killed_command_left_is_cancelled_first():
@@ -210,6 +242,19 @@ def test_ctrl_c_cancels_the_job():
     with pytest.raises(KeyboardInterrupt):
         run(dataflow, submit, interrupt)
     assert not dataflow.jobs
+
+
+def test_ctrl_c_does_not_cancel_the_job_of_another_command():
+    """That command has cancelled this one's job, and submitted its own."""
+    dataflow = FakeDataflow(states=("RUNNING",))
+
+    def submit(_) -> str:
+        dataflow.jobs |= {"job-1": "mine", "job-2": "mine"}
+        return "job-1"
+
+    with pytest.raises(KeyboardInterrupt):
+        run(dataflow, submit, lambda it: it.send_signal(signal.SIGINT, "GET", "/job-1", 3))
+    assert dataflow.jobs == {"job-2": "mine"}
 
 
 def test_ctrl_c_cancels_a_job_whose_id_did_not_come_back():

@@ -38,6 +38,7 @@ if __name__ == "__main__":
             config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
             output=output,
             beam=parse_settings(BeamConfig, json.loads(beam), source="beam"),
+            progress=lambda *report: print(report[2], file=sys.stderr, flush=True),
         )
 """
 

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from albert_core.progress import quiet
+from albert_core.settings import parse_settings
+from components.records.cluster_jobs import cancel_jobs
+from components.records.cluster_options import find_cluster
+from components.records.runners import BeamConfig
 from tests.engines.clusters import RunningCluster
 from tests.engines.processes import WorkerPool, kill_with_children
 from tests.engines.steps import finish, running_job_servers, start, wait_for_work
@@ -44,6 +49,12 @@ def finish_after_failure(
     finish(process, folder, output)
 
 
+def check_resubmission(process: Fork, cluster: RunningCluster) -> None:
+    """Check that the command told of another try, where the cluster does not repair the job."""
+    if "flink_master" in cluster.settings:
+        assert "; trying again, from what is done" in process.wait(timeout=1)
+
+
 def test_a_worker_killed_in_the_middle(
     cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed
 ) -> None:
@@ -52,6 +63,7 @@ def test_a_worker_killed_in_the_middle(
     kill_with_children(cluster.workers.pop(0))
     cluster.start_worker()
     finish_after_failure(process, output, lambda: start(zygote, folder, output, cluster), folder)
+    check_resubmission(process, cluster)
 
 
 def test_a_worker_cut_off_in_the_middle(
@@ -77,6 +89,7 @@ def test_the_processes_of_python_killed_in_the_middle(
     process, output = command()
     assert pool.kill_workers()
     finish_after_failure(process, output, lambda: start(zygote, folder, output, cluster), folder)
+    check_resubmission(process, cluster)
 
 
 def test_the_worker_pool_killed_in_the_middle(
@@ -96,11 +109,12 @@ def test_the_worker_pool_killed_in_the_middle(
 
 
 def test_the_job_server_killed_in_the_middle(folder: Path, command: Disturbed) -> None:
-    """The command starts another one."""
+    """The command starts another one, on both engines."""
     process, output = command()
     for server in running_job_servers():
         os.kill(server, signal.SIGKILL)
     finish(process, folder, output)
+    assert "job server is gone" in process.wait(timeout=1)
 
 
 def test_the_command_killed_in_the_middle(
@@ -111,6 +125,22 @@ def test_the_command_killed_in_the_middle(
     process.kill()
     process.wait(timeout=20)
     assert running_job_servers()
+    again = start(zygote, folder, output, cluster)
+    finish(again, folder, output)
+    assert "jobs of the same work cancelled" in again.wait(timeout=1)
+
+
+def test_the_job_cancelled_in_the_middle(
+    cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed
+) -> None:
+    """As a person does it on the cluster's page: the command says so and submits no other."""
+    process, output = command()
+    config = parse_settings(BeamConfig, {**cluster.settings, "shared_folder": "/"}, source="beam")
+    assert cancel_jobs(find_cluster(config, quiet), "albert-records-", waits=False) == 1
+    errors = process.wait(timeout=60)
+    assert process.returncode
+    assert "was cancelled, by a person or by another command" in errors.splitlines()[-1], errors
+    assert "trying again" not in errors
     finish(start(zygote, folder, output, cluster), folder, output)
 
 

@@ -96,7 +96,9 @@ def test_a_target_of_make_exists(command: Command):
 
 @pytest.mark.parametrize("command", PYTHON, ids=str)
 def test_a_script_exists_and_knows_its_options(command: Command):
-    script = (ROOT / command.words[1]).read_text(encoding="utf-8")
+    _, name, *rest = command.words
+    path = f"{rest[0].replace('.', '/')}.py" if name == "-m" else name
+    script = (ROOT / path).read_text(encoding="utf-8")
     for option in (word for word in command.words if word.startswith("--")):
         assert f'"{option}"' in script
 

@@ -75,6 +75,11 @@ def test_a_public_bucket_is_read_without_a_login(served):
     assert google_client.is_anonymous()
 
 
+def test_a_range_behind_the_end_of_an_object_is_empty(served):
+    served(Bucket())
+    assert storage.read_range(OBJECT, 15, 20) == b""
+
+
 def test_an_object_of_a_public_bucket_that_does_not_list_is_read(served):
     served(Bucket(is_listed=False))
     assert [file.path for file in storage.find_files(OBJECT)] == [OBJECT]

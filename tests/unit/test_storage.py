@@ -14,10 +14,20 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+import urllib3
 
 from albert_core import storage
 from albert_core.artifacts.step import run_step
-from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
+from albert_core.corpus import (
+    CorpusConfig,
+    CorpusSplit,
+    FileRange,
+    corpus_documents,
+    corpus_fingerprint,
+    corpus_splits,
+    list_corpus,
+    read_split,
+)
 from albert_core.errors import InputError
 from albert_core.globs import match_names
 from albert_core.user_folder import user_folder
@@ -70,6 +80,40 @@ def test_large_files_come_back_and_can_be_sought_in(folder, tmp_path):
         assert file.seek(0, 2) == len(data)
         file.seek(5_000_001)
         assert file.read(3) == data[5_000_001:5_000_004]
+
+
+@pytest.fixture
+def requested_ranges(monkeypatch) -> list[str]:
+    """The ranges of bytes that are requested from now on, as "0-9"; "" for a request of none."""
+    call, ranges = urllib3.HTTPConnectionPool.urlopen, []
+
+    def urlopen(*arguments, **options):
+        headers = {name.lower(): value for name, value in options["headers"].items()}
+        value = headers.get("range", "")  # botocore's are bytes
+        value = value.decode() if isinstance(value, bytes) else value
+        ranges.append(value.removeprefix("bytes="))
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+    return ranges
+
+
+def test_a_range_of_a_file_is_read_and_no_more_is_fetched(folder, requested_ranges):
+    data = bytes(range(256)) * 4_000
+    path = storage.join(folder, "ranges")
+    storage.write_bytes(path, data)
+    requested_ranges.clear()
+    assert storage.read_range(path, 1_000, 1_003) == data[1_000:1_003]
+    assert requested_ranges == (["1000-1002"] if storage.is_remote(path) else [])
+    assert storage.read_range(path, len(data) - 2, len(data) + 9) == data[-2:]
+    with pytest.raises(InputError, match=r"missing"):
+        storage.read_range(storage.join(folder, "missing"), 0, 5)
+
+
+def test_behind_the_end_of_a_file_there_are_no_bytes(folder):
+    path = storage.join(folder, "short")
+    storage.write_bytes(path, b"abc")
+    assert storage.read_range(path, 3, 9) == b""
 
 
 def test_content_hashes_tell_content(folder):
@@ -304,6 +348,20 @@ def test_a_corpus_is_read_from_a_bucket(bucket, tmp_path):
     before = corpus_fingerprint(corpus)
     storage.write_bytes(f"{bucket}/text/plain.txt", b"Five.\n")
     assert corpus_fingerprint(corpus) != before
+
+
+def test_of_the_beginning_of_a_file_in_a_bucket_little_is_fetched(bucket, requested_ranges):
+    """To tell what it is, when a corpus is listed and when a range of it is read."""
+    storage.write_bytes(f"{bucket}/heads/text.part", b"A line.\n\n" * 10_000)
+    corpus = CorpusConfig(files=(f"{bucket}/heads",), format="sentences")
+    (file,) = list_corpus(corpus).files
+    assert list(filter(None, requested_ranges)) == ["0-4095"]
+    requested_ranges.clear()
+    split = CorpusSplit((FileRange(file.path, 89_900, 90_000),))
+    assert list(read_split(split, corpus))[-1] == ["A line."]
+    first, *others = filter(None, requested_ranges)
+    assert first == "0-65535"
+    assert all(int(each.partition("-")[0]) > 70_000 for each in others)
 
 
 def test_parquet_is_read_from_a_bucket(bucket):

@@ -1,7 +1,6 @@
 """Dataflow as its API shows it: jobs, their states one after another, and their messages."""
 
 import dataclasses
-import itertools
 
 from tests.helpers.fakes.loopback import Answer, Call, refusal
 
@@ -14,14 +13,14 @@ class FakeDataflow:
 
     Attributes:
         states: States of a job in turn, one for each question; the last one stays.
-        messages: Importance and text of each message of any job.
+        messages: Importance, text and, unless it is noon, time of each message of any job.
         jobs: Name of each active job, by id.
         page_size: Messages on a page.
         created: What jobs were made of.
     """
 
     states: tuple[str, ...] = ("PENDING", "RUNNING", "DONE")
-    messages: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    messages: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     jobs: dict[str, str] = dataclasses.field(default_factory=dict)
     page_size: int = 2
     created: list[dict] = dataclasses.field(default_factory=list)
@@ -39,26 +38,27 @@ class FakeDataflow:
             self.jobs.pop(job)
             return Answer({"id": job})
         if job.endswith("/messages"):
-            return Answer(self._page_of_messages(int(call.query.get("pageToken") or 0)))
+            return Answer(self._page_of_messages(call.query))
         if job:
             self.asked += 1
             states = self.states[min(self.asked, len(self.states)) - 1 :]
             return Answer({"id": job, "currentState": f"JOB_STATE_{states[0]}"})
         return Answer({"jobs": [{"id": job, "name": name} for job, name in self.jobs.items()]})
 
-    def _page_of_messages(self, first: int) -> dict:
-        page = itertools.islice(enumerate(self.messages), first, first + self.page_size)
+    def _page_of_messages(self, query: dict[str, str]) -> dict:
+        listed = [
+            {
+                "id": text,
+                "time": f"2026-11-27T{time[0] if time else '12:00:00'}Z",
+                "messageImportance": f"JOB_MESSAGE_{importance}",
+                "messageText": text,
+            }
+            for importance, text, *time in self.messages
+        ]
+        listed = [message for message in listed if message["time"] >= query.get("startTime", "")]
+        first = int(query.get("pageToken") or 0)
+        end = first + self.page_size
         return {
-            "jobMessages": [
-                {
-                    "id": str(number),
-                    "time": "2026-11-27T12:00:00Z",
-                    "messageImportance": f"JOB_MESSAGE_{importance}",
-                    "messageText": text,
-                }
-                for number, (importance, text) in page
-            ],
-            "nextPageToken": str(first + self.page_size)
-            if first + self.page_size < len(self.messages)
-            else "",
+            "jobMessages": listed[first:end],
+            "nextPageToken": str(end) if end < len(listed) else "",
         }

@@ -17,7 +17,8 @@ class FakeCluster:
         version: Of the engine.
         slots: Of each TaskManager or worker.
         memory: Of each Spark worker, in MiB.
-        jobs: Name of each running job, by id.
+        jobs: Name of each running job, by id; each takes a slot of the first TaskManager.
+        ended: Name and state of jobs that have ended, by id.
         ends: Whether a job that is cancelled ends.
     """
 
@@ -25,6 +26,9 @@ class FakeCluster:
     slots: tuple[int, ...] = (2, 3)
     memory: int = 4096
     jobs: dict[str, str] = dataclasses.field(default_factory=dict)
+    ended: dict[str, tuple[str, str]] = dataclasses.field(
+        default_factory=lambda: {"old": ("mine-0", "FAILED")}
+    )
     ends: bool = True
 
     def __call__(self, call: Call) -> Answer:
@@ -35,21 +39,25 @@ class FakeCluster:
             assert call.body.endswith("&terminate=true")
             self._end(call.body.removeprefix("id=").partition("&")[0])
             return Answer({}, 302)
-        machines = [{"slotsNumber": slots, "freeSlots": slots - 1} for slots in self.slots]
+        taken = [1 + len(self.jobs), *[1] * len(self.slots)]
+        machines = [
+            {"slotsNumber": slots, "freeSlots": max(0, slots - used)}
+            for slots, used in zip(self.slots, taken, strict=False)
+        ]
         alive = {"state": "ALIVE", "memory": self.memory}
         workers = [{"cores": slots, **alive} for slots in self.slots]
-        running = [{"id": job, "name": name} for job, name in self.jobs.items()]
-        listed = [{"jid": job, "name": name, "state": "RUNNING"} for job, name in self.jobs.items()]
-        ended = {"jid": "old", "name": "mine", "state": "FAILED"}
+        running = [_job(job, name, "RUNNING") for job, name in self.jobs.items()]
+        ended = [_job(job, *rest) for job, rest in self.ended.items()]
         page = f'<span class="version" style="margin-right: 15px;">{self.version}</span>'
         return {
             "/config": Answer({"flink-version": self.version}),
             "/taskmanagers": Answer({"taskmanagers": machines}),
-            "/jobs/overview": Answer({"jobs": [*listed, ended]}),
+            "/jobs/overview": Answer({"jobs": [*running, *ended]}),
             "/json/": Answer(
                 {
                     "workers": [*workers, {"cores": 9, "state": "DEAD"}],
                     "activeapps": running,
+                    "completedapps": ended,
                 }
             ),
             "/": Answer(page.encode(), headers={"Content-Type": "text/html"}),
@@ -57,7 +65,13 @@ class FakeCluster:
 
     def _end(self, job: str) -> None:
         if self.ends:
-            del self.jobs[job]
+            is_flink = self.version.startswith("1.")
+            self.ended[job] = (self.jobs.pop(job), "CANCELED" if is_flink else "KILLED")
+
+
+def _job(number: str, name: str, state: str) -> dict[str, str]:
+    """A job as both engines list it: Flink's `jid` is Spark's `id`."""
+    return {"jid": number, "id": number, "name": name, "state": state}
 
 
 def flink(running: Loopback, **settings) -> BeamConfig:

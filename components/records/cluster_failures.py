@@ -1,0 +1,91 @@
+"""Why a job on a Flink or Spark cluster failed, and whether another try may succeed."""
+
+import builtins
+import re
+
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)")
+_CAUSE = re.compile(r"Caused by: (?P<error>.*)")
+_TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?'\]")
+_FAILED = re.compile(r"Pipeline \S+ failed in state (?P<state>[A-Z]+): ")
+# Of Flink's job manager, and of Spark's master.
+_CANCELLED = re.compile(r"JobCancellationException|Master removed our application: KILLED")
+_LONGEST_REASON = 500
+_NUM_TRIES = 3
+# A disk that is full on one machine, a service that was away, a file that is made again.
+_PASSING_ERRORS = {"ServiceError", "NoConnectionError", "DamageError"} | {
+    name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, OSError)
+}
+# What gRPC says if the other side is gone; other codes are answers of the job server's.
+_LOST_CODES = ("UNAVAILABLE", "UNKNOWN", "CANCELLED")
+
+
+def is_of_job(error: BaseException) -> bool:
+    """Return whether an error tells of the job, or of the job server, and not of this program."""
+    import grpc
+
+    return isinstance(error, grpc.RpcError) or (
+        isinstance(error, RuntimeError) and _FAILED.match(str(error)) is not None
+    )
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Return whether an error of a job says that the job was cancelled."""
+    failed = _FAILED.match(str(error))
+    is_state = failed is not None and failed["state"].startswith("CANCEL")
+    return is_state or _CANCELLED.search(str(error)) is not None
+
+
+def num_worthwhile_tries(error: BaseException) -> int:
+    """Return how many tries in all a job is worth that ended with an error.
+
+    Three where a worker or the job server was lost. Where the Python code on a worker raised an
+    error it is two if that may pass (an OSError, a service, a damaged file), else one; and one
+    where the job server refused the job.
+    """
+    import grpc
+
+    if isinstance(error, grpc.RpcError):
+        return _NUM_TRIES if _is_lost(error) else 1
+    tracebacks = [*_TRACEBACK.finditer(str(error))]
+    if not tracebacks:
+        return _NUM_TRIES
+    # What cannot be raised again with the name of its transform is a RuntimeError to Beam.
+    line = tracebacks[-1]["error"].removeprefix("RuntimeError: ")
+    name = line.partition(":")[0].rpartition(".")[2].strip()
+    return 2 if name in _PASSING_ERRORS else 1
+
+
+def find_reason(error: BaseException) -> str:
+    """Return in part of a line why a job failed.
+
+    Of an error of the Python code on a worker it is the last line of the traceback, of other errors
+    of Java's the innermost cause.
+    """
+    import grpc
+
+    if isinstance(error, grpc.RpcError):
+        details = getattr(error, "details", lambda: "")() or type(error).__name__
+        what = "is gone" if _is_lost(error) else "refused the job"
+        return f"Beam's job server {what} ({shorten_reason(details)})"
+    return shorten_reason(str(error)) or type(error).__name__
+
+
+def shorten_reason(text: str) -> str:
+    """Return in part of a line what a runner tells of a failure.
+
+    Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
+    500 characters.
+    """
+    text = _FAILED.sub("", text)
+    found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
+    reason = found[-1]["error"] if found else text
+    reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
+    return reason[:_LONGEST_REASON].rstrip()
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Return whether an error of gRPC says that the job server is gone; also one without a code."""
+    code = getattr(error, "code", lambda: None)()
+    return code is None or code.name in _LOST_CODES
