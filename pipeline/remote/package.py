@@ -52,9 +52,10 @@ class Package:
 
 
 def _images_in(value: Any) -> Iterator[str]:
-    """Yield the text of every key `image` in nested mappings and lists."""
+    """Yield the text of every key `image` in nested mappings and lists, but where it is empty."""
     if isinstance(value, Mapping):
-        if isinstance(image := value.get("image"), str):
+        # A setting that is not set, such as the image of Dataflow's workers, is empty.
+        if isinstance(image := value.get("image"), str) and image:
             yield image
         for item in value.values():
             yield from _images_in(item)
