@@ -5,6 +5,7 @@ import math
 import re
 import warnings
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ from components.report.page import format_metric, render_page
 from components.report.reference_run import reference_history
 from components.report.significance import Difference
 from components.report.summary import FilledSample, RunSummary, StepSummary, TaskSummary
+from tests.helpers.stopped_work import contents
 
 HOSTILE = "<script>alert('&\"')</script>"
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -169,6 +171,27 @@ def text() -> str:
 @pytest.fixture(scope="module")
 def page(text: str) -> Page:
     return Page(text)
+
+
+def test_pages_of_one_run_differ_in_times_alone(tmp_path: Path) -> None:
+    """As the tests that kill a report compare them."""
+
+    def content(*, seconds: float, created: str, num_things: int = 7, end: int = 0) -> str:
+        rates = {"tokens_per_second": 10 * seconds, "input_wait_fraction": seconds / 100}
+        steps = [
+            dataclasses.replace(step, metrics={**rates, "num_things": num_things})
+            for step in (make_step("vocab"), make_step("pretrain", seconds))
+        ]
+        page = render_page(make_run(steps=steps, created=created))
+        (tmp_path / "index.html").write_text(page[: end or None])
+        return contents(tmp_path)["index.html"]
+
+    first = content(seconds=9.5, created="2026-11-03T12:41:07+00:00")
+    later = {"seconds": 75.0, "created": "2026-12-04T08:00:00+00:00"}
+    assert content(**later) == first
+    assert content(**later, num_things=8) != first
+    with pytest.raises(AssertionError, match="is cut off"):
+        content(**later, end=-20)
 
 
 def test_shows_every_task_step_and_score(page: Page) -> None:
