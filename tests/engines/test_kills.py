@@ -134,9 +134,10 @@ def test_the_job_cancelled_in_the_middle(
     cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed
 ) -> None:
     """As a person does it on the cluster's page: the command says so and submits no other."""
-    process, output = command()
     config = parse_settings(BeamConfig, {**cluster.settings, "shared_folder": "/"}, source="beam")
-    assert cancel_jobs(find_cluster(config, quiet), "albert-records-", waits=False) == 1
+    asked = find_cluster(config, quiet)  # imports Beam, which takes as long as the job
+    process, output = command()
+    assert cancel_jobs(asked, "albert-records-", waits=False) == 1
     errors = process.wait(timeout=60)
     assert process.returncode
     assert "was cancelled, by a person or by another command" in errors.splitlines()[-1], errors
