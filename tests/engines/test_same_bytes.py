@@ -13,7 +13,7 @@ from tests.engines.processes import slowed
 from tests.engines.steps import finish, make_locally, start
 from tests.helpers.zygote import Zygote
 
-NEAR_DUPLICATES = {"near_duplicate_threshold": 0.5, "near_duplicate_ngram": 2}
+NEAR_DUPLICATES = {"near_duplicate_threshold": 0.6, "near_duplicate_ngram": 2}
 
 
 @pytest.mark.parametrize("num_workers", [2, 1])
