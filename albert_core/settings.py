@@ -107,8 +107,9 @@ def _unlike_class(value: Any) -> dict[str, Any]:
 
 
 def _default_of(field: dataclasses.Field[Any]) -> Any:
-    has_factory = field.default_factory is not dataclasses.MISSING
-    return field.default_factory() if has_factory else field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
