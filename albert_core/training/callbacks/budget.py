@@ -21,7 +21,7 @@ class Budget(keras.callbacks.Callback):
     def __init__(self, session: TrainingSession) -> None:
         super().__init__()
         self.session = session
-        self._interval_steps = 0
+        self._interval_steps = session.plan.interval_steps
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Note the interval between evaluations that Keras takes for an epoch."""
