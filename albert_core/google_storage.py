@@ -5,6 +5,7 @@ Imports google-cloud-storage at the first call.
 
 import datetime
 import io
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -55,14 +56,15 @@ class GoogleStorage(ObjectStorage):
         Args:
             path: An address in the bucket, also for messages.
             prefix: What the names begin with.
-            limit: Most objects; None: all.
+            limit: Most objects; 0: none; None: all.
 
         Raises:
             InputError: There is no such bucket.
         """
         bucket, _ = self.bucket_and_name(path)
         with input_errors(path):
-            for blob in _bucket_of(bucket).list_blobs(prefix=prefix, max_results=limit):
+            blobs = _bucket_of(bucket).list_blobs(prefix=prefix, max_results=limit or None)
+            for blob in itertools.islice(blobs, limit):
                 yield ListedObject(blob.name, blob.size, blob.generation)
 
     def open(self, path: str) -> io.RawIOBase:

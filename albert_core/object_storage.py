@@ -143,7 +143,7 @@ class ObjectStorage(abc.ABC):
         Args:
             path: An address in the bucket, for messages.
             prefix: What the names begin with.
-            limit: Most objects; None: all.
+            limit: Most objects; 0: none; None: all.
         """
 
     @abc.abstractmethod

@@ -8,6 +8,7 @@ only of some.
 import base64
 import datetime
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,18 +64,19 @@ class S3Storage(ObjectStorage):
         Args:
             path: An address in the bucket, also for messages.
             prefix: What the names begin with.
-            limit: Most objects; None or 0: all.
+            limit: Most objects; 0: none; None: all.
 
         Raises:
             InputError: There is no such bucket.
         """
         bucket, _ = self.bucket_and_name(path)
-        limits = {"MaxItems": limit, "PageSize": limit} if limit else {}
+        limits = {"MaxItems": limit or None, "PageSize": limit or None}
         with s3_errors(path):
             pages = s3_client().get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=limits):
-                for entry in page.get("Contents", ()):
-                    yield ListedObject(entry["Key"], entry["Size"], entry["ETag"])
+            listed = pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=limits)
+            entries = (entry for page in listed for entry in page.get("Contents", ()))
+            for entry in itertools.islice(entries, limit):
+                yield ListedObject(entry["Key"], entry["Size"], entry["ETag"])
 
     def open(self, path: str) -> io.RawIOBase:
         """Open an object for reading at any place, after one request for what S3 keeps of it.

@@ -282,15 +282,21 @@ def remove_folder(path: str) -> None:
     """Remove a local or remote folder with everything in it; does nothing where there is none.
 
     What cannot be removed locally stays, without an error; so does what somebody writes to the
-    cloud meanwhile. Of a whole bucket nothing is removed.
+    cloud meanwhile.
 
     Raises:
-        InputError: The bucket does not exist, or must not be listed or changed.
+        InputError: The address is that of a whole bucket, of which nothing is removed; or the
+            bucket does not exist, or must not be listed or changed.
     """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return
     storage = storage_of(path)
     bucket, name = storage.bucket_and_name(path)
+    if not name.strip("/"):
+        raise InputError(
+            f"{path}: got a whole bucket to remove, expected a folder in it, "
+            f"{storage.scheme}{bucket}/name; nothing was removed"
+        )
     for each in list(storage.list_objects(path, f"{name.rstrip('/')}/")):
         remove_version(f"{storage.scheme}{bucket}/{each.name}", each.generation)

@@ -13,13 +13,18 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from albert_core.tracking.run import RefusedError, Row, Status, TrackedRun
+from albert_core.tracking.run import NothingTakenError, RefusedError, Row, Status, TrackedRun
 from albert_core.tracking.trackers import is_folder
 
 _KEY_TAG, _GROUP_TAG = "albert.key", "albert.run"
 _PLACE_TAG = "albert.{}"
 _STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 _REFUSED = (400, 404, 405, 422)
+# Of a server that takes nothing at all; of others the status says only what is wrong with a call.
+_REMEDIES = {
+    401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    403: "let this user edit the experiment",
+}
 _OTHER_CHARACTERS = re.compile(r"[^\w. /-]")
 # Least limits of servers still at work.
 _MAX_METRICS, _MAX_PARAMS, _MAX_TEXT = 1000, 100, 500
@@ -41,7 +46,8 @@ class StepRun:
 
         Raises:
             RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
-                any other failure, also a missing permission, is the client's own exception.
+                with 401 or 403 it is a NothingTakenError. Any other failure is the client's own
+                exception.
         """
         _call(self._open)
 
@@ -82,7 +88,8 @@ class StepRun:
 
         Raises:
             RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
-                any other failure, also a missing permission, is the client's own exception.
+                with 401 or 403 it is a NothingTakenError. Any other failure is the client's own
+                exception.
         """
         metrics = [
             Metric(_name(name), value, round(row.time_s * 1000), row.step)
@@ -96,7 +103,8 @@ class StepRun:
 
         Raises:
             RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
-                any other failure, also a missing permission, is the client's own exception.
+                with 401 or 403 it is a NothingTakenError. Any other failure is the client's own
+                exception.
         """
         now = round(time.time() * 1000)
 
@@ -112,7 +120,8 @@ class StepRun:
 
         Raises:
             RefusedError: The server answered with the status 400, 404, 405 or 422, and would again;
-                any other failure, also a missing permission, is the client's own exception.
+                with 401 or 403 it is a NothingTakenError. Any other failure is the client's own
+                exception.
         """
         _call(lambda: self._client.set_terminated(self._run_id, status=_STATUSES[status]))
 
@@ -171,11 +180,17 @@ def _call(function: Callable[[], None]) -> None:
 
     Raises:
         RefusedError: The server answered with the status 400, 404, 405 or 422, and would again.
-            Other failures of the client pass as they are, also a missing permission.
+        NothingTakenError: It answered with the status 401 or 403. Other failures of the client pass
+            as they are.
     """
     try:
         function()
     except MlflowException as error:
-        if error.get_http_status_code() in _REFUSED:
+        status = error.get_http_status_code()
+        if status in _REMEDIES:
+            raise NothingTakenError(
+                f"it answers {status}: {_REMEDIES[status]} ({error})"
+            ) from error
+        if status in _REFUSED:
             raise RefusedError(str(error)) from error
         raise

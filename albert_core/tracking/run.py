@@ -82,6 +82,13 @@ class RefusedError(Exception):
     """A tracker refused a call, and would refuse it again."""
 
 
+class NothingTakenError(RefusedError):
+    """A tracker refuses all calls until something is set up anew; the message says what.
+
+    Such as a wrong key, a missing permission, or a project that does not exist.
+    """
+
+
 def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     """Return nested settings by dotted names; lists become JSON, and None is left out.
 

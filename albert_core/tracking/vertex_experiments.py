@@ -13,7 +13,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from albert_core.errors import ServiceError
 from albert_core.google_client import find_credentials
-from albert_core.tracking.run import RefusedError, Row, Status, TrackedRun, finite
+from albert_core.tracking.run import (
+    NothingTakenError,
+    RefusedError,
+    Row,
+    Status,
+    TrackedRun,
+    finite,
+)
 from albert_core.tracking.trackers import VERTEX_ADDRESS
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -24,6 +31,11 @@ _STATES = {
     "interrupted": Execution.State.CANCELLED,
 }
 _REFUSALS = (exceptions.InvalidArgument, exceptions.BadRequest)
+_REMEDIES = {
+    exceptions.Unauthorized: (401, "log in with `gcloud auth application-default login`"),
+    exceptions.Forbidden: (403, "give this account the role roles/aiplatform.user"),
+    exceptions.NotFound: (404, "correct project and location, or give the run another experiment"),
+}
 
 
 class StepRun:
@@ -40,8 +52,8 @@ class StepRun:
         the client's project, location, experiment, endpoint and credentials for the whole process.
 
         Raises:
-            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
-                failures of the client pass, also a missing permission.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again.
+            NothingTakenError: It answered 401, 403 or 404. Other failures of the client pass.
             ServiceError: There are no credentials, or not yet.
             InputError: The credentials cannot be read.
         """
@@ -90,8 +102,9 @@ class StepRun:
         Each row is written at its own step and time. `open` must have succeeded.
 
         Raises:
-            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
-                failures of the client pass, also a missing permission and a run that is not found.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again.
+            NothingTakenError: It answered 401, 403 or 404, such as for a run that was removed.
+                Other failures of the client pass.
         """
         _call(lambda: self._log_rows(rows))
 
@@ -107,8 +120,9 @@ class StepRun:
         """Write finite scores as the run's metrics; others are left out.
 
         Raises:
-            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
-                failures of the client pass, also a missing permission and a run that is not found.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again.
+            NothingTakenError: It answered 401, 403 or 404, such as for a run that was removed.
+                Other failures of the client pass.
         """
         _call(lambda: self._started.log_metrics(finite(scores)))
 
@@ -116,8 +130,9 @@ class StepRun:
         """Mark the run as complete, failed or, where it was interrupted, cancelled.
 
         Raises:
-            RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
-                failures of the client pass, also a missing permission and a run that is not found.
+            RefusedError: Vertex AI found an argument invalid (status 400), and would again.
+            NothingTakenError: It answered 401, 403 or 404, such as for a run that was removed.
+                Other failures of the client pass.
         """
         _call(lambda: self._started.update_state(_STATES[status]))
 
@@ -153,10 +168,14 @@ def _call(function: Callable[[], None]) -> None:
     """Call a function of the client.
 
     Raises:
-        RefusedError: Vertex AI found an argument invalid (status 400), and would again. Other
-            failures of the client pass as they are, also a missing permission.
+        RefusedError: Vertex AI found an argument invalid (status 400), and would again.
+        NothingTakenError: It answered 401, 403 or 404. Other failures of the client pass as they
+            are.
     """
     try:
         function()
+    except tuple(_REMEDIES) as error:
+        status, remedy = next(known for kind, known in _REMEDIES.items() if isinstance(error, kind))
+        raise NothingTakenError(f"it answers {status}: {remedy} ({error})") from error
     except _REFUSALS as error:
         raise RefusedError(str(error)) from error

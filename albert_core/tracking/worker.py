@@ -2,7 +2,8 @@
 
 It reads messages from standard input and says on standard output what it has written. A call that
 fails is repeated, with growing pauses, until it succeeds or the training is over and ends this
-process. It imports neither Keras nor TensorFlow.
+process. It ends itself where the tracker would refuse every other call, too. It imports neither
+Keras nor TensorFlow.
 """
 
 import collections
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 from albert_core.connection_failures import explain_failure
 from albert_core.tracking.messages import CLOSED, DONE, READY, TROUBLE, parse_line, to_line
-from albert_core.tracking.run import RefusedError, Row, TrackedRun, Tracker
+from albert_core.tracking.run import NothingTakenError, RefusedError, Row, TrackedRun, Tracker
 from albert_core.tracking.trackers import new_tracker
 
 _MAX_ROWS = 200  # of a call
@@ -77,8 +78,9 @@ class _Inbox:
 def main() -> int:
     """Serve the training that started this process; return the exit status.
 
-    The status is 1 if the client cannot be imported or its run cannot be opened; else 0, whatever
-    was refused later. Ignores Ctrl-C, and silences standard output and error of the whole process.
+    The status is 1 if the client cannot be imported, its run cannot be opened, or the tracker takes
+    nothing at all; else 0, whatever was refused later. Ignores Ctrl-C, and silences standard output
+    and error of the whole process.
     """
     # Ctrl-C is for the training, which then says that it is over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -100,9 +102,12 @@ def main() -> int:
         say(TROUBLE, text=_describe(error))
         return 1
     say(READY)
-    if not _repeat(tracker.open, say):
+    try:
+        if not _repeat(tracker.open, say):
+            return 1
+        _serve(tracker, inbox, say)
+    except NothingTakenError:
         return 1
-    _serve(tracker, inbox, say)
     return 0
 
 
@@ -120,6 +125,9 @@ def _serve(tracker: Tracker, inbox: _Inbox, say: Callable[..., None]) -> None:
 
     After each call the number of messages written so far is said; those of a refused call do not
     count. The close is said if it succeeded.
+
+    Raises:
+        NothingTakenError: The tracker refuses all calls.
     """
     num_done = 0
     while messages := inbox.take():
@@ -147,11 +155,17 @@ def _repeat(call: Callable[[], None], say: Callable[..., None]) -> bool:
 
     Refused is a RefusedError, TypeError or ValueError. Each failure is said; the pauses between
     calls grow to 15 seconds.
+
+    Raises:
+        NothingTakenError: The tracker refuses all calls; said, too.
     """
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
             call()
+        except NothingTakenError as error:
+            say(TROUBLE, text=f"nothing more is sent: {_describe(error)}")
+            raise
         except (RefusedError, TypeError, ValueError) as error:
             say(TROUBLE, text=_describe(error))
             return False

@@ -30,6 +30,7 @@ from albert_core.corpus import (
 )
 from albert_core.errors import InputError
 from albert_core.globs import match_names
+from albert_core.storage import addresses
 from albert_core.user_folder import user_folder
 from tests.helpers.object_storage import quick_bucket_of
 
@@ -302,6 +303,24 @@ def test_a_folder_is_removed_whole(folder):
     storage.remove_folder(storage.join(folder, "gone"))
     assert not storage.has_files(storage.join(folder, "gone"))
     assert storage.exists(storage.join(folder, "gone_not"))
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_whole_bucket_is_not_removed(bucket, end):
+    storage.write_bytes(f"{bucket}/kept/a", b"1")
+    with pytest.raises(InputError, match=r"got a whole bucket to remove.*nothing was removed"):
+        storage.remove_folder(bucket + end)
+    assert storage.exists(f"{bucket}/kept/a")
+
+
+@pytest.mark.parametrize(("limit", "names"), [(None, ["a", "b"]), (0, []), (1, ["a"])])
+def test_a_listing_has_as_many_objects_as_it_is_asked_for(bucket, limit, names):
+    for name in "ab":
+        storage.write_bytes(f"{bucket}/limited/{name}", b"1")
+    address = f"{bucket}/limited"
+    prefix = addresses.storage_of(bucket).bucket_and_name(address)[1] + "/"
+    found = addresses.storage_of(bucket).list_objects(address, prefix, limit=limit)
+    assert [each.name.removeprefix(prefix) for each in found] == names
 
 
 def test_a_taken_address_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from albert_core.tracking import client
 from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.run import Row, TrackedRun
 from tests.helpers.event_files import read_events, read_scalars
-from tests.helpers.fakes.loopback import Loopback, loopback
+from tests.helpers.fakes.loopback import Answer, Loopback, loopback
 from tests.helpers.fakes.mlflow import Mlflow, curve, is_active
 from tests.helpers.fakes.vertex_experiments import VertexExperiments
 from tests.helpers.wandb_files import key_of, read_records
@@ -175,6 +175,31 @@ def test_a_server_that_fails_for_a_while_misses_nothing_and_is_said_once(mlflow)
     (tuned,) = service.named("finetune cola")
     assert curve(tuned, "loss") == [(step, 1 / step) for step in range(1, 251)]
     assert tuned["info"]["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "MLFLOW_TRACKING_TOKEN"), (403, "let this user edit")]
+)
+def test_a_server_of_mlflow_that_lets_nobody_in_is_asked_once(status, remedy):
+    with loopback(lambda call: Answer(b"no", status)) as server:
+        said = track("mlflow", run_at(server.address))
+    assert len(server.calls) == 1
+    assert "41 of 41 rows of values did not reach it" in said[-1]
+    assert f"(nothing more is sent: it answers {status}: " in said[-1]
+    assert remedy in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(403, "give this account the role"), (404, "correct project and")]
+)
+def test_vertex_is_not_asked_again_for_what_it_will_never_take(status, remedy):
+    service = VertexExperiments()
+    with loopback(service) as server:
+        server.fail("POST", ":write", status)
+        run = run_at(f"{server.address}/projects/mine/locations/us-central1")
+        said = track("vertex", run, steps=range(1, 5))
+    assert len(server.sent("POST", ":write")) == 1
+    assert f"nothing more is sent: it answers {status}: {remedy}" in said[-1]
 
 
 def test_steps_that_begin_together_make_one_parent(mlflow):
