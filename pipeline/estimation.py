@@ -255,7 +255,8 @@ def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Pr
     name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]
     if None in costs:
-        raise InputError(f"--prices: no price of {name} ({prices.source}); give a file that has it")
+        kind = estimates[0].request.accelerator.generation
+        raise InputError(f"--max_cost: {prices.describe_missing(kind)}, or remove --max_cost")
     cost = sum(cost for cost in costs if cost is not None)
     if cost > max_cost:
         raise InputError(

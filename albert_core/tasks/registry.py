@@ -17,7 +17,7 @@ from albert_core.tasks.found_labels import (
     with_found_labels,
 )
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
-from albert_core.tasks.reading import SPLITS, existing_files
+from albert_core.tasks.reading import SPLITS, existing_files, has_training
 from albert_core.tasks.reading_comprehension import (
     FOLDERS_OF_PUBLISHED_FILES,
     RACE_FOLDERS,
@@ -123,7 +123,8 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 def data_folder(task: Task, data_dir: str | Path) -> Path:
     """Return the first candidate folder below `data_dir` that holds the dev files a task declares.
 
-    Of a task without dev files, its training files. A known task's candidates are its published
+    Of a task without dev files, its training files. A named folder with training files, too, comes
+    before one without. A known task's candidates are its published
     folders, any other's one of its name and `data_dir` itself. A folder in the cloud is downloaded.
 
     Raises:
@@ -137,7 +138,8 @@ def _find_in_folders(
 ) -> tuple[Task, Path]:
     """Return a task with the files and labels that are there, and the folder that has them.
 
-    That is the first candidate with its dev set, or with what the dev set is split off.
+    That is the first candidate with its dev set, or with what the dev set is split off; but where
+    that has no training set, the first named folder that has both.
 
     Args:
         task: The task.
@@ -148,15 +150,23 @@ def _find_in_folders(
         InputError: No candidate has its dev set, a folder cannot be read, several files could be
             those of a split, a shard is missing, or labels are needed and not found.
     """
-    wanted = task
+    wanted, only_dev = task, None
     for candidate in candidate_folders(task):
+        # Whoever names a folder after the task means it: files beside that are another task's.
+        if only_dev and candidate == ".":
+            continue
         folder = data_dir / candidate
         splits = splits_to_find(task, candidate, undeclared)
         found = with_found_files(task, _names_in(folder), splits, folder=str(folder))
         if any(existing_files(source, folder) for source in found.sources("dev")):
-            return with_known_labels(found, task, str(folder)), folder
+            if has_training(found, folder):
+                return with_known_labels(found, task, str(folder)), folder
+            only_dev = only_dev or (found, folder)
         wanted = wanted if wanted.dev else found
-    raise no_dev_set(wanted, str(data_dir))
+    if only_dev is None:
+        raise no_dev_set(wanted, str(data_dir))
+    found, folder = only_dev
+    return with_known_labels(found, task, str(folder)), folder
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -237,17 +237,25 @@ def _find_files(
         InputError: No folder has the dev set, a file of the training or dev set is missing, several
             files could be those of a split, or labels are needed and not found.
     """
+    found: tuple[Task, str] | None = None
     for name in candidate_folders(declared):
+        if found and name == ".":  # the files of other tasks, as `find_task` has it
+            continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
         names = [one.removeprefix(below) for one in listing if one.startswith(below)]
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
-        if any(_matches(folder, source.file, listing) for source in task.sources("dev")):
-            task = with_known_labels(task, declared, folder)
+        if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
+            continue
+        found = found or (task, folder)
+        needed = [source.file for source in task.sources("train") if not source.is_optional]
+        if all(_matches(folder, file, listing) for file in needed):
+            found = task, folder
             break
-    else:
+    if found is None:
         raise no_dev_set(declared, data_dir)
+    task, folder = with_known_labels(found[0], declared, found[1]), found[1]
     files = []
     for split in SPLITS:
         for source in task.sources(split):
