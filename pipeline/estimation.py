@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.checks import check_minimum
-from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
@@ -15,6 +14,7 @@ from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.estimation.task_step import StepLayout, TaskStep
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import tuned_architecture
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, to_stderr
 from albert_core.records.config import RecordsConfig

@@ -43,7 +43,7 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.examples import spread_evenly
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 from albert_core.tokenization import Tokenizer
 
 TaskBatch = tuple[ModelInputs, Any]

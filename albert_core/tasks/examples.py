@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from albert_core.errors import InputError
-from albert_core.tasks.task import BadRows, Split, Task
+from albert_core.tasks.source import Split
+from albert_core.tasks.task import BadRows, Task
 
 Row = TypeVar("Row")
 

@@ -14,8 +14,9 @@ from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
 from albert_core.tasks.layouts import find_layout
 from albert_core.tasks.rows import UnusableRowError, without_fraction
 from albert_core.tasks.sentence_files import read_tags
+from albert_core.tasks.source import Source
 from albert_core.tasks.tables import open_rows
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.task import Task
 
 _MAX_LABELS = 1000
 

@@ -15,9 +15,10 @@ from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.sentence_files import read_sentences_file
+from albert_core.tasks.source import Source, Split
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.tables import find_format, read_table
-from albert_core.tasks.task import Source, Split, Task
+from albert_core.tasks.task import Task
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 

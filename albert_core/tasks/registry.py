@@ -25,8 +25,9 @@ from albert_core.tasks.reading_comprehension import (
     SQUAD_FOLDERS,
     SQUAD_TASKS,
 )
+from albert_core.tasks.source import Source, Split
 from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_files
-from albert_core.tasks.task import Source, Split, Task
+from albert_core.tasks.task import Task
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"

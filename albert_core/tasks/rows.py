@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from albert_core.tasks.examples import Example
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 Row = Any  # a list of cells, or an object
 _APPLIES, _APPLIES_NOT = ("1", "1.0", "true"), ("0", "0.0", "false")

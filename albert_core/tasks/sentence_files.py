@@ -15,7 +15,8 @@ from albert_core.row_formats import (
     read_json_objects,
 )
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 from albert_core.tasks.text_files import read_text
 
 _LAST_COLUMN = -1

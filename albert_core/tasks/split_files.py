@@ -18,8 +18,9 @@ from albert_core.row_formats import (
     read_tsv_cells,
 )
 from albert_core.tasks.rows import has_label_columns
+from albert_core.tasks.source import FORMATS_BY_ENDING, Source, Split
 from albert_core.tasks.squad_file import ANSWERS, has_answers
-from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
+from albert_core.tasks.task import Task
 from albert_core.tasks.text_files import open_unpacked_file
 
 USUAL_FILES = ("train.tsv", "dev.tsv")

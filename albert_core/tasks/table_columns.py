@@ -7,7 +7,8 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.tasks.layouts import HUGGING_FACE_ID, KNOWN_NAMES, Layout, find_layout
 from albert_core.tasks.rows import has_label_columns
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 _MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 5, 60  # of the name of a column; longer is a text
 

@@ -9,10 +9,11 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
+from albert_core.config import AlbertConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.optimizers.settings import without_unchanged
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ObjectiveConfig

@@ -28,8 +28,8 @@ from albert_core.tasks.registry import (
     splits_to_find,
     with_known_labels,
 )
+from albert_core.tasks.source import Split
 from albert_core.tasks.split_files import USUAL_FILES, with_found_files
-from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date

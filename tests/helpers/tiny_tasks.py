@@ -14,11 +14,11 @@ from typing import Any
 import keras
 
 from albert_core.checkpoints import Checkpoint, save_folder
-from albert_core.config import preset
 from albert_core.corpus import CorpusConfig
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import as_arrays, weights_by_name
+from albert_core.presets import preset
 from albert_core.tasks import Source, Task
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig

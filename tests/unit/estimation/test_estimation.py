@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import find_slice
 from albert_core.estimation.collectives import exchanged_bytes
@@ -14,6 +13,7 @@ from albert_core.estimation.compiled_step import CompiledStep
 from albert_core.estimation.estimate import estimate, fill_minutes
 from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import LIST_PRICES, Prices
+from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
 from pipeline.cli.main import main
