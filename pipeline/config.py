@@ -349,6 +349,7 @@ def read_config(path: str | Path) -> RunConfig:
 
     Raises:
         InputError: The file is missing, or a name, a type or a value is wrong.
+        ServiceError: The storage failed.
     """
     return parse_settings(RunConfig, read_run_values(path), source=f"--config {path}")
 

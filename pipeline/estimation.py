@@ -82,6 +82,7 @@ def estimate_run(
     Raises:
         InputError: The slice is unknown, the file of prices is missing or wrong, or the training
             does not fit.
+        ServiceError: The storage failed.
     """
     table = read_prices(prices)
     estimates = estimate_phases(
@@ -130,6 +131,7 @@ def estimate_task(
     Raises:
         InputError: The task, its files, the chips or the file of prices cannot be used; a setting
             is one that no estimate knows of; or nothing fits.
+        ServiceError: The storage failed.
     """
     table, chips = read_prices(prices), find_accelerator(accelerator)
     declared, folder = _find_task(task, data_dir)
@@ -220,6 +222,7 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         InputError: The estimate is above the limit; the file of prices is missing or wrong; or
             there is no estimate, because the run pretrains without TPUs, does not fit, or the
             prices have none for the slice.
+        ServiceError: The storage failed.
     """
     if not limit.max_cost or config.checkpoint.path:
         return

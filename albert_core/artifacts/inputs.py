@@ -34,6 +34,7 @@ def input_folder(address: str | Path) -> Path:
     Raises:
         InputError: It does not exist in the cloud, its manifest cannot be read, or a file that the
             manifest lists is lost or damaged.
+        ServiceError: The storage failed.
     """
     folder = local_folder(address)
     covering = _find_covering(folder)
@@ -56,6 +57,7 @@ def verify_files(address: str | Path) -> str:
     Raises:
         InputError: There is nothing, or no manifest to compare it with; or a file is lost or
             damaged.
+        ServiceError: The storage failed.
     """
     covering = _find_covering(local_folder(address))
     if covering is None:

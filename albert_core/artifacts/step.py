@@ -86,6 +86,7 @@ def run_step(
             there, the output or the work root cannot be written, or the body refuses its input. In
             the latter case the work folder is removed unless it held something from earlier runs.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)

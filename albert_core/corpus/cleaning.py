@@ -106,6 +106,7 @@ class CleaningConfig:
 
         Raises:
             InputError: A pattern matches no file.
+            ServiceError: The storage failed.
         """
         return hash_json(
             {

@@ -134,6 +134,7 @@ def read_index(path: str, *, work: str | None = None) -> EncodedFile:
 
     Raises:
         DamageError: The index is damaged, or is that of another file or of other work.
+        ServiceError: The storage failed.
     """
     data = read_bytes(index_path(path))
     index = unseal(data, work=None if work is None else _part_of(work, path))

@@ -61,6 +61,9 @@ def find_near_duplicates(
 ) -> tuple[np.ndarray, SearchCounts]:
     """Return the documents of a partition that are left out, each with one that is like it.
 
+    The rows are read in blocks, but what is found is held in memory, 76 bytes for each bucket in
+    which a document is left out.
+
     Args:
         sections: The partition's section of each file of `SignatureTable.write`, by address.
         minhasher: The one that signed the documents.

@@ -99,6 +99,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
         InputError: The task or its folder is unknown, the declaration is wrong or has another name
             than the folder that holds it, no folder has its dev set, several files could be those
             of a split, a shard is missing, or labels are needed and not found.
+        ServiceError: The storage failed.
     """
     data_dir = local_folder(data_dir)
     declaration = data_dir / name / DECLARATION_NAME
@@ -130,6 +131,7 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
 
     Raises:
         InputError: No candidate holds any, or the task's labels are not declared and not found.
+        ServiceError: The storage failed.
     """
     return _find_in_folders(task, local_folder(data_dir), ())[1]
 
@@ -249,6 +251,7 @@ def read_task_file(path: str | Path) -> Task:
     Raises:
         InputError: The file is missing, no YAML, its declaration is wrong, or it declares no labels
             where the task needs some: they are not looked for.
+        ServiceError: The storage failed.
     """
     task = read_declaration(path)[0]
     refuse_unknown_labels(task)
@@ -264,6 +267,7 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
             files without labels, or leads out of the folders of task and results.
+        ServiceError: The storage failed.
     """
     data = read_bytes(str(path))
     values = load_yaml(data, source=str(path))

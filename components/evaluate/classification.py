@@ -21,6 +21,7 @@ def read_classification(evaluation: str) -> dict[str, Any] | None:
     Raises:
         InputError: The file cannot be read.
         ValueError: It is no JSON.
+        ServiceError: The storage failed.
     """
     path = join(evaluation, CLASSIFICATION_NAME)
     return json.loads(read_bytes(path)) if exists(path) else None

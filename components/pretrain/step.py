@@ -71,6 +71,7 @@ def pretrain(
         InputError: An input or setting is missing or wrong, two of them do not fit together,
             `output` holds something else, or it takes too long without a confirmation.
         StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
+        ServiceError: The storage failed.
     """
     folders = [records] if isinstance(records, str | Path) else records
     descriptions = [describe_records(input_folder(folder)) for folder in folders]

@@ -217,6 +217,9 @@ class BuildShard(beam.DoFn):
 
         Args:
             element: Name of the shard, and the addresses of all encoded files, in any order.
+
+        Raises:
+            DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
         """
         shard, paths = element
         if self.context.is_complete(shard):

@@ -58,10 +58,10 @@ def num_worthwhile_tries(error: BaseException) -> int:
 
 
 def find_reason(error: BaseException) -> str:
-    """Return in part of a line why a job failed.
+    """Return in part of a line why a job failed; never empty.
 
     Of an error of the Python code on a worker it is the last line of the traceback, of other errors
-    of Java's the innermost cause.
+    of Java's the innermost cause; where the job server did not answer or refused, it says that.
     """
     import grpc
 

@@ -50,6 +50,9 @@ class FindNearDuplicates(beam.DoFn):
 
         Args:
             element: Number of the partition, and the addresses of all encoded files, in any order.
+
+        Raises:
+            DamageError: An index or a file of signatures is damaged, or belongs to other work.
         """
         partition, encoded = element
         paths = sorted(encoded)

@@ -68,6 +68,7 @@ def register_models(
         InputError: An input is missing or damaged, `address` is not in gs://, the id of a model
             would be too long, or there are no Google credentials.
         ServiceError: Vertex AI refused, or kept failing.
+        StepFailedError: Another process has taken over this work.
     """
     if not address.startswith(_GOOGLE_STORAGE):
         raise InputError(

@@ -163,6 +163,7 @@ def list_inputs(config: RunConfig) -> list[str]:
         NoAccessError: A bucket cannot be read from here.
         NoConnectionError: There is no way to a bucket.
         InputError: An input is missing.
+        ServiceError: The storage failed.
     """
     starts = (config.pretraining.init_checkpoint, config.vocab.source)
     for address in (*config.checkpoint.addresses.values(), *filter(None, starts)):

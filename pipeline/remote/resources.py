@@ -122,6 +122,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
 
     Raises:
         InputError: The file is missing, or a step, a setting or a value in it is wrong.
+        ServiceError: The storage failed.
     """
     if not path:
         return default_resources(platform)

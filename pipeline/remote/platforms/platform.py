@@ -146,6 +146,7 @@ class Platform(abc.ABC):
 
         Raises:
             InputError: The file is missing, or a value in it is wrong.
+            ServiceError: The storage failed.
         """
         return read_resources(self.rules, path)
 
