@@ -59,7 +59,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def describe_value(value: Any) -> str:
-    """Return what a JSON value is, for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
+    """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
     A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
     quotes. Of a long number the first 40 digits are shown; of any other value its type.

@@ -60,7 +60,7 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return what the other finders do for a noisy package; None, leaving it to them, else."""
+        """Return the other finders' spec of a noisy package, with its loader wrapped; else None."""
         if fullname not in _NOISY_PACKAGES:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)

@@ -151,7 +151,7 @@ def cleaned_by_force(clean: Callable[[], object]) -> Iterator[None]:
 
 
 def take_note(number: int) -> None:
-    """Tell that the main thread knows of a signal: it ends in order, and nothing is raised in it.
+    """Note a signal that the main thread handles itself, so that nothing is raised in it.
 
     For handlers that take the place of this module's own.
     """
@@ -389,6 +389,6 @@ class _StopWatch:
 
 
 def _describe(error: BaseException) -> str:
-    """Return what an error tells of a stop: "" for what only follows from it."""
+    """Return an error's message about a stop; empty for one that only follows from the stop."""
     is_message = isinstance(error, KeyboardInterrupt | StepFailedError | ServiceError)
     return " ".join(str(error).split()) if is_message else ""

@@ -16,7 +16,7 @@ FindPublished = Callable[[], Manifest | None]
 
 
 def find_nothing() -> None:
-    """Take whatever is published for nothing that counts."""
+    """Return None: whatever is published is replaced."""
 
 
 class Output(abc.ABC):

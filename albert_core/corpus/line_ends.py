@@ -12,7 +12,7 @@ _LONGEST = 3
 
 
 def find_line_end(head: bytes) -> bytes | None:
-    """Return what ends the lines of a file that begins so, if it is not a line feed; else None.
+    """Return the line end of a file by its first bytes, if it is not a line feed; else None.
 
     None also where no line end is in `head`; a carriage return as its very last byte does not
     count. Of several it is a carriage return, else the separator of paragraphs, of lines, or the

@@ -60,7 +60,7 @@ def estimate_finetuning(
     compiles: bool,
     progress: ReportProgress = quiet,
 ) -> FinetuningEstimate:
-    """Return what a fine-tuning needs.
+    """Estimate memory, time and price of a fine-tuning.
 
     Where what is asked for does not fit, that is no error as long as another layout does: then
     there are proposals.

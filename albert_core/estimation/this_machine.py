@@ -45,7 +45,7 @@ def this_machine(
     devices: Path = Path("/dev"),
     environment: Mapping[str, str] = os.environ,
 ) -> Machine:
-    """Return what trains here: the GPUs that the driver lists and this process may use, or cores.
+    """Return the devices that train here: the GPUs that this process may use, or else its cores.
 
     Several GPUs are described by the name of the first. The rate is not known if it is not for each
     GPU, and with a TPU or another maker's GPU in `devices`.

@@ -132,7 +132,7 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
 
 
 def generation(path: str) -> Generation:
-    """Return what tells the writes of a file apart; 0 where there is no file.
+    """Return the generation of a file, another for each write; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file or folder in nanoseconds.
     """

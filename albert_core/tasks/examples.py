@@ -118,7 +118,7 @@ class InvalidRows:
         return cls("leave_out" if leaves_out and is_trained else "refuse", split)
 
     def describe_uneven(self, num_choices: int) -> str:
-        """Return what is wrong with a row of another number of choices than the split's first one.
+        """Describe a row with another number of choices than the split's first one, for a message.
 
         Empty if nothing is. The first row that is asked about sets, for all later calls, how many
         there must be: the choices of a split are scored together.

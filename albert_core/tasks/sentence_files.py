@@ -193,7 +193,7 @@ def _refuse_missing_columns(
 
 
 def _comment_remedy(*lines: Sequence[str]) -> str:
-    """Return what to do about lines of which one may be a comment, as the end of a message."""
+    """Return the end of a message about lines of which one may be a comment; else empty."""
     if not any(cells[0].startswith("#") for cells in lines):
         return ""
     return (

@@ -43,7 +43,7 @@ class ComputeSettings:
         return f"{self.precision} {'with' if self.jit_compile else 'without'} XLA{why}"
 
     def recorded(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: all but the reason."""
+        """Return the values that a checkpoint keeps: all but the reason."""
         return {"precision": self.precision, "jit_compile": self.jit_compile}
 
 
@@ -130,7 +130,7 @@ def possible_settings(
 def former_settings(
     devices: Devices, hidden_size: int, *, precision: Precision, jit_compile: bool | None
 ) -> ComputeSettings:
-    """Return what settings meant before the instructions of processors were looked at.
+    """Return the settings as earlier versions chose them, without a look at the processor.
 
     Then no CPU computed in bfloat16 unless that was set. Trainings of those versions go on with it,
     and so do fine-tunings with a recipe of the original, and pretrainings that only evaluate.

@@ -78,7 +78,7 @@ class PhaseTiming:
         num_unchecked: int,
         num_before: int = 0,
     ) -> "PhaseTiming":
-        """Return what is known after some steps of the phase, `num_steps` not being settled.
+        """Return the timing after some more steps of the phase, while `num_steps` is not settled.
 
         The first call notes step and time, from which the speed is measured: compiling does not
         count. Each later one expects as many steps as fit at the speed so far. The warm-up begins

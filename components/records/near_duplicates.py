@@ -175,7 +175,7 @@ class LeftOutDocuments:
 
 
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
-    """Return what all partitions compared together, and examples of what they left out.
+    """Return the counts of all partitions together, and examples of what they left out.
 
     These are at most five documents, of the smallest keys, each with one like it.
 
