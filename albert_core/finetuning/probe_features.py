@@ -19,7 +19,7 @@ def make_columns(
 ) -> list[Features]:
     """Return the sequences of the first texts, of the second, and so on, each text by itself.
 
-    They have no targets.
+    They have no targets. Without examples there are none.
     """
     return [
         make_features(

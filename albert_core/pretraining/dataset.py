@@ -78,6 +78,8 @@ class PretrainingData:
     ) -> "PretrainingData":
         """Return the data of records; the tokenizer is the one they were made with (not checked).
 
+        All other arguments are attributes of this class.
+
         Raises:
             InputError: `masking` is neither the default nor what static records were masked with.
         """
