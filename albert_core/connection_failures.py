@@ -65,7 +65,7 @@ def explain_failure(error: BaseException) -> ConnectionFailure | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those that it holds, in arguments, as `reason` or as its cause.
+    """Yield an exception and all that it holds as arguments, as `reason` or as its cause.
 
     Breadth first, the exception itself first, each once.
     """

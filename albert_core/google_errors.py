@@ -91,7 +91,7 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _no_right(path: str | Path, message: str) -> NoAccessError:
-    """Return the error of a request that the account, or nobody in particular, may not make.
+    """Return the error of a request that the account, or an anonymous client, may not make.
 
     It says whether credentials are missing, the right to make a project pay, or one on the bucket.
     """

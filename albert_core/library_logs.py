@@ -49,7 +49,7 @@ def quiet_libraries() -> None:
 
 
 class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
-    """A finder that lets packages load as ever, without what they log meanwhile."""
+    """A finder that loads packages as usual, and filters what they log meanwhile."""
 
     def __init__(self) -> None:
         self._is_loading = False

@@ -260,7 +260,7 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
 
 
 def _find_section(hint: Any) -> type | None:
-    """Return the dataclass that a type is, is a sequence of or may be; None of any other type.
+    """Return the dataclass in a type: itself, a sequence's items or a union's member; else None.
 
     A mapping of dataclasses is such another type.
     """

@@ -277,7 +277,7 @@ class _StopWatch:
 
     @property
     def line(self) -> str:
-        """What is told if nobody has more to tell."""
+        """The message where no error has a better one."""
         is_ctrl_c = self.number == signal.SIGINT
         happened = "interrupted" if is_ctrl_c else f"stopped by {signal.Signals(self.number).name}"
         return f"{happened}; run again to continue"

@@ -203,7 +203,7 @@ def _refuse_ways_out(names: Iterable[str], folder: Path) -> None:
 
 
 def _put_file(source: Path, target: Path, copy: Path) -> None:
-    """Make a file that does not exist yet a link or copy of another, so that it appears whole.
+    """Link or copy a file to a new path, where it appears whole.
 
     Args:
         source: The file; it stays.

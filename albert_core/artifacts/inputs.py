@@ -82,7 +82,7 @@ def _damage_error(address: str | Path, damage: str, manifest: Manifest) -> Input
 
 
 def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
-    """Return the folder of the manifest that lists what is at a path, and what it lists of that.
+    """Return the folder of the manifest that lists a path's files, and its entries for these.
 
     Such a manifest is in the folder itself, or up to three above, as those of exports are; one
     above that lists nothing at the path is passed over. None where there is none. A file's path may

@@ -147,7 +147,7 @@ def run_step_as_follower(
     body: StepBody,
     work_root: str | Path | None = None,
 ) -> Manifest:
-    """Run the body in one of several processes of a step, of which another leads by `run_step`.
+    """Run the body in a process that follows its step's leader, which calls `run_step`.
 
     Waits until the leader has begun, starts from the progress that the leader found, in a bucket or
     on a disk that both see, and waits until the leader has published; publishes nothing itself and

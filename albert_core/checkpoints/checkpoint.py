@@ -64,7 +64,7 @@ class Checkpoint:
 
     @property
     def heads(self) -> frozenset[str]:
-        """The heads of which a variable is there, by the names in `names.HEADS`."""
+        """The heads that have a variable here, by their names in `names.HEADS`."""
         return find_heads(self.weights)
 
     @property

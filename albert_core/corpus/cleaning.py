@@ -119,7 +119,7 @@ class CleaningConfig:
 
 
 def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recorded settings of cleaning less those of near-duplicates that are not looked for.
+    """Return recorded settings of cleaning; those of near-duplicates only if these are looked for.
 
     These settings are newer than records people have, and must make no other work of them.
 

@@ -184,7 +184,7 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
 
 
 def _nothing_fits(asked: TaskEstimate) -> InputError:
-    """Return, not raise, the error of a fine-tuning of which not even one example fits.
+    """Return the error, without raising it, of a fine-tuning that cannot hold even one example.
 
     It names the memory as asked for, as compiled or calculated, and larger or more chips as remedy.
     """

@@ -137,7 +137,7 @@ def calculated_memory(step: TaskStep) -> float:
 
 
 def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
-    """Return the bytes that a sequence of a step needs with a layout, beside those of the weights.
+    """Return the bytes that a sequence needs with a layout, the weights not counted.
 
     Attention counts as fused on GPUs. The step's own layout is not used.
     """

@@ -168,7 +168,7 @@ def refuse_unconfirmed(
 
 
 def duration_text(seconds: float) -> str:
-    """Return a time in the largest unit of which it has one and a half at least, rounded.
+    """Format a time, rounded, in the largest unit that it is at least one and a half of.
 
     Below one and a half hours that is hours, too.
     """

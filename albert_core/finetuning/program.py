@@ -190,7 +190,7 @@ def _probe(
 
 
 def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
-    """Return how many training sequences are longer than those of pretraining, and their length.
+    """Return the number of training sequences longer than pretraining's, and pretraining's length.
 
     They are `num_beyond_pretraining` and, in tokens, `trained_sequence_length`. Empty if there are
     no such sequences, or if the length of pretraining is not known.

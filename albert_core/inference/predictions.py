@@ -23,7 +23,7 @@ class PredictedLabel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictedLabels:
-    """The labels of a text or a pair, of which any number may apply.
+    """The labels that apply to a text or a pair: none, one or several.
 
     Attributes:
         labels: Names of those that are more likely to apply than not, the likeliest first.

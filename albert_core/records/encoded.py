@@ -253,7 +253,7 @@ def concatenate_documents(documents: Sequence[EncodedDocument], dtype: np.dtype)
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Return where consecutive items of these lengths [N] begin, and the end of the last.
+    """Return the offsets of consecutive items of these lengths [N], and the end of the last.
 
     int64 [N + 1], beginning with 0.
     """

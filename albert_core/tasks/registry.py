@@ -217,7 +217,7 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
 
 
 def no_dev_set(task: Task, data_dir: str) -> InputError:
-    """Return the error of a task of which no folder has the dev set, or what it is split off."""
+    """Return the error of a task whose dev set, or what it is split off, is in no folder."""
     split = "training" if task.splits_off_dev else "dev"
     published = FOLDERS_OF_PUBLISHED_FILES.get(task.name)
     exception = f" (not in {' or '.join(published)})" if published else ""

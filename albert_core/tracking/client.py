@@ -164,7 +164,7 @@ class TrackingClient:
             self._changed.notify()
 
     def _note_sign(self, kind: str, number: int) -> None:
-        """Note a sign of life: a failed call is none."""
+        """Note an answer of the process; that a call failed does not count."""
         self._last_sign_s = time.monotonic()
         if kind == READY:
             self._ready_s = self._last_sign_s
@@ -193,7 +193,7 @@ class TrackingClient:
                 self._changed.wait(end_s - now)
 
     def _end_process(self) -> None:
-        """Kill the process, which is gone afterwards, and what it started in its session.
+        """Kill the process and all others of its session, and wait for its end.
 
         The process that wandb starts is in another one, and ends itself when this one is gone.
         """

@@ -49,7 +49,7 @@ class ComputeSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Ways to compute on a device, as far as what it consists of tells which is the fastest.
+    """Ways to compute on a device, ranked by speed as far as its hardware tells.
 
     Attributes:
         settings: The ways, the fastest first as far as is known.
@@ -68,7 +68,7 @@ class Ranking:
     def allowed(
         self, precision: Precision, jit_compile: bool | None
     ) -> tuple[ComputeSettings, ...]:
-        """Return the ways that may be the fastest of those that some settings allow, 1 at least.
+        """Return the possibly fastest ways among those that some settings allow; at least one.
 
         They are those among the first `num_undecided`, in their order. Where none of these is
         allowed it is one: the first other way that is, or else the first way of all with what is

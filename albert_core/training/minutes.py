@@ -18,7 +18,7 @@ _MEASURED_LEAST_STEPS = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseMinutes:
-    """When a phase ends, and what its schedule has in fractions of its steps.
+    """The end of a phase in time, and its schedule in fractions of its steps.
 
     Attributes:
         end_s: Seconds since the beginning of training at which it ends, all evaluations included.

@@ -73,7 +73,7 @@ def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
 
 
 def _states(cluster: Cluster, name: str) -> list[tuple[str, str]]:
-    """Return id and state of each job whose name begins so, those that have ended included.
+    """Return id and state of each job whose name begins so, also of jobs that have ended.
 
     Raises:
         InputError: The cluster does not answer.

@@ -151,7 +151,7 @@ class LeftOutDocuments:
     def with_texts(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[EncodedDocument]:
-        """Yield documents as they come, and note how those begin that are among the examples.
+        """Yield documents as they come, and note the beginnings of the examples among them.
 
         Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
         the documents are taken.
