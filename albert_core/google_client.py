@@ -38,7 +38,7 @@ _METADATA_VARIABLES = (
 
 
 def login_remedy() -> str:
-    """Return how to get Google credentials here, in part of a line.
+    """Describe in part of a line how to get Google credentials here.
 
     In Kubernetes for the pod, else a command for a person.
     """

@@ -219,7 +219,7 @@ def label_spellings(value: Any, field: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class JsonObject:
-    """A JSON object and where it is, whose fields are read as what they are.
+    """A JSON object with its place in a file, whose fields are read by their types.
 
     Every method that returns a field raises `FieldError` if it is missing or something else, with
     place, field, what was got and what was expected; those with a default raise none where it is

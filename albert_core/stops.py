@@ -58,7 +58,7 @@ class Ending:
 
 @contextlib.contextmanager
 def answered_stops(*, ends_process: bool) -> Iterator[Ending]:
-    """Have SIGTERM and Ctrl-C end the body: by KeyboardInterrupt, and in the end by force.
+    """End the body at SIGTERM and Ctrl-C: by KeyboardInterrupt, and in the end by force.
 
     The first signal raises KeyboardInterrupt in the main thread, and turns standard error off, but
     for the one line that is told. If the body has not ended `GRACE_S` seconds later (or as many as
@@ -211,7 +211,7 @@ def call_stoppably(function: Callable[[], _Result]) -> _Result:
 
 @contextlib.contextmanager
 def answered_by_system() -> Iterator[None]:
-    """Have signals end the process at once during the body, by the system and not by Python.
+    """Let the system end the process at once at a signal during the body, without Python.
 
     For calls of libraries that let no other thread of Python run. A child process tells the line
     then; the exit status is that of a process that a signal ended, which shells show as 130 or 143,

@@ -241,7 +241,7 @@ def refuse_token_classifier(checkpoint: Checkpoint, target: str) -> None:
 
 
 def reference_function(checkpoint: Checkpoint) -> ModelFunction:
-    """Return a checkpoint's Keras model, not compiled, as what other formats are compared with.
+    """Return a checkpoint's Keras model, not compiled, as the reference for other formats.
 
     Raises:
         InputError: The weights do not fit the architecture.

@@ -78,7 +78,7 @@ class ModelSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a path holds, as `albert info` prints it.
+    """The contents of a path, as `albert info` prints them.
 
     Attributes:
         path: The path.

@@ -133,7 +133,7 @@ def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class DocumentFilter:
-    """Decides whether a document is left out.
+    """The rules by which documents are left out.
 
     Attributes:
         config: The bounds.

@@ -99,7 +99,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
 
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
-    """Return a corpus with its format: that which is set, or else that which its files have.
+    """Return a corpus with its format resolved: the set one, or else that of its files.
 
     Where one is set, `config` itself is returned, and no file is looked for.
 

@@ -25,7 +25,7 @@ def find_line_end(head: bytes) -> bytes | None:
 
 
 def with_line_feeds(file: BinaryIO, line_end: bytes, *, head: bytes = b"") -> BinaryIO:
-    """Return a file that reads as another one does, with line feeds in place of its line ends.
+    """Wrap a file so that its line ends are read as line feeds.
 
     Every byte keeps its offset: longer line ends become spaces and a line feed. It is sought in
     from the beginning only, and as far as `file` can be; closing it leaves `file` open.

@@ -31,7 +31,7 @@ _NUM_PROCESSES = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinetuningEstimate:
-    """What a fine-tuning needs as it is asked for, and how it would fit if it does not.
+    """The estimate of a fine-tuning as asked for, and of layouts that fit if it does not.
 
     Attributes:
         asked: With the layout of the settings.

@@ -28,7 +28,7 @@ _UNITS = (("year", 365 * _DAY_S), ("month", 30 * _DAY_S), ("day", _DAY_S), ("hou
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What trains on a machine.
+    """The devices of a machine that train.
 
     Attributes:
         description: Its devices, in words.
@@ -86,7 +86,7 @@ def _visible(gpus: list[str], visible: str | None) -> list[str]:
 def estimate_seconds(
     config: PretrainingConfig, model: AlbertConfig, sequence_length: int, machine: Machine
 ) -> float | None:
-    """Return the seconds that a pretraining would take at most; None if nothing tells them.
+    """Estimate the seconds that a pretraining takes at most; None where they cannot be known.
 
     The least of `train_minutes`, `stop_after_minutes`, and, without `train_minutes` and if the
     machine's rate is known, the FLOPs over that rate. Evaluations and checkpoints are left out.

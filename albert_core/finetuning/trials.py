@@ -238,7 +238,7 @@ class TrialTrainer:
 
 
 def trial_name(config: FinetuningConfig) -> str:
-    """Return the name of a trial's folder, by its rate, batch size and seed; others have others."""
+    """Return the name of a trial's folder, made of its rate, batch size and seed."""
     rate = f"{config.learning_rate:g}"
     if float(rate) != config.learning_rate:  # rounded: another rate may have the same six digits
         rate = repr(config.learning_rate)

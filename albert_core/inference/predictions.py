@@ -129,7 +129,7 @@ class PredictedToken:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilledText:
-    """What the masks of a text stand for.
+    """The likeliest tokens for the masks of a text.
 
     Attributes:
         filled: The text with the likeliest token in place of every mask.

@@ -227,7 +227,7 @@ class PretrainingData:
         return replacement_draws(states, self.num_predictions)
 
     def draw_position_offsets(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Draw where the positions of sequences begin; the same for the same epochs and places.
+        """Draw the first position of each sequence; the same for the same epochs and places.
 
         Args:
             epochs: int64 [B].

@@ -165,7 +165,7 @@ def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocumen
 
 
 def merged_block_bytes(num_files: int) -> int:
-    """Return how much of each file is read at a time where so many are merged."""
+    """Return the bytes of each file to read at a time when so many files are merged."""
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.
     return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)

@@ -43,7 +43,7 @@ Example = tuple[str, str, int]
 
 @dataclasses.dataclass(frozen=True)
 class SearchCounts:
-    """What a search compared.
+    """Counts of a search's comparisons.
 
     Attributes:
         num_entries: Rows: each document once for each of its buckets.

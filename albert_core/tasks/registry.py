@@ -230,7 +230,7 @@ def no_dev_set(task: Task, data_dir: str) -> InputError:
 
 
 def candidate_folders(task: Task) -> tuple[str, ...]:
-    """Return where to look for a task's files, as paths below the folder of all tasks."""
+    """Return the folders to look for a task's files in, below the folder of all tasks."""
     return _FOLDERS.get(task.name, (task.name, "."))
 
 

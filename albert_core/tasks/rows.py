@@ -27,7 +27,7 @@ class UnusableRowError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowCells:
-    """What a row says: its texts, the spellings of its label (None without one), its id.
+    """The contents of a row: texts, spellings of its label (None without one), id.
 
     Of `multi_label` the label is all those that apply, of which there may be none.
     """
@@ -69,7 +69,7 @@ def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def without_fraction(label: str) -> str:
-    """Return a whole number with zeros behind its point, as `1.0`, without these; others as is.
+    """Return a label such as `1.0` as the whole number `1`; any other label as it is.
 
     So pandas writes whole numbers in a column in which values are missing.
     """

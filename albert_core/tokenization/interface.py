@@ -80,7 +80,7 @@ class ContextRules:
 
 
 class Tokenizer(abc.ABC):
-    """Text to tokens and their ids; [CLS], [SEP] and padding are not added.
+    """Turns text into tokens and their ids, without [CLS], [SEP] and padding.
 
     Subclasses set `pieces`, `lower_case` and `special_ids` when they are made.
 

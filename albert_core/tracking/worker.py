@@ -87,7 +87,7 @@ def main() -> int:
     answers = _private_output()
 
     def say(kind: str, **values: Any) -> None:
-        """Say a line; nobody may listen any more."""
+        """Write a line; end the process if nobody reads any more."""
         try:
             answers.write(to_line(kind, **values))
             answers.flush()

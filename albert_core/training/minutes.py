@@ -41,7 +41,7 @@ class PhaseMinutes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseTiming:
-    """What is known of a phase that lasts minutes, as a checkpoint keeps it.
+    """The timing of a phase that lasts minutes, as a checkpoint keeps it.
 
     Steps count from the beginning of the phase; seconds from that of the training.
 

@@ -168,7 +168,7 @@ class WorkerContext:
 
     @functools.cached_property
     def minhasher(self) -> MinHasher | None:
-        """What signs documents, or None where near-duplicates are not looked for."""
+        """The signer of documents, or None where near-duplicates are not looked for."""
         if self.cleaning.near_duplicate_threshold is None:
             return None
         return MinHasher(
@@ -184,7 +184,7 @@ class WorkerContext:
         return [str(number) for number in range(self.config.num_shards)]
 
     def pairs_path(self, partition: str) -> str:
-        """Return the address of a partition's documents that are left out."""
+        """Return the address of the file with a partition's documents that are left out."""
         return join(self.folder, f"{_PAIRS}{partition}")
 
     def write_pairs_index(self, partition: str, index: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def register_models(
     calls: CallConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Enter each exported model of an accepted run as a version of NAME-TASK, and say so in a file.
+    """Enter each exported model of an accepted run as a version of NAME-TASK; list them in a file.
 
     A run whose model was not accepted enters none and does not fail. Killed and repeated, the step
     finds what it entered before. If `output` holds this work already, nothing is done.

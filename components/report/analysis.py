@@ -20,7 +20,7 @@ ExampleRow = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassQuality:
-    """How well one class is told.
+    """Precision, recall and F1 of one class.
 
     Attributes:
         label: Its name.

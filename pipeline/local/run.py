@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a finished run left.
+    """The results of a finished run.
 
     Attributes:
         folder: The run's folder.

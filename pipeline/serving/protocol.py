@@ -36,7 +36,7 @@ _TOO_MANY: dict[Bound, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClientLimits:
-    """What the connections of a server share.
+    """Limits and counters that the connections of a server share.
 
     Attributes:
         connections: The open ones.
