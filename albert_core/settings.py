@@ -55,7 +55,9 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     try:
         named = rename_settings(values, source=source)
         settled = settle_nulls(cls, named, source=source)
-        parsed = parser.parse_object({"settings": _whole_numbers(settled, "")})
+        given = _merge(_defaults_unlike_classes(of_any), _whole_numbers(settled, ""))
+        # The dataclasses have the defaults themselves; the parser would take ten times as long.
+        parsed = parser.parse_object({"settings": given}, defaults=False)
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
         raise InputError(f"{source}: {_with_suggestion(one_line(error), cls)}") from error
     return parser.instantiate(parsed).settings
@@ -67,6 +69,56 @@ def _parser_of(cls: type) -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "settings")
     return parser
+
+
+@functools.cache
+def _defaults_unlike_classes(cls: type) -> dict[str, Any]:
+    """Return the defaults of a dataclass's sections that are not those of the sections' classes.
+
+    The parser makes a section of which nothing is given by its class alone.
+    """
+    found = {}
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        section, default = hints[field.name], _default_of(field)
+        if _is_dataclass(section):
+            is_made = default is not dataclasses.MISSING
+            unlike = _unlike_class(default) if is_made else _defaults_unlike_classes(section)
+            found.update({field.name: unlike} if unlike else {})
+    return found
+
+
+def _is_dataclass(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _unlike_class(value: Any) -> dict[str, Any]:
+    """Return the values of a dataclass's instance that are not the defaults of its class."""
+    found = {}
+    hints = typing.get_type_hints(type(value))
+    for field in dataclasses.fields(value):
+        own = getattr(value, field.name)
+        if _is_dataclass(hints[field.name]):
+            unlike = _unlike_class(own)
+            found.update({field.name: unlike} if unlike else {})
+        elif own != _default_of(field):
+            found[field.name] = own
+    return found
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values, and the defaults of those that are not given."""
+    merged = {**defaults, **values}
+    for name in defaults.keys() & values.keys():
+        if isinstance(defaults[name], Mapping) and isinstance(values[name], Mapping):
+            merged[name] = _merge(defaults[name], values[name])
+    return merged
 
 
 def texts_as_written(cls: type, values: Any, written: Any) -> Any:
@@ -99,7 +151,7 @@ def _as_written(hint: Any, value: Any, written: Any) -> Any:
     dataclass, tuple or mapping with such in it. Any other value, and None, is returned as it is.
     """
     kinds = typing.get_args(hint)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+    if _is_dataclass(hint):
         return texts_as_written(hint, value, written)
     if _is_sequence(hint) and isinstance(value, list) and isinstance(written, list):
         return [_as_written(kinds[0], *pair) for pair in zip(value, written, strict=True)]
@@ -266,7 +318,7 @@ def _find_section(hint: Any) -> type | None:
     """
     members = () if typing.get_origin(hint) is collections.abc.Mapping else typing.get_args(hint)
     kinds = (hint, *members)
-    return next((k for k in kinds if isinstance(k, type) and dataclasses.is_dataclass(k)), None)
+    return next((kind for kind in kinds if _is_dataclass(kind)), None)
 
 
 def _takes_null(hint: Any) -> bool:

@@ -70,6 +70,9 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or num_usable_cores()
     options.log_severity_level = _LOG_SEVERITY_ERROR
+    # Threads that wait by spinning doubled the processor time of small batches here, which a server
+    # needs for HTTP and other processes for themselves.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(
             read_sealed(path), options, providers=["CPUExecutionProvider"]

@@ -4,11 +4,13 @@ Shape suffixes: B batch, S sequence, H hidden, L layers, M texts.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.batches import pad_inputs
@@ -17,7 +19,7 @@ from albert_core.finetuning.prediction import predict_outputs
 from albert_core.model.encoder import AlbertEncoder
 from albert_core.model.pooling import mean_of_tokens
 from albert_core.model.weights import assign_by_name
-from albert_core.model_function import ModelInputs, ModelOutputs
+from albert_core.model_function import ModelFunction, compiled_function
 
 _ENCODER = "bert/"
 
@@ -51,15 +53,26 @@ def random_encoder(config: AlbertConfig, seed: int) -> AlbertEncoder:
     return encoder
 
 
+def means_function(encoder: AlbertEncoder) -> ModelFunction:
+    """Return a function from inputs [B, S] to the means of each layer's output over the tokens.
+
+    It is compiled when it is first called, and computes with the weights that the encoder has when
+    it is called. Its only output is `means`, float32 [B, L, H]. Without dropout.
+    """
+    model = _LayerMeans(encoder)
+    model.compile(jit_compile=JITS_VARYING_LENGTHS)
+    return compiled_function(model)
+
+
 def layer_means(
-    encoder: AlbertEncoder, features: Features, *, max_length: int, source: str
+    means: ModelFunction, features: Features, *, max_length: int, source: str
 ) -> np.ndarray:
     """Return the mean of each layer's output over the tokens of each text, float32 [M, L, H].
 
-    [CLS] and [SEP] are among the tokens. Without dropout.
+    [CLS] and [SEP] are among the tokens.
 
     Args:
-        encoder: The encoder.
+        means: Function of `means_function`.
         features: One sequence for each text, at least one.
         max_length: Longest sequence that the settings allow, in tokens.
         source: What the encoder is, for messages.
@@ -67,25 +80,34 @@ def layer_means(
     Raises:
         InputError: A mean is not a finite number.
     """
-    every = encoder.config.inner_group_num  # a layer is so many blocks
-
-    def run(inputs: ModelInputs) -> ModelOutputs:
-        """Return `means` [B, L, H]."""
-        outputs = encoder(
-            inputs["input_ids"],
-            input_mask=inputs["input_mask"],
-            segment_ids=inputs["segment_ids"],
-            return_all_layers=True,
-            training=False,
-        )
-        layers: Sequence = outputs["all_layer_outputs"][every - 1 :: every]
-        means = [mean_of_tokens(tokens_BSH, inputs["input_mask"]) for tokens_BSH in layers]
-        return {"means": np.asarray(ops.convert_to_numpy(ops.stack(means, axis=1)))}
-
-    means_MLH = np.stack(predict_outputs(run, features, pad_inputs, max_length=max_length)["means"])
+    outputs = predict_outputs(means, features, pad_inputs, max_length=max_length)
+    means_MLH = np.stack(outputs["means"])
     if not np.isfinite(means_MLH).all():
         raise InputError(
             f"{source}: got outputs that are not finite numbers, expected those of a trained "
             "model; its weights are damaged, or its training diverged"
         )
     return means_MLH
+
+
+class _LayerMeans(keras.Model):
+    """A model from a batch of sequences to the means of each layer over their tokens."""
+
+    def __init__(self, encoder: AlbertEncoder) -> None:
+        """Keep the encoder."""
+        super().__init__(name="layer_means")
+        self.encoder = encoder
+
+    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
+        """Return `means` [B, L, H]."""
+        outputs = self.encoder(
+            inputs["input_ids"],
+            input_mask=inputs["input_mask"],
+            segment_ids=inputs["segment_ids"],
+            return_all_layers=True,
+            training=training,
+        )
+        every = self.encoder.config.inner_group_num  # a layer is so many blocks
+        layers: Sequence = outputs["all_layer_outputs"][every - 1 :: every]
+        means = [mean_of_tokens(tokens_BSH, inputs["input_mask"]) for tokens_BSH in layers]
+        return {"means": ops.stack(means, axis=1)}

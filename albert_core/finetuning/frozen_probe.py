@@ -10,7 +10,6 @@ H hidden, F features.
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from albert_core.finetuning.probe_results import (
     describe_probe,
 )
 from albert_core.finetuning.ridge import RidgePredictions, predict_by_ridge
+from albert_core.model_function import ModelFunction
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Example, Task
 from albert_core.tasks.examples import spread_evenly
@@ -43,9 +43,6 @@ from albert_core.tasks.metrics import (
     scores_by_source,
 )
 from albert_core.tokenization import Tokenizer
-
-if TYPE_CHECKING:
-    from albert_core.model.encoder import AlbertEncoder
 
 _HELD_OUT_FRACTION = 0.2
 
@@ -98,7 +95,11 @@ def probe_frozen_encoder(
     Raises:
         InputError: The weights do not fit the architecture, or give outputs that are not finite.
     """
-    from albert_core.finetuning.frozen_encoder import pretrained_encoder, random_encoder
+    from albert_core.finetuning.frozen_encoder import (
+        means_function,
+        pretrained_encoder,
+        random_encoder,
+    )
 
     started = time.monotonic()
     num_columns = len(train[0].texts)
@@ -107,8 +108,12 @@ def probe_frozen_encoder(
     train, dev = spread_evenly(train, num_examples), spread_evenly(dev, num_examples)
     problem = _Problem(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
     progress(0, 0, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples")
-    model = problem.predict(pretrained_encoder(config, weights, source=source), source)
-    control = problem.predict(random_encoder(config, seed), "random weights")
+    encoder = pretrained_encoder(config, weights, source=source)
+    means = means_function(encoder)
+    model = problem.predict(means, source)
+    # In the same encoder, which is compiled already.
+    encoder.set_weights(random_encoder(config, seed).get_weights())
+    control = problem.predict(means, "random weights")
     of_model, of_control = problem.score(model), problem.score(control)
     best = (of_model.best_layer - 1, of_control.best_layer - 1)
     last = (len(model) - 1, len(control) - 1)
@@ -164,12 +169,12 @@ class _Problem:
         self._is_held_out_N = np.zeros(len(train), bool)
         self._is_held_out_N[order[: max(1, int(_HELD_OUT_FRACTION * len(train)))]] = True
 
-    def predict(self, encoder: "AlbertEncoder", source: str) -> list[RidgePredictions]:
+    def predict(self, means: ModelFunction, source: str) -> list[RidgePredictions]:
         """Return the predictions from each layer of an encoder, outputs [M, C].
 
         Args:
-            encoder: The encoder.
-            source: What it is, for messages.
+            means: Function of `means_function` for the encoder.
+            source: What the encoder is, for messages.
 
         Raises:
             InputError: Its outputs are not finite.
@@ -177,7 +182,7 @@ class _Problem:
         from albert_core.finetuning.frozen_encoder import layer_means
 
         train, dev = (
-            [layer_means(encoder, one, max_length=self._length, source=source) for one in columns]
+            [layer_means(means, one, max_length=self._length, source=source) for one in columns]
             for columns in (self._train_columns, self._dev_columns)
         )
         return [

@@ -29,6 +29,7 @@ def predict_outputs(
     max_length: int,
     batch_size: int = DEFAULT_BATCH_SIZE,
     length_multiple: int | None = None,
+    batch_cost_tokens: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> ExampleOutputs:
     """Run a model on all examples, in batches of similar length, and return its outputs.
@@ -42,6 +43,8 @@ def predict_outputs(
         batch_size: Examples in a batch; the last one may have fewer.
         length_multiple: Multiple to which a batch's length is rounded up, so that a runtime sees
             few different shapes; None: the one for Keras's backend, for which Keras is imported.
+        batch_cost_tokens: What a batch costs beside its tokens, in tokens: batches are cut where
+            that is less than the padding it saves. None: they are not.
         on_batch: Called with the number of examples before each batch is run.
 
     Returns:
@@ -52,7 +55,7 @@ def predict_outputs(
         SignalError: A signal has come during a training, of which this is an evaluation.
     """
     outputs: dict[str, list[np.ndarray]] = {}
-    for examples in length_sorted_batches(features.lengths, batch_size):
+    for examples in length_sorted_batches(features.lengths, batch_size, batch_cost_tokens):
         raise_if_signal()
         length = padded_length(features, examples, max_length, multiple=length_multiple)
         if on_batch:
@@ -64,7 +67,40 @@ def predict_outputs(
     return outputs
 
 
-def length_sorted_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Return the numbers of all examples [M], each once, the shortest first, cut into batches."""
+def length_sorted_batches(
+    lengths: np.ndarray, batch_size: int, batch_cost_tokens: int | None = None
+) -> list[np.ndarray]:
+    """Return the numbers of all examples [M], each once, the shortest first, cut into batches.
+
+    Args:
+        lengths: Tokens of each example [M].
+        batch_size: Most examples in a batch; only the last has fewer, unless batches are cut.
+        batch_cost_tokens: As of `predict_outputs`.
+    """
     order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    if batch_cost_tokens is None:
+        return batches
+    return [part for batch in batches for part in _cut(batch, lengths[batch], batch_cost_tokens)]
+
+
+def _cut(batch: np.ndarray, lengths: np.ndarray, batch_cost_tokens: int) -> list[np.ndarray]:
+    """Return a batch in the parts that cost least in all, each padded to its longest example.
+
+    Args:
+        batch: Numbers of its examples, the shortest first.
+        lengths: Their lengths, in tokens.
+        batch_cost_tokens: What each part costs beside its tokens.
+    """
+    # The least cost of the first `end` examples, and where the last part of these begins.
+    costs, begins = [0], [0]
+    for end in range(1, len(batch) + 1):
+        longest = int(lengths[end - 1])
+        ways = [costs[k] + batch_cost_tokens + (end - k) * longest for k in range(end)]
+        begins.append(int(np.argmin(ways)))
+        costs.append(ways[begins[-1]])
+    parts, end = [], len(batch)
+    while end:
+        parts.append(batch[begins[end] : end])
+        end = begins[end]
+    return parts[::-1]

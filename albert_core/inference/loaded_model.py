@@ -59,6 +59,9 @@ class LoadedModel:
             `pooled_output`; None where the format has none apart: `encode` then reads them from
             `run`.
         length_multiple: Multiple to which lengths of batches are rounded up.
+        batch_cost_tokens: Padding that a batch of another length costs as much as, in tokens: texts
+            of different lengths are run in several batches where that is less work. None: they
+            are not, since new shapes are compiled or an accelerator would be idle.
         notes: Sentences for the user about what was changed or left out on reading.
         compute: How it computes; None for exports, which do as they were written.
         num_data_parallel: Parts that its batches are divided into, one for each copy of the
@@ -78,6 +81,7 @@ class LoadedModel:
     read_source: Callable[[], "Checkpoint"] | None = None
     open_encoder: Callable[[], ModelFunction] | None = None
     length_multiple: int
+    batch_cost_tokens: int | None = None
     notes: tuple[str, ...] = ()
     compute: ComputeSettings | None = None
     num_data_parallel: int = 1

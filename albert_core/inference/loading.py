@@ -36,7 +36,8 @@ from albert_core.training.devices import (
 if TYPE_CHECKING:
     import keras
 
-_EXPORT_LENGTH_MULTIPLE = 8
+# Operations one by one from Python cost more than in a graph's own runtime (`FormatSpec`).
+_KERAS_BATCH_COST_TOKENS = 64
 
 
 def load(
@@ -194,7 +195,8 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,
-        length_multiple=_EXPORT_LENGTH_MULTIPLE,
+        length_multiple=spec.length_multiple,
+        batch_cost_tokens=spec.batch_cost_tokens,
     )
 
 
@@ -266,6 +268,9 @@ def _load_checkpoint(
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
+        batch_cost_tokens=_KERAS_BATCH_COST_TOKENS
+        if devices.name == "CPU" and not JITS_VARYING_LENGTHS
+        else None,
         compute=compute,
         num_data_parallel=devices.num_data_parallel,
     )

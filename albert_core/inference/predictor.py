@@ -94,5 +94,6 @@ class Predictor(abc.ABC):
             max_length=self.settings.sequence_length,
             batch_size=self._batch_size,
             length_multiple=self.model.length_multiple,
+            batch_cost_tokens=self.model.batch_cost_tokens,
             on_batch=self._on_batch,
         )

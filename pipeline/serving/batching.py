@@ -32,9 +32,11 @@ class _PendingRequest(Generic[Item, ItemResult]):
 class Batcher(Generic[Item, ItemResult]):
     """Collects the examples of requests into batches and runs a function on each batch.
 
-    A batch is run when it is full, or when its first request has waited for `max_wait_s`; while one
-    runs, the next one is collected. Requests are run in the order of their arrival and never split:
-    one larger than a batch is run alone.
+    While a batch runs, the next one is collected. It is run at once when it is full or when as many
+    examples wait as the batch before had together with those that waited at its end: so many
+    clients ask at a time. For fewer it waits for `max_wait_s`, in which clients that were just
+    answered ask again. Requests are run in the order of their arrival and never split: one larger
+    than a batch is run alone.
 
     `start` must be called before requests are answered, and all methods from one event loop
     (neither is checked).
@@ -44,7 +46,7 @@ class Batcher(Generic[Item, ItemResult]):
             in one thread. If it raises for several requests, it is called again for each of them
             alone.
         max_batch_size: Most examples in a batch, unless one request has more.
-        max_wait_s: Longest time in seconds that a request waits for others to run with.
+        max_wait_s: Longest time in seconds that a request waits for others while nothing runs.
         max_queued: Most examples that may wait.
     """
 
@@ -62,6 +64,8 @@ class Batcher(Generic[Item, ItemResult]):
         self._max_queued = max_queued
         self._waiting: collections.deque[_PendingRequest[Item, ItemResult]] = collections.deque()
         self._has_changed = asyncio.Event()
+        # Examples that come at a time, as far as is known, and when the last batch ended.
+        self._num_expected, self._last_end_s = max_batch_size, 0.0
         self._is_closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._task: asyncio.Task[None] | None = None
@@ -122,6 +126,8 @@ class Batcher(Generic[Item, ItemResult]):
                 await self._answer(batch)
             except Exception as error:
                 await self._answer_one_by_one(batch, error)
+            self._num_expected = self.num_queued + sum(len(waiting.items) for waiting in batch)
+            self._last_end_s = asyncio.get_running_loop().time()
 
     async def _next_batch(self) -> list[_PendingRequest[Item, ItemResult]]:
         """Wait for requests and take the next ones to run together out of the queue, oldest first.
@@ -145,13 +151,16 @@ class Batcher(Generic[Item, ItemResult]):
         return batch
 
     async def _wait_for_more(self) -> None:
-        """Wait until a batch is full or its first request has waited for `max_wait_s`.
+        """Wait until a batch is full, or has all that is expected, or for `max_wait_s`.
 
-        Returns at once where nothing waits, and once `close` is called.
+        These seconds begin with the first request, or with the end of the batch before if that was
+        later. Returns at once where nothing waits, and once `close` is called.
         """
-        while self._waiting and self.num_queued < self._max_batch_size and not self._is_closing:
+        enough = min(self._num_expected, self._max_batch_size)
+        while self._waiting and self.num_queued < enough and not self._is_closing:
             now_s = asyncio.get_running_loop().time()
-            remaining_s = self._waiting[0].arrived_s + self._max_wait_s - now_s
+            begin_s = max(self._waiting[0].arrived_s, self._last_end_s)
+            remaining_s = begin_s + self._max_wait_s - now_s
             if remaining_s <= 0:
                 return
             self._has_changed.clear()

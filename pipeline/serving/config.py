@@ -18,7 +18,8 @@ class ServingConfig:
         host: Address to listen on; `0.0.0.0` is every network of this machine.
         port: Port to listen on; 0 takes a free one.
         max_batch_size: Examples that are run together.
-        max_wait_ms: Milliseconds that a request waits for others to be run with.
+        max_wait_ms: Milliseconds that a request waits, while nothing runs, for others to be run
+            with: for as many examples as came at a time before.
         max_queued_examples: Examples that may wait; requests beyond are told to come again (503).
         max_body_bytes: Longest body of a request, in bytes, as it is sent and once decompressed.
         max_text_characters: Longest text, question or context, in characters; of a list of words

@@ -1,8 +1,8 @@
 """What `albert serve` does under load: `python tests/benchmarks/serve.py --model FOLDER`.
 
-The load comes from a process of its own: wrk where it is installed, else a few threads that each
-send one request after the other. Every request holds one example. Prints requests a second, errors
-and the times of requests for each number of connections, and how large the batches were.
+The load comes from a process of its own; each connection sends one request after the other. Every
+request holds one example. Prints requests a second, errors and the times of requests for each
+number of connections, and how large the batches were. `serving_comparison.py` compares with others.
 
 With `--half_open 400` it measures a client with a new connection for each request, alone and then
 beside so many connections that begin a request and never end it, on a server that may open
@@ -13,25 +13,19 @@ time it also tells how soon a body that is declared with 100 MB is answered.
 import argparse
 import concurrent.futures
 import contextlib
-import dataclasses
 import http.client
 import json
 import multiprocessing
-import re
 import select
-import shutil
 import socket
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.benchmarks.serving_load import Load, load_of, send_load
 from tests.helpers.served import Server, serving
 
 CONNECTIONS = (1, 8, 64)
@@ -44,17 +38,6 @@ VALUES: dict[str, Any] = {
     "choices": [SENTENCE, SENTENCE],
 }
 LONG_BODY = 100_000_000  # bytes
-_UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
-
-
-@dataclasses.dataclass(frozen=True)
-class Load:
-    """What came of a load: requests a second, failed requests, times in milliseconds."""
-
-    requests_per_s: float
-    num_errors: int
-    p50_ms: float
-    p99_ms: float
 
 
 def main() -> None:
@@ -69,13 +52,11 @@ def main() -> None:
         with serving(arguments.model, open_files=arguments.open_files) as server:
             measure_beside_half_open(server, arguments.half_open, arguments.seconds)
         return
-    generate = wrk_load if shutil.which("wrk") else own_load
-    print(f"load by {generate.__name__.removesuffix('_load')}, {arguments.seconds} s each")
     with serving(arguments.model) as server:
         path, body = request_of(server)
         for connections in CONNECTIONS:
             before = server.metrics()
-            load = generate(server.port, path, body, connections, arguments.seconds)
+            load = send_load(server.port, path, [body], connections, arguments.seconds)
             print(
                 f"{connections:3} connections: {load.requests_per_s:7.1f} requests/s, "
                 f"{load.num_errors} errors, p50 {load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, "
@@ -138,23 +119,6 @@ def declare_long_body(port: int, path: str) -> tuple[int, float]:
     return int(answer.split()[1]), time.perf_counter() - started
 
 
-def load_of(times: Sequence[float], num_errors: int, seconds: int) -> Load:
-    """Return the figures of a load.
-
-    Args:
-        times: Seconds of each request.
-        num_errors: How many of all were not answered well.
-        seconds: How long requests were sent.
-    """
-    percentiles = statistics.quantiles(times, n=100)
-    return Load(
-        requests_per_s=len(times) / seconds,
-        num_errors=num_errors,
-        p50_ms=1000 * percentiles[49],
-        p99_ms=1000 * percentiles[98],
-    )
-
-
 def _hang(port: int, count: int, seconds: int) -> int:
     """Keep half-open connections for some seconds; return how many were opened."""
     connections: dict[int, socket.socket] = {}
@@ -189,67 +153,6 @@ def mean_batch(before: dict[str, float], after: dict[str, float]) -> float:
         for name in ("sum", "count")
     )
     return total / max(count, 1)
-
-
-def wrk_load(port: int, path: str, body: bytes, connections: int, seconds: int) -> Load:
-    """Let wrk send requests."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(
-            'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-            f"wrk.body = {json.dumps(body.decode())}\n"
-        )
-        script.flush()
-        options = [f"-c{connections}", "-t1", f"-d{seconds}s", "--latency", "-s", script.name]
-        command = ["wrk", *options, f"http://127.0.0.1:{port}{path}"]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    failed = re.findall(r"(?:Non-2xx or 3xx responses:|connect|read|write|timeout) (\d+)", printed)
-    return Load(
-        requests_per_s=float(re.findall(r"Requests/sec: +([\d.]+)", printed)[0]),
-        num_errors=sum(map(int, failed)),
-        p50_ms=_percentile_of_wrk(printed, 50),
-        p99_ms=_percentile_of_wrk(printed, 99),
-    )
-
-
-def _percentile_of_wrk(printed: str, percent: int) -> float:
-    value, unit = re.findall(rf"{percent}% +([\d.]+)([a-z]+)", printed)[0]
-    return float(value) * _UNITS_MS[unit]
-
-
-def own_load(port: int, path: str, body: bytes, connections: int, seconds: int) -> Load:
-    """Send requests from threads of a new process."""
-    with concurrent.futures.ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn")
-    ) as process:
-        sending = process.submit(_send_from_threads, port, path, body, connections, seconds)
-        times, num_errors = sending.result()
-    return load_of(times, num_errors, seconds)
-
-
-def _send_from_threads(
-    port: int, path: str, body: bytes, connections: int, seconds: int
-) -> tuple[list[float], int]:
-    """Return the seconds of each request that was answered, and how many were not."""
-    end = time.perf_counter() + seconds
-    with concurrent.futures.ThreadPoolExecutor(connections) as threads:
-        sent = [threads.submit(_send_until, end, port, path, body) for _ in range(connections)]
-        results = [own.result() for own in sent]
-    return [s for times, _ in results for s in times], sum(errors for _, errors in results)
-
-
-def _send_until(end: float, port: int, path: str, body: bytes) -> tuple[list[float], int]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    times, num_errors = [], 0
-    while (started := time.perf_counter()) < end:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
-        if response.status == 200:
-            times.append(time.perf_counter() - started)
-        else:
-            num_errors += 1
-    connection.close()
-    return times, num_errors
 
 
 if __name__ == "__main__":

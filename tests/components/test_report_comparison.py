@@ -11,7 +11,7 @@ from albert_core.errors import InputError
 from components.report.comparison import compare, name_runs, write_comparison
 from components.report.summary import RunSummary
 from pipeline.cli.main import main
-from tests.components.test_report_page import HOSTILE, Page, make_run, make_step, make_task
+from tests.helpers.report_pages import HOSTILE, Page, make_run, make_step, make_task
 
 
 def write_run(folder: Path, run: RunSummary) -> str:

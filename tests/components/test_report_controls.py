@@ -22,7 +22,7 @@ from components.report.significance import SeedScores, widen_by_seeds
 from components.report.summary import TaskSummary
 from components.report.task_summaries import summarise_tasks
 from components.report.verdict import judge
-from tests.components.test_report_page import Page, make_run
+from tests.helpers.report_pages import Page, make_run
 
 NUM_DEV = 200
 GRID = {"grid_learning_rates": [1e-4, 3e-4], "num_seeds": 3, "seed": 1}

@@ -30,8 +30,8 @@ from components.report.summary import (
     TaskSummary,
 )
 from tests.components.test_report_analysis import make_rows
-from tests.components.test_report_page import make_run, make_task
 from tests.helpers.browser import Browser, find_browser
+from tests.helpers.report_pages import make_run, make_task
 
 LOOKS = [(1280, False), (390, False), (390, True)]
 LONG = "a_label_without_any_space_in_it_that_goes_on"

@@ -7,7 +7,7 @@ import pytest
 
 from components.report.summary import RunSummary, TaskSummary
 from components.report.verdict import judge
-from tests.components.test_report_page import make_difference, make_run, make_step, make_task
+from tests.helpers.report_pages import make_difference, make_run, make_step, make_task
 
 
 def task(random: float | None, words: float | None, **changes: Any) -> TaskSummary:

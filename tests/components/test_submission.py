@@ -20,7 +20,7 @@ from components.report.submission import (
     fill_file,
     write_submission,
 )
-from tests.components.test_report_page import Page, make_run, make_task
+from tests.helpers.report_pages import Page, make_run, make_task
 
 # GLUE's sample submission: what its files are called, and what their predictions look like.
 SAMPLE = {

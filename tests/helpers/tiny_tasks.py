@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import safetensors.numpy
 
 from albert_core.checkpoints import Checkpoint, save_folder
 from albert_core.corpus import CorpusConfig
@@ -24,6 +26,9 @@ from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, sentence
+
+SHORT = 16  # tokens that a task's texts may be cut to, so that all batches have one length
+WHOLE = 48  # tokens that no text is longer than
 
 NUM_TRAIN, NUM_DEV = 240, 60
 JSONL = {"train": (Source(file="train.jsonl"),), "dev": (Source(file="dev.jsonl"),)}
@@ -180,3 +185,11 @@ def tiny_finetuning(**settings: Any) -> FinetuningConfig:
         "num_evaluations": 2,
     }
     return FinetuningConfig(**{**defaults, **settings})
+
+
+def rows_of(tasks: Path, name: str, split: str = "train") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tasks / name / f"{split}.jsonl").read_text().splitlines()]
+
+
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    return safetensors.numpy.load_file(folder / "model.safetensors")

@@ -54,6 +54,61 @@ def test_a_full_batch_does_not_wait() -> None:
     assert time.perf_counter() - started < 30
 
 
+def test_a_client_by_itself_does_not_wait() -> None:
+    async def ask() -> float:
+        batcher = Batcher(Doubling(), max_batch_size=4, max_wait_s=1.0, max_queued=9)
+        batcher.start()
+        await batcher.submit([0])  # before it, nothing is known of the clients
+        started = time.perf_counter()
+        for number in range(3):
+            assert await batcher.submit([number]) == [2 * number]
+        passed_s = time.perf_counter() - started
+        await batcher.close()
+        return passed_s
+
+    assert asyncio.run(ask()) < 0.9
+
+
+def test_clients_that_ask_at_a_time_are_run_together() -> None:
+    run = Doubling()
+
+    async def ask_three_times(batcher: Batcher[int, int], number: int) -> None:
+        for _ in range(3):
+            await batcher.submit([number])
+            await asyncio.sleep(0.01 * number)  # one after the other
+
+    async def ask() -> None:
+        batcher = Batcher(run, max_batch_size=8, max_wait_s=1.0, max_queued=9)
+        batcher.start()
+        async with asyncio.TaskGroup() as clients:
+            for number in (1, 2, 3):
+                clients.create_task(ask_three_times(batcher, number))
+        await batcher.close()
+
+    started = time.perf_counter()
+    asyncio.run(ask())
+    assert run.batches == [[1, 2, 3]] * 3
+    assert time.perf_counter() - started < 2  # only the first batch had to wait
+
+
+def test_clients_that_have_gone_are_waited_for_once() -> None:
+    run, waited_s = Doubling(), []
+
+    async def ask() -> None:
+        batcher = Batcher(run, max_batch_size=8, max_wait_s=0.5, max_queued=9)
+        batcher.start()
+        await asyncio.gather(batcher.submit([1]), batcher.submit([2]))
+        for _ in range(2):
+            started = time.perf_counter()
+            await batcher.submit([3])
+            waited_s.append(time.perf_counter() - started)
+        await batcher.close()
+
+    asyncio.run(ask())
+    assert run.batches == [[1, 2], [3], [3]]
+    assert waited_s[0] > 0.4 > waited_s[1]
+
+
 def test_only_the_request_that_fails_is_told_so() -> None:
     first, failed, last = asyncio.run(answers(Doubling(), [1], [-1], [3]))
     assert (first, last) == ([2], [6])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,13 +23,11 @@ from albert_core.checkpoints import (
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.saved_model import open_saved_model, write_saved_model
-from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
-from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.features import make_features
 from albert_core.finetuning.question_features import make_question_features
-from albert_core.tasks import TASKS, Example, Question
+from albert_core.tasks import TASKS, Question
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
-from tests.helpers.archives import article_lines, read_member
 from tests.helpers.checkpoint_samples import (
     CONFIG,
     POOLED,
@@ -41,6 +38,7 @@ from tests.helpers.checkpoint_samples import (
     pretrained,
 )
 from tests.helpers.export_samples import SINGLE
+from tests.helpers.saved_models import assert_close, examples_of, in_python, served
 from tests.helpers.tiny_tasks import TINY_TASKS
 
 SETTINGS = FinetuningConfig(
@@ -64,11 +62,6 @@ TASK_OF = {
 }
 LONG = "before the storm " * 9
 TEXTS = ("The Harbour master", "counted 12,400 crates, twice!", "", LONG, "été Σ")
-WORDS = (
-    "naïve Ångström ÉCOLE Straße ΟΔΥΣΣΕΥΣ Σ привет ЁЖИК שָׁלוֹם مَرْحَبًا नमस्ते สวัสดี 東京 "
-    "한국어 ﬁne ½ x² Ⅻ １，２３４ 1,000 12,345,678 1999, 3,14 ①② 🙂 👩\u200d🚀 🇫🇷 “quoted” "
-    "‘it’s’ ``so'' «non» — … can't U.S. $5.00 [CLS] <unk> ▁"
-)
 Saved = Callable[[str], tuple[Checkpoint, Path]]
 
 
@@ -92,30 +85,6 @@ def saved(tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathFa
         return made[kind]
 
     return make
-
-
-def served(folder: Path, **inputs: Any) -> dict[str, np.ndarray]:
-    """Return what the signature on strings computes."""
-    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    tensors = {name: tf.constant(value, tf.string) for name, value in inputs.items()}
-    return {name: value.numpy() for name, value in signature(**tensors).items()}
-
-
-def in_python(checkpoint: Checkpoint, features: Features) -> dict[str, np.ndarray]:
-    """Return what the Keras model computes of features."""
-    inputs = pad_inputs(features, np.arange(len(features)), int(features.lengths.max()))
-    if "span_beam" in checkpoint.heads:
-        inputs["p_mask"] = answer_mask(inputs)
-    return {**reference_function(checkpoint)(inputs), "input_ids": inputs["input_ids"]}
-
-
-def examples_of(*columns: Any) -> list[Example]:
-    rows = zip(*columns, strict=True)
-    return [Example(id="", texts=tuple(row), target=None) for row in rows]
-
-
-def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -341,6 +310,8 @@ class Blocker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 sys.meta_path.insert(0, Blocker())
 import tensorflow as tf
 """
+
+
 ON_IDS = """
 signature = tf.saved_model.load(sys.argv[1]).signatures["ids"]
 inputs = {name: tf.constant(value) for name, value in json.loads(sys.argv[3]).items()}
@@ -376,32 +347,3 @@ def test_strings_need_tensorflow_text_but_not_this_program(saved: Saved) -> None
     features = make_features(examples_of([text]), checkpoint.tokenizer, 20)
     found = run_without(OURS, ON_STRINGS, folder, text)
     assert_close(found, in_python(checkpoint, features)["logits"])
-
-
-def mixed_unicode(count: int) -> list[str]:
-    """Return texts of many scripts with accents, emoji, marks, quotes and odd spaces and digits."""
-    rng = random.Random(11)
-    marks = ["e\u0301", "a\u0308\u0323", "\u200b", "\ufeff", "\u00ad", "\0", "\u2028"]
-    words = [*WORDS.split(" "), *marks]
-    spaces = [" ", "  ", "\u00a0", "\t", "\u3000", "\n", ""]
-    return [
-        "".join(rng.choice(words) + rng.choice(spaces) for _ in range(rng.randrange(1, 25)))
-        for _ in range(count)
-    ]
-
-
-def test_real_and_mixed_texts_have_the_same_probabilities(shared: Path, tmp_path: Path) -> None:
-    """2,000 sentences of Simple Wikipedia and 200 mixed texts, with the released vocabulary."""
-    model = read_member(shared, "spm", "spm/albert_v1v2/spiece.model")
-    own = SentencePieceTokenizer(model, lower_case=True)
-    config = dataclasses.replace(SINGLE, vocab_size=len(own), max_position_embeddings=128)
-    checkpoint = classifier(3, config, tokenizer=own, finetuning={"sequence_length": 96})
-    (tmp_path / "saved").mkdir()
-    write_saved_model(checkpoint, tmp_path / "saved")
-    corpus = read_member(shared, "corpus_simplewiki", "corpus/simplewiki/AA/wiki_00")
-    texts = [*article_lines(corpus)[:2000], *mixed_unicode(200)]
-    outputs = served(tmp_path / "saved", text=texts)
-    features = make_features(examples_of(texts), own, 96)
-    logits = tf.constant(in_python(checkpoint, features)["logits"])
-    assert len(texts) == 2200
-    assert_close(outputs["probabilities"], tf.nn.softmax(logits))

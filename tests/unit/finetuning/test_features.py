@@ -217,6 +217,14 @@ def test_evaluation_reads_all_examples_once() -> None:
     assert len(batches) == 8
 
 
+def test_a_batch_is_cut_where_padding_would_cost_more() -> None:
+    lengths = np.array([100, 5, 98, 6, 5, 99])
+    parts = length_sorted_batches(lengths, 6, batch_cost_tokens=32)
+    assert [part.tolist() for part in parts] == [[1, 4, 3], [2, 5, 0]]
+    (whole,) = length_sorted_batches(lengths, 6, batch_cost_tokens=1000)
+    assert sorted(whole) == list(range(6))
+
+
 def test_features_are_kept_and_made_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
     made = []
 

@@ -13,7 +13,12 @@ from albert_core.checkpoints import Checkpoint
 from albert_core.errors import InputError
 from albert_core.finetuning.checkpoint_probe import probe_checkpoint
 from albert_core.finetuning.features import make_features
-from albert_core.finetuning.frozen_encoder import layer_means, pretrained_encoder, random_encoder
+from albert_core.finetuning.frozen_encoder import (
+    layer_means,
+    means_function,
+    pretrained_encoder,
+    random_encoder,
+)
 from albert_core.finetuning.frozen_probe import probe_frozen_encoder
 from albert_core.finetuning.probe_features import join_columns, make_columns, numeric_targets
 from albert_core.finetuning.probe_results import FrozenProbe
@@ -116,18 +121,25 @@ def test_means_are_those_of_the_model_and_random_ones_follow_the_seed(tokenizer)
     examples = [Example(id="", texts=(text,), target=None) for text in SENTENCES]
     features = make_features(examples, tokenizer, 24)
     encoder = pretrained_encoder(checkpoint.config, checkpoint.weights, source="model")
-    means = layer_means(encoder, features, max_length=24, source="model")
+    function = means_function(encoder)
+    means = layer_means(function, features, max_length=24, source="model")
     assert means.shape == (len(SENTENCES), CONFIG.num_hidden_layers, CONFIG.hidden_size)
     ids = features.ids[features.begins[0] : features.begins[1]]
     outputs = encoder(ids[None], return_all_layers=True)["all_layer_outputs"]
     expected = [np.asarray(outputs[number])[0].mean(axis=0) for number in block_numbers()]
     assert means[0] == pytest.approx(np.stack(expected), abs=1e-5)
     drawn = [
-        layer_means(random_encoder(CONFIG, seed), features, max_length=24, source="")
+        layer_means(
+            means_function(random_encoder(CONFIG, seed)), features, max_length=24, source=""
+        )
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.allclose(drawn[0], drawn[2])
+    encoder.set_weights(random_encoder(CONFIG, 1).get_weights())
+    assert np.array_equal(layer_means(function, features, max_length=24, source=""), drawn[0]), (
+        "a function that is compiled computes with the weights of before"
+    )
 
 
 def block_numbers() -> range:
@@ -141,7 +153,7 @@ def test_outputs_that_are_not_finite_are_refused(tokenizer) -> None:
     damaged = {name: np.full_like(array, np.nan) for name, array in checkpoint.weights.items()}
     with pytest.raises(InputError, match=r"the model: got outputs that are not finite"):
         layer_means(
-            pretrained_encoder(CONFIG, damaged, source="the model"),
+            means_function(pretrained_encoder(CONFIG, damaged, source="the model")),
             make_columns(make_examples("classes", 3, 1), tokenizer, 24)[0],
             max_length=24,
             source="the model",

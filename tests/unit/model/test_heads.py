@@ -149,7 +149,7 @@ def numbers(outputs: Any) -> Arrays:
 
 @pytest.mark.parametrize("head", MODELS)
 def test_training_lowers_the_loss(head: str) -> None:
-    """Traced where tests/components/test_finetune.py does not train the head so."""
+    """Traced where tests/components/finetune/test_learning.py does not train the head so."""
     model, (inputs, targets) = compile_model(new_model(head)), make_batch(head, batch=FEW)
     with functions_run_eagerly(head not in ("layer_mix", "siamese")):
         before = model.evaluate(inputs, targets, batch_size=FEW, verbose=0)

@@ -1,80 +1,31 @@
 """What each callback of a training does at a step and at the end of an interval."""
 
-import dataclasses
-import time
 import types
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from albert_core.config import AlbertConfig
 from albert_core.errors import StepFailedError, StoppedError
-from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import read_weights, weights_by_name
-from albert_core.optimizers.factory import make_optimizer
-from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluation
 from albert_core.training.callbacks.log import LogWriter
 from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
-from albert_core.training.callbacks.time_budget import TimeBudget
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.log import LOG_NAME, read_log
-from albert_core.training.minutes import UNSETTLED, PhaseMinutes
-from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
-from albert_core.training.session import TrainingSession
 from albert_core.training.signals import SignalError
 from albert_core.training.state import TrainingState
-
-SIZES = {
-    "vocab_size": 20,
-    "embedding_size": 4,
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 8,
-}
-
-
-def new_model(**settings: Any) -> keras.Model:
-    """Return a model with LAMB and further settings of it."""
-    model = AlbertForPreTraining(AlbertConfig(**SIZES))
-    model.compile(
-        make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=0, **settings)
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
+from tests.helpers.training_sessions import evaluated, new_model, new_session, run_steps
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     return new_model()
-
-
-def new_session(folder: Path, model: Any = None, **settings: Any) -> TrainingSession:
-    """Return a session of two phases of 20 and 10 steps with an evaluation every 10."""
-    plan = TrainingPlan(
-        **{"phase_steps": (20, 10), "interval_steps": 10, "monitor": "accuracy", **settings}
-    )
-    model = model or types.SimpleNamespace(stop_training=False, jax_state_sync=lambda: None)
-    return TrainingSession(model, TrainingState(), plan, folder)
-
-
-def run_steps(session: TrainingSession, *callbacks: keras.callbacks.Callback, to: int) -> None:
-    """Report a step with the loss 5 to the callbacks, until the session is at step `to`."""
-    while session.state.step < to:
-        for callback in (StepCounter(session), *callbacks):
-            callback.on_train_batch_end(0, {"loss": 5.0})
-
-
-def evaluated(step: int, accuracy: float, phase: int = 0) -> dict[str, float]:
-    return {"global_step": step, "phase": phase, "accuracy": accuracy}
 
 
 def test_the_counter_takes_means_over_the_steps_since_the_last_line(tmp_path):
@@ -207,131 +158,6 @@ def test_after_a_roll_back_the_log_drops_the_rows_of_repeated_steps(tmp_path, mo
     session.state = TrainingState(step=2, num_roll_backs=1)
     writer.on_train_begin()
     assert [row["global_step"] for row in read_log(tmp_path)] == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("settings", "step", "stopped_by"),
-    [
-        ({}, 4, None),
-        ({"stop_after_steps": 5}, 4, None),
-        ({"stop_after_steps": 5}, 5, "stop_after_steps"),
-        ({"stop_after_minutes": 0.0}, 1, "stop_after_minutes"),
-        ({"stop_after_steps": 10}, 10, None),  # after the evaluation, which is due there anyway
-    ],
-)
-def test_a_spent_budget_stops_training_within_an_interval(tmp_path, settings, step, stopped_by):
-    session = new_session(tmp_path, **settings)
-    session.state.step = step
-    Budget(session).on_train_batch_end(0)
-    assert session.state.stopped_by == stopped_by
-    assert session.model.stop_training == (stopped_by is not None)
-
-
-def test_an_interval_ends_with_its_phase(tmp_path):
-    session = new_session(tmp_path, phase_steps=(14, 10), are_last_intervals_short=True)
-    counts, stops = [], []
-    for step in range(1, 25):
-        session.state.step, session.model.stop_training = step, False
-        Budget(session).on_train_batch_end(0)
-        counts.append(session.plan.steps_of_interval(step))
-        if session.model.stop_training:
-            stops.append(step)
-    assert counts == [*range(1, 11), *range(1, 5), *range(1, 11)]
-    assert stops == [14, 24]
-    assert session.interval_step == 0
-
-
-@pytest.mark.parametrize(
-    ("spans_run", "expected"),
-    [
-        (
-            False,
-            [
-                # Of each phase three steps measure the speed, and five warm up.
-                (0, 1, (0, 0.1, UNSETTLED, 1, UNSETTLED)),
-                (0, 3, (0, 0.1, 3, 5, UNSETTLED)),
-                (0, 15, (0, 0.1, 3, 5, 30)),
-                (1, 31, (30, 0.2, UNSETTLED, 1, UNSETTLED)),
-                (1, 33, (30, 0.2, 3, 5, UNSETTLED)),
-                (1, 45, (30, 0.2, 3, 5, 30)),
-            ],
-        ),
-        (
-            True,
-            [
-                (0, 1, (0, 0.1, UNSETTLED, 1, UNSETTLED)),
-                (0, 3, (0, 0.1, 3, 5, UNSETTLED)),
-                # The decay of all steps lies in the last phase.
-                (1, 31, (0, 0.2, 3, 5, UNSETTLED)),
-                (1, 48, (0, 0.2, 3, 5, 60)),
-            ],
-        ),
-    ],
-)
-def test_minutes_settle_schedule_and_plan_phase_by_phase(tmp_path, spans_run, expected):
-    """At ten steps a second, 30 steps for each of two phases of three seconds."""
-    stable_ratios = (1.0, 0.8) if spans_run else (0.5, 0.5)
-    minutes = tuple(
-        PhaseMinutes(end_s=3.0 * n, peak=0.1 * n, num_warmup_steps=5, stable_ratio=ratio)
-        for n, ratio in enumerate(stable_ratios, start=1)
-    )
-    settled: list[Any] = []
-    schedule = types.SimpleNamespace(settle=lambda **numbers: settled.append(numbers))
-    model = types.SimpleNamespace(
-        optimizer=types.SimpleNamespace(schedule=schedule), jax_state_sync=lambda: None
-    )
-    session = new_session(
-        tmp_path,
-        model,
-        phase_steps=(UNSETTLED, UNSETTLED),
-        minutes=minutes,
-        spans_run=spans_run,
-        log_steps=1,
-    )
-    saved_at: list[int] = []
-    session.save = lambda: saved_at.append(session.state.step)  # type: ignore[method-assign]
-    budget, seen = TimeBudget(session), []
-    while not session.is_finished:
-        phase = session.plan.phase_of(session.state.step)
-        if len(session.state.timings) <= phase:
-            budget.on_train_begin()
-        session.state.step += 1
-        session._begin_s = time.monotonic() - 0.1 * session.state.step
-        session.recent_metrics = {"loss": 5.0}
-        budget.on_train_batch_end(0, {"loss": 5.0})
-        if not seen or settled[-1] != seen[-1][2]:
-            seen.append((phase, session.state.step, settled[-1]))
-        # A process that takes up here knows the same.
-        again = TrainingPlan(**{**dataclasses.asdict(session.plan), "minutes": minutes})
-        again.phase_steps = (UNSETTLED, UNSETTLED)
-        TimeBudget(TrainingSession(model, session.state, again, tmp_path))
-        assert again.phase_steps == session.plan.phase_steps
-    assert session.plan.phase_steps == (30, 30)
-    assert [(phase, step, tuple(numbers.values())) for phase, step, numbers in seen] == expected
-    assert len(saved_at) == 2
-    assert session.num_expected_steps == 60
-
-
-@pytest.mark.parametrize(
-    ("settings", "stopped_by"),
-    [
-        ({"patience": 2, "stop_after_steps": 30}, "patience"),
-        ({"patience": 3, "stop_after_steps": 30}, "stop_after_steps"),
-        ({"patience": 3}, None),
-    ],
-)
-def test_at_the_end_of_an_interval_patience_counts_too(tmp_path, settings, stopped_by):
-    session = new_session(tmp_path, phase_steps=(40,), **settings)
-    session.state.step = 30
-    session.state.history = [evaluated(10, 0.5), evaluated(20, 0.4), evaluated(30, 0.5)]
-    Budget(session).on_epoch_end(0)
-    assert session.state.stopped_by == stopped_by
-
-
-def test_patience_looks_at_the_last_phase(tmp_path):
-    plan = new_session(tmp_path, patience=2).plan
-    history = [evaluated(10, 0.9), evaluated(20, 0.8), evaluated(30, 0.5, phase=1)]
-    assert not lost_patience(history, plan)
 
 
 def test_checkpoints_are_written_when_due_and_not_twice_at_an_evaluation(tmp_path, model):

@@ -1,163 +1,24 @@
-"""The card of a model: every number is a step's, nothing else is said, no text becomes markup."""
+"""The card of a model: every number is a step's, and nothing else is said."""
 
 import dataclasses
 import json
 import re
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from markdown_it import MarkdownIt
 
-from albert_core.artifacts.manifest import Manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import convert, describe, save_folder
-from albert_core.checkpoints.side_files import read_task
-from albert_core.errors import InputError
-from albert_core.exports.sentences import read_sentences
-from albert_core.pretraining.phases import PhaseConfig
-from albert_core.tasks import Source
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.checkpoint.config import CheckpointConfig
 from components.checkpoint.step import import_checkpoint
 from components.evaluate.classification import read_classification
-from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
-from components.export.card.facts import gather_facts
-from components.export.card.render import escape_markdown, make_card, render_card, write_card
+from components.export.card.render import make_card, write_card
 from components.export.lineage import Lineage, find_lineage, lineage_at
-from components.export.proof_sentences import ProofSentences, proof_sentences
-from components.finetune.step import finetune
-from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
-from tests.helpers.eager import functions_run_eagerly
-from tests.helpers.tiny_pretraining import train
-from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
-
-PHASES = (
-    PhaseConfig(sequence_length=24, num_train_steps=20, num_hidden_layers=1),
-    PhaseConfig(sequence_length=48, num_train_steps=20, batch_size=8),
-)
-TUNING = {
-    "num_seeds": 2,
-    "num_train_steps": 4,
-    "num_probe_examples": 0,
-    "sequence_length": 16,
-    "optimizer": "muon",
-    "bias_correction": True,
-}
-TASK = dataclasses.replace(TINY_TASKS["topic"], test=(Source(file="test.jsonl"),))
-HEADER = re.compile(r"^---\n([\S\s]*?)\n---\n")  # as the Hugging Face hub finds it
-HOSTILE = (
-    "---\n# Title",
-    "a: b\n- c",
-    "<script>alert(1)</script>",
-    "| a | b |",
-    "[here](http://example.com) ![x](y) `code` *bold* _thin_ ~~gone~~",
-    "{{ 7 * 7 }} {% raw %}",
-    "&lt; \\| \\",
-    "1. one",
-    "=====",
-    "\u202ebackwards\x1b[31m",
-)
-
-
-@pytest.fixture(scope="module")
-def run(material, tmp_path_factory) -> Path:
-    """The steps of a run in folders of their names: two phases, two seeds, random weights."""
-    folder = tmp_path_factory.mktemp("run")
-    for step in (material.vocab, material.short, material.long):
-        shutil.copytree(step, folder / step.name)
-    records = [material.short, material.long]
-    settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
-    train(material, folder / "model", records=records, phases=PHASES, **settings)
-    data = write_tiny_tasks(folder / "data") / "topic"
-    with functions_run_eagerly():
-        for name, initialization in (("tuned", "pretrained"), ("random", "random")):
-            finetune(
-                task=TASK,
-                data=data,
-                pretrained=folder / "model",
-                initialization=initialization,
-                config=tiny_finetuning(**TUNING),
-                output=folder / name,
-            )
-            evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lineage(run) -> Lineage:
-    return find_lineage(run / "tuned", run)
-
-
-def card(run: Path, lineage: Lineage | None, **more: Any) -> str:
-    return make_card(run / "tuned", lineage=lineage, **more)
-
-
-def facts_in(text: str, section: str) -> dict[str, str]:
-    """Return the facts that a section of a card lists."""
-    body = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return dict(line[2:].split(": ", 1) for line in body.splitlines() if line.startswith("- "))
-
-
-def table_in(text: str, section: str) -> list[dict[str, str]]:
-    """Return the rows of a section's table."""
-    body = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    lines = [line for line in body.splitlines() if line.startswith("|")]
-    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def html_of(text: str) -> str:
-    """Return the card without its front matter as a reader sees it."""
-    return MarkdownIt("commonmark").enable("table").render(text[HEADER.match(text).end() :])
-
-
-def header_of(text: str) -> dict[str, Any]:
-    return yaml.safe_load(HEADER.match(text)[1])
-
-
-def test_what_led_to_a_model_is_found_by_its_hashes(run, lineage):
-    of = {name: read_manifest(run / name, step=step) for name, step in STEPS.items()}
-    assert lineage == Lineage(
-        vocab=of["vocab"],
-        records=(of["short"], of["long"]),
-        pretrained=of["model"],
-        finetuned=of["tuned"],
-        evaluated=of["tuned scores"],
-        random_evaluated=of["random scores"],
-    )
-    assert find_lineage(run / "model", run).manifests == lineage.manifests[:4]
-    assert find_lineage(run / "tuned") == Lineage(finetuned=of["tuned"])
-    assert find_lineage(run / "random", run).random_evaluated is None
-    known = lineage_at(finetuned=run / "tuned", records=[run / "long"], vocab=run / "nowhere")
-    assert known == Lineage(finetuned=of["tuned"], records=(of["long"],))
-
-
-STEPS = {
-    "vocab": "vocab",
-    "short": "records",
-    "long": "records",
-    "model": "pretrain",
-    "tuned": "finetune",
-    "tuned scores": "evaluate",
-    "random scores": "evaluate",
-}
-
-
-def test_outputs_of_different_models_make_no_card(run, lineage):
-    with pytest.raises(InputError, match="evaluation of another model"):
-        dataclasses.replace(lineage, evaluated=lineage.random_evaluated)
-    other = dataclasses.replace(lineage.records[0], files={})
-    with pytest.raises(InputError, match="other records than"):
-        dataclasses.replace(lineage, records=(other,))
-    with pytest.raises(InputError, match="name that output"):
-        find_lineage(run / "vocab", run)
-    with pytest.raises(InputError, match="no such folder"):
-        find_lineage(run / "tuned", run / "nowhere")
+from tests.helpers.model_cards import TASK, card, facts_in, header_of, table_in
 
 
 def test_scores_are_those_of_the_evaluation(run, lineage):
@@ -308,19 +169,6 @@ def with_language(manifest: Manifest, code: str) -> Manifest:
     return dataclasses.replace(manifest, config={**manifest.config, "language": code})
 
 
-def test_exports_are_proved_on_sentences_of_the_corpus_if_it_is_known(run, lineage, tmp_path):
-    for of_run in (lineage, lineage_at(vocab=run / "vocab")):
-        chosen = proof_sentences(of_run)
-        assert chosen.source == "corpus"
-        assert chosen.texts == (run / "vocab" / "sentences.txt").read_text().splitlines()
-    (tmp_path / "own.txt").write_text("Ein Satz.\n")
-    given = proof_sentences(lineage, tmp_path / "own.txt")
-    assert given == ProofSentences(texts=["Ein Satz."], source="file")
-    earlier = dataclasses.replace(lineage.vocab, files={})
-    for unknown in (Lineage(), dataclasses.replace(lineage, vocab=earlier)):
-        assert proof_sentences(unknown) == ProofSentences(texts=read_sentences(), source="package")
-
-
 def test_the_card_says_what_becomes_of_accents(run, lineage, tokenizer, tmp_path):
     limits = facts_in(card(run, lineage), "Limits")
     assert limits["Accents"] == "accents and umlauts are dropped, and so lost"
@@ -376,98 +224,6 @@ def test_what_an_export_was_compared_by_is_read_beside_it(run, lineage, tmp_path
     assert "onnx_int8" in header_of(text)["tags"]
     write_card(tmp_path, model=run / "tuned", export_format="huggingface")
     assert header_of((tmp_path / "README.md").read_text())["library_name"] == "transformers"
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_no_text_becomes_markup(hostile, run, lineage):
-    line = " ".join(hostile.split("\n"))
-    task = {**read_task(run / "tuned"), "name": hostile, "labels": [hostile, "b"]}
-    words = CardConfig(
-        name=line,
-        license=line,
-        languages=(line,),
-        tags=(line,),
-        intended_use=f"{hostile}\n\n{hostile}",
-        data_license=line,
-        data_description=hostile,
-    )
-    facts = gather_facts(describe(run / "tuned"), task=task, lineage=lineage, card=words)
-    text = render_card(facts)
-    header = header_of(text)
-    assert (header["license"], header["language"]) == (line, [line])
-    assert {hostile, line} <= set(header["tags"])
-    plain_words = CardConfig(name="x", intended_use="x\n\nx", data_description="x", license="x")
-    harmless = render_card(
-        gather_facts(
-            describe(run / "tuned"),
-            task={**task, "name": "x", "labels": ["x", "b"]},
-            lineage=lineage,
-            card=dataclasses.replace(plain_words, languages=("x",), tags=("x",), data_license="x"),
-        )
-    )
-    assert tags_of(html_of(text)) == tags_of(html_of(harmless))
-
-
-def tags_of(html: str) -> list[str]:
-    return re.findall(r"<[^>]*>", html)
-
-
-@pytest.mark.parametrize("hostile", [text for text in HOSTILE if "\x1b" not in text])
-def test_escaped_text_reads_as_it_was(hostile):
-    html = MarkdownIt("commonmark").enable("table").renderInline(escape_markdown(hostile))
-    shown = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
-    assert shown.replace("&amp;", "&") == " ".join(hostile.split())
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({"license": "mit\nlanguage: xx"}, "card.license: got several lines"),
-        ({"tags": ("a\u2028b",)}, "card.tags: got several lines"),
-        ({"watts": -1.0}, "card.watts: got -1.0"),
-        ({"price_per_hour": float("nan")}, "card.price_per_hour: got nan"),
-        ({"watts": 1.0, "energy_kwh": 1.0}, "beside card.energy_kwh"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings, reason):
-    with pytest.raises(InputError, match=reason):
-        CardConfig(**settings)
-
-
-def test_the_command_writes_the_card(run, lineage, tmp_path, capsys):
-    output = tmp_path / "README.md"
-    command = ["card", str(run / "tuned"), "--output", str(output)]
-    assert main([*command, "--run", str(run), "--card.languages", "en,de"]) == 0
-    assert output.read_text() == card(run, lineage, card=CardConfig(languages=("en", "de")))
-    assert "from vocab, records, records, pretrain, finetune, evaluate" in capsys.readouterr().out
-    assert main([*command, "--run", str(tmp_path / "nowhere")]) == 2
-    assert "no such folder" in capsys.readouterr().err
-
-
-def test_the_command_writes_over_a_card_but_over_nothing_else(run, tmp_path, capsys):
-    vocabulary, output = tmp_path / "spiece.model", tmp_path / "README.md"
-    shutil.copy(run / "tuned" / "spiece.model", vocabulary)
-    before = vocabulary.read_bytes()
-    assert main(["card", str(run / "tuned"), "--output", str(vocabulary)]) == 2
-    assert "exists and is not a card as this program wrote it" in capsys.readouterr().err
-    assert vocabulary.read_bytes() == before
-
-    command = ["card", str(run / "tuned"), "--output", str(output)]
-    assert main([*command, "--card.license", "mit"]) == 0
-    assert main([*command, "--card.license", "apache-2.0"]) == 0
-    assert header_of(output.read_text())["license"] == "apache-2.0"
-    edited = output.read_text().replace("## Model", "## Our model")
-    output.write_text(edited)
-    assert main(command) == 2
-    assert output.read_text() == edited
-    assert main(["card", str(run / "tuned"), "--output", str(tmp_path)]) == 2
-    assert "got a folder" in capsys.readouterr().err
-
-
-def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_path):
-    shutil.copytree(run / "random scores", tmp_path / "scores")
-    (tmp_path / "manifest.json").write_text("{}")
-    assert find_lineage(run / "tuned", tmp_path) == Lineage(finetuned=lineage.finetuned)
 
 
 def test_no_place_on_this_machine_is_told(run, lineage, tmp_path):

@@ -1,0 +1,53 @@
+"""What the tests of fine-tuning share: tasks, a model, and a fine-tuning of a few steps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from albert_core.artifacts.manifest import Manifest
+from components.finetune.step import finetune
+from tests.helpers.eager import functions_run_eagerly
+from tests.helpers.tiny_tasks import (
+    SHORT,
+    TINY_TASKS,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
+
+MOST_EAGER_STEPS = 4
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory) -> Path:
+    return write_tiny_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def tune(tasks, model, tmp_path):
+    """Fine-tune on a task by name, into a folder of that name; the encoder is not probed.
+
+    Texts are cut so short that all batches have one length, which TensorFlow traces once. A few
+    steps are made without tracing.
+    """
+
+    def run(name: str, *, output: str | None = None, **settings: Any) -> Manifest:
+        options = {
+            "initialization": settings.pop("initialization", "pretrained"),
+            "pretrained": settings.pop("pretrained", model),
+            "task": settings.pop("task", TINY_TASKS[name]),
+            "data": settings.pop("data", tasks / name),
+            "progress": settings.pop("progress", lambda done, total, text: None),
+        }
+        cheap = {"sequence_length": SHORT, "num_probe_examples": 0}
+        config = tiny_finetuning(**{**cheap, **settings})
+        with functions_run_eagerly(config.num_train_steps <= MOST_EAGER_STEPS):
+            return finetune(config=config, output=tmp_path / (output or name), **options)
+
+    return run
