@@ -14,7 +14,7 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.minhash import MinHasher
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.records.config import RecordsConfig
-from albert_core.records.encoded import EncodedFile, index_path, read_index
+from albert_core.records.encoded import EncodedFile, Section, index_path, read_index
 from albert_core.records.statistics import Counts
 from albert_core.storage import exists, find_stored_damage, join, read_bytes, write_bytes
 from albert_core.storage_settings import StorageConfig
@@ -62,14 +62,18 @@ class WorkerContext:
         path = self.signatures_path(encoded_path)
         self._write_sealed(index_path(path), path.rpartition("/")[2], index)
 
-    def read_signatures_index(self, encoded_path: str) -> dict[str, Any]:
-        """Return the index that `write_signatures_index` wrote.
+    def signature_sections(self, encoded_path: str) -> dict[str, Section]:
+        """Return each partition's section of the file of signatures of an encoded file.
 
         Raises:
-            DamageError: It is damaged, or that of another file or of other work.
+            DamageError: Its index is damaged, or that of another file or of other work.
         """
         path = self.signatures_path(encoded_path)
-        return self._read_sealed(index_path(path), path.rpartition("/")[2])
+        index = self._read_sealed(index_path(path), path.rpartition("/")[2])
+        return {
+            partition: (begin, end, checksum)
+            for partition, (begin, end, checksum) in index["sections"].items()
+        }
 
     def _has_signatures(self, encoded_path: str) -> bool:
         """Return whether the file of signatures of an encoded file is whole; damage is told."""
