@@ -54,7 +54,7 @@ def get_summary(command: Command) -> str:
 
 
 def get_description(command: Command) -> str:
-    """Return what a command's docstring says before its arguments, in one paragraph."""
+    """Return a command's docstring before its arguments, in one paragraph."""
     described = docstring_parser.parse(inspect.getdoc(command) or "")
     parts = (described.short_description, described.long_description)
     return " ".join(" ".join(part.split()) for part in parts if part)
@@ -267,7 +267,7 @@ class CommandParser:
             raise InputError(describe_error(error, self._options - {"-h", "--help"})) from error
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
-        """Return what to call the command's function with: parsed values, sections as dataclasses.
+        """Return the arguments of the command's function: parsed values, sections as dataclasses.
 
         Where a run starts from a checkpoint, and in the estimate of a fine-tuning, tasks have their
         recipes (`with_recipes`). The section `storage` holds for this process from now on.
