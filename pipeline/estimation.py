@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.checks import check_minimum
-from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
@@ -15,6 +14,7 @@ from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.estimation.task_step import StepLayout, TaskStep
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import tuned_architecture
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, to_stderr
 from albert_core.records.config import RecordsConfig
@@ -87,6 +87,7 @@ def estimate_run(
     Raises:
         InputError: The slice is unknown, the file of prices is missing or wrong, or the training
             does not fit.
+        ServiceError: The storage failed.
     """
     table = read_prices(prices)
     estimates = estimate_phases(
@@ -135,6 +136,7 @@ def estimate_task(
     Raises:
         InputError: The task, its files, the chips or the file of prices cannot be used; a setting
             is one that no estimate knows of; or nothing fits.
+        ServiceError: The storage failed.
     """
     table, chips = read_prices(prices), find_accelerator(accelerator)
     declared, folder = _find_task(task, data_dir)
@@ -225,6 +227,7 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         InputError: The estimate is above the limit; the file of prices is missing or wrong; or
             there is no estimate, because the run pretrains without TPUs, does not fit, or the
             prices have none for the slice.
+        ServiceError: The storage failed.
     """
     if not limit.max_cost:
         return
@@ -267,7 +270,8 @@ def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Pr
     name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]
     if None in costs:
-        raise InputError(f"--prices: no price of {name} ({prices.source}); give a file that has it")
+        kind = estimates[0].request.accelerator.generation
+        raise InputError(f"--max_cost: {prices.describe_missing(kind)}, or remove --max_cost")
     cost = sum(cost for cost in costs if cost is not None)
     if cost > max_cost:
         raise InputError(

@@ -29,7 +29,7 @@ _MOST_ATTEMPTS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseEstimate:
-    """What a phase needs on a slice.
+    """The estimate of a phase on a slice.
 
     Attributes:
         request: The step that was compiled.

@@ -31,7 +31,7 @@ _NUM_PROCESSES = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinetuningEstimate:
-    """What a fine-tuning needs as it is asked for, and how it would fit if it does not.
+    """The estimate of a fine-tuning as asked for, and of layouts that fit if it does not.
 
     Attributes:
         asked: With the layout of the settings.
@@ -60,7 +60,7 @@ def estimate_finetuning(
     compiles: bool,
     progress: ReportProgress = quiet,
 ) -> FinetuningEstimate:
-    """Return what a fine-tuning needs.
+    """Estimate memory, time and price of a fine-tuning.
 
     Where what is asked for does not fit, that is no error as long as another layout does: then
     there are proposals.
@@ -186,7 +186,7 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
 
 
 def _nothing_fits(asked: TaskEstimate) -> InputError:
-    """Return, not raise, the error of a fine-tuning of which not even one example fits.
+    """Return the error, without raising it, of a fine-tuning that cannot hold even one example.
 
     It names the memory as asked for, as compiled or calculated, and larger or more chips as remedy.
     """

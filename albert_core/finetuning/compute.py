@@ -17,7 +17,7 @@ from albert_core.training.compute_choice import choose_compute
 def choose_finetuning_compute(
     trainer: TrialTrainer, configs: Sequence[FinetuningConfig]
 ) -> ComputeSettings:
-    """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
+    """Choose precision and compilation of all trials, and report them; a checkpoint's are kept.
 
     `auto` is float32 on every CPU with a recipe of the original, as it is there. Whether XLA
     compiles a step whose batches differ in length is the backend's rule, if it is not set. Where

@@ -322,7 +322,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         return choose_pooling(self.pooling, task, is_original=is_original, supported=poolings)
 
     def head_rate_of(self, task: Task) -> float:
-        """Return what the learning rate of a task's head is multiplied by.
+        """Return the factor of the learning rate of a task's head.
 
         It is `head_rate_multiplier`, or where that is not set the one of the head's pooling.
         `per_task` is not read: to be called on what `for_task` returned.

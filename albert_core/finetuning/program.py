@@ -85,8 +85,8 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; `training_precision`; training rows left out, by cause; `strategy`, the devices
-        in words, if they are several.
+        are from; `training_precision` and `training_jit_compile`; training rows left out, by
+        cause; `strategy`, the devices in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -147,6 +147,7 @@ def run_finetuning(
         "num_dev": len(dev.examples),
         "data_files": files,
         "training_precision": compute.precision,
+        "training_jit_compile": compute.jit_compile,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
@@ -189,7 +190,7 @@ def _probe(
 
 
 def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
-    """Return how many training sequences are longer than those of pretraining, and their length.
+    """Return the number of training sequences longer than pretraining's, and pretraining's length.
 
     They are `num_beyond_pretraining` and, in tokens, `trained_sequence_length`. Empty if there are
     no such sequences, or if the length of pretraining is not known.

@@ -157,7 +157,7 @@ class TrialTrainer:
         )
 
     def _track_as(self, name: str) -> TrackRow:
-        """Return what tells the tracker values of a trial under the trial's name."""
+        """Return a function that tracks values of a trial with the trial's name before theirs."""
 
         def track(step: int, values: Mapping[str, Any]) -> None:
             self.track(step, {f"{name}/{value}": values[value] for value in values})
@@ -253,7 +253,7 @@ class TrialTrainer:
 
 
 def trial_name(config: FinetuningConfig) -> str:
-    """Return the name of a trial's folder, by its rate, batch size and seed; others have others."""
+    """Return the name of a trial's folder, made of its rate, batch size and seed."""
     rate = f"{config.learning_rate:g}"
     if float(rate) != config.learning_rate:  # rounded: another rate may have the same six digits
         rate = repr(config.learning_rate)

@@ -18,7 +18,7 @@ _MEASURED_LEAST_STEPS = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseMinutes:
-    """When a phase ends, and what its schedule has in fractions of its steps.
+    """The end of a phase in time, and its schedule in fractions of its steps.
 
     Attributes:
         end_s: Seconds since the beginning of training at which it ends, all evaluations included.
@@ -47,7 +47,7 @@ class PhaseMinutes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseTiming:
-    """What is known of a phase that lasts minutes, as a checkpoint keeps it.
+    """The timing of a phase that lasts minutes, as a checkpoint keeps it.
 
     Steps count from the beginning of the phase; seconds from that of the training.
 
@@ -84,7 +84,7 @@ class PhaseTiming:
         num_unchecked: int,
         num_before: int = 0,
     ) -> "PhaseTiming":
-        """Return what is known after some steps of the phase, `num_steps` not being settled.
+        """Return the timing after some more steps of the phase, while `num_steps` is not settled.
 
         The first call notes step and time, from which the speed is measured: compiling does not
         count. Each later one expects as many steps as fit at the speed so far. The warm-up begins

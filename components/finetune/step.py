@@ -80,6 +80,7 @@ def finetune(
     Raises:
         InputError: An input is missing or unusable, or `output` holds something else.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
+        ServiceError: The storage failed.
     """
     config = dataclasses.replace(config, pooling=config.pooling_of(task))
     places = {"pretrained": pretrained, "data": data}

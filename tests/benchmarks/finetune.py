@@ -114,7 +114,6 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     import numpy as np
 
     from albert_core.backends import feed_batches
-    from albert_core.config import preset
     from albert_core.finetuning.batches import (
         epoch_batches,
         pad_inputs,
@@ -123,6 +122,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     from albert_core.finetuning.features import Features
     from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
     from albert_core.optimizers.factory import make_optimizer
+    from albert_core.presets import preset
     from albert_core.training.compute import possible_settings
     from albert_core.training.devices import set_precision, use_devices
 

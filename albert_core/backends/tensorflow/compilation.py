@@ -61,7 +61,12 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
 
     On a CPU, products in bfloat16 are fast where the processor has fast instructions for them, and
     most of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
-    undecided.
+    undecided. A narrow model, and single texts, gain nothing by them: float32 comes first.
+
+    Args:
+        devices: Those that compute.
+        hidden_size: Width of the model.
+        purpose: What is computed, on which the width depends from which bfloat16 is faster.
     """
     if devices.name != "CPU":
         jits = should_jit(devices, hidden_size)

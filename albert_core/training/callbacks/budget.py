@@ -46,7 +46,7 @@ class Budget(keras.callbacks.Callback):
             self.session.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Stop when patience is lost or a budget is spent, unless training was stopped before."""
+        """Stop when patience or a budget is used up, unless training was stopped before."""
         if self.session.state.stopped_by is None:
             patience_lost = lost_patience(self.session.state.history, self.session.plan)
             self._stop_by("patience" if patience_lost else self._spent_budget())

@@ -10,7 +10,6 @@ import pytest
 import rich.console
 import rich.text
 
-from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation import finetuning
 from albert_core.estimation.accelerators import find_accelerator
@@ -21,6 +20,7 @@ from albert_core.estimation.prices import LIST_PRICES
 from albert_core.estimation.task_estimate import calculated_memory
 from albert_core.estimation.task_step import StepLayout, TaskStep
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import preset
 from albert_core.tasks import TASKS
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.training.flops import encoder_flops_per_token, training_flops_per_token
