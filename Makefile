@@ -32,6 +32,10 @@ BUCKET ?= gs://mine-albert
 fill_manifest = sed -e 's|local/albert-python-data:TAG|$(call image,data)|' -e 's|gs://mine-albert|$(BUCKET)|'
 image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.image import image_name; print(image_name('$(1)'))")
 
+# How many targets of tests run at a time. Tests wait for processes, servers and disks for a quarter of
+# their time, so that two targets do not fill two cores.
+TEST_JOBS ?= 3
+
 # The targets start hundreds of processes of Python, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -134,15 +138,14 @@ estimate: setup-all  ## what a training needs on TPUs or GPUs: make estimate CON
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
 test: setup-all  ## lint, types and all tests, as continuous integration runs them
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kernels lint \
-		test-unit test-components test-jax test-runs test-pretraining test-parity test-engines-installed
+	@$(MAKE) --no-print-directory --jobs $(TEST_JOBS) --output-sync=target kernels lint \
+		test-unit test-runs test-pretraining test-components test-jax test-parity test-engines-installed
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 
 kernels: setup-all
 	$(BIN)/python -m tests.helpers.kernels
 
-# For two at a time, the longest first.
 test-pretraining: setup-all
 	$(BIN)/pytest tests/components/test_pretrain*.py
 

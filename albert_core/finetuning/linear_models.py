@@ -21,6 +21,7 @@ _LEAST_PENALTY = 1e-6
 _NUM_FOLDS = 5
 _MOST_FOLDED_EXAMPLES = 5_000  # of more, a tenth says as much, in a fifth of the time
 _HELD_OUT_EVERY = 10
+_MAX_ITERATIONS = 10_000
 
 
 class LinearModels:
@@ -158,8 +159,11 @@ def _fit_and_score(
     scores = np.full((dev_MF.shape[0], num_classes), -np.inf)
     present = np.unique(classes)
     for number in present:
-        # Several times faster on sparse features than the solver that trains all classes at once.
-        model = LogisticRegression(C=strength, solver="liblinear", random_state=0)
+        # Several times faster on sparse features than the solver that trains all classes at once,
+        # and up to thirty times faster than the primal problem, which has the same solution.
+        model = LogisticRegression(
+            C=strength, solver="liblinear", dual=True, max_iter=_MAX_ITERATIONS, random_state=0
+        )
         model.fit(train_MF, classes == number)
         scores[:, number] = model.decision_function(dev_MF)
         if len(present) == 2:  # what speaks for one speaks against the other

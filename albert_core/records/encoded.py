@@ -13,7 +13,7 @@ import heapq
 import json
 import operator
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ _DOCUMENT = struct.Struct("<16sII")  # key, number of sentences, bytes of token 
 _MERGE_BYTES = 256 << 20  # held in memory of all sections that are merged
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 64 << 10, 4 << 20
 _LENGTH_DTYPE = np.dtype("<u4")
+
+Section = tuple[int, int, str]
+"""First byte of a section in its file, its end, and its CRC-32C in base64."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,16 +68,21 @@ class EncodedFile:
     Attributes:
         path: Address of the file.
         file: Its size and checksum.
-        sections: First byte, end and checksum of the section of each shard, by the shard's name.
+        sections: The section of each shard, by the shard's name.
         counts: What was read, kept and removed, as `encode_documents` returns it.
         is_last: Whether it is the last file of its split.
     """
 
     path: str
     file: FileFacts
-    sections: Mapping[str, tuple[int, int, str]]
+    sections: Mapping[str, Section]
     counts: Mapping[str, Any]
     is_last: bool
+
+    def section(self, shard: str) -> Section:
+        """Return the section of a shard; an empty one if the file has no document of it."""
+        begin, end, checksum = self.sections.get(shard, (0, 0, ""))
+        return begin, end, checksum
 
 
 def write_encoded(
@@ -134,6 +142,7 @@ def read_index(path: str, *, work: str | None = None) -> EncodedFile:
 
     Raises:
         DamageError: The index is damaged, or is that of another file or of other work.
+        ServiceError: The storage failed.
     """
     data = read_bytes(index_path(path))
     index = unseal(data, work=None if work is None else _part_of(work, path))
@@ -144,41 +153,45 @@ def _part_of(work: str, path: str) -> str:
     return f"{work} {path.rpartition('/')[2]}"
 
 
-def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocument]:
+def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[EncodedDocument]:
     """Yield the documents of one shard from all files, in the order of their keys.
 
-    Documents of equal keys, which have the same text, come in the order of the paths. Files are
-    read block by block as documents are taken; a file without this shard adds none.
+    Documents of equal keys, which have the same text, come in the order of the files. Files are
+    read block by block as documents are taken, and no index is.
 
     Args:
-        paths: Files of `write_encoded`, local, gs:// or s3://.
-        shard: Name of the shard.
+        sections: The shard's section of each file of `write_encoded`, by the file's address, local,
+            gs:// or s3://.
+        shard: Name of the shard, for messages.
 
     Raises:
         DamageError: A file is not what was written; found at the end of its section at the latest.
     """
-    paths = list(paths)
-    block_bytes = merged_block_bytes(len(paths))
-    sections = [_read_section(path, shard, block_bytes) for path in paths]
-    return heapq.merge(*sections, key=operator.attrgetter("key"))
+    block_bytes = merged_block_bytes(len(sections))
+    readers = [
+        _read_section(path, section, shard, block_bytes) for path, section in sections.items()
+    ]
+    return heapq.merge(*readers, key=operator.attrgetter("key"))
 
 
 def merged_block_bytes(num_files: int) -> int:
-    """Return how much of each file is read at a time where so many are merged."""
+    """Return the bytes of each file to read at a time when so many files are merged."""
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.
     return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)
 
 
-def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDocument]:
-    """Yield the documents of one shard's section in a file, in its order; none if it has no such.
+def _read_section(
+    path: str, section: Section, shard: str, block_bytes: int
+) -> Iterator[EncodedDocument]:
+    """Yield the documents of one shard's section in a file, in its order; none if it is empty.
 
     Reads about `block_bytes` at a time, and no byte of other sections.
 
     Raises:
         DamageError: The section is not what was written.
     """
-    position, end, expected = read_index(path).sections.get(shard, (0, 0, ""))
+    position, end, expected = section
     if position == end:
         return
     crc, rest = google_crc32c.Checksum(), b""
@@ -252,7 +265,7 @@ def concatenate_documents(documents: Sequence[EncodedDocument], dtype: np.dtype)
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Return where consecutive items of these lengths [N] begin, and the end of the last.
+    """Return the offsets of consecutive items of these lengths [N], and the end of the last.
 
     int64 [N + 1], beginning with 0.
     """

@@ -9,11 +9,8 @@ import google_crc32c
 import numpy as np
 
 from albert_core.checksums import DamageError, describe_file, in_base64
-from albert_core.records.encoded import merged_block_bytes
+from albert_core.records.encoded import Section, merged_block_bytes
 from albert_core.storage import read_range, write_file
-
-Section = tuple[int, int, str]
-"""First byte of a section in its file, its end, and its CRC-32C in base64."""
 
 
 def write_rows(

@@ -1,7 +1,8 @@
 """The Beam pipeline of the records step: it only carries what `albert_core.records` computes.
 
 Beam moves addresses of files, not text: a worker writes the encoded documents of its split into a
-file, and the worker that builds a shard reads the shard's sections of all these files. A file that
+file, and the worker that builds a shard reads the shard's sections of all these files. Where a
+section is comes with the address, since the index of a file has those of all shards. A file that
 exists is not made again, so a killed run continues where it stopped; but first it is compared with
 its checksum, and made again if it is damaged or belongs to other work.
 """
@@ -22,7 +23,7 @@ from albert_core.corpus import CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import DocumentFilter
 from albert_core.files import hash_json
 from albert_core.records.documents import encode_documents, shard_names
-from albert_core.records.encoded import merge_documents, write_encoded
+from albert_core.records.encoded import Section, merge_documents, write_encoded
 from albert_core.records.shards import ShardBuilder
 from albert_core.records.signature_table import SignatureTable
 from albert_core.records.statistics import Counts
@@ -92,9 +93,10 @@ def run_beam(
 
 
 class EncodeSplit(beam.DoFn):
-    """Turns a named split into pairs of a shard and the address of a file with its documents.
+    """Turns a named split into pairs: a shard, and its section of a file of documents.
 
-    Where near-duplicates are looked for, the pairs are of a partition and such an address.
+    Where near-duplicates are looked for, they are of a partition, and its section of the file of
+    signatures that goes with that file.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -114,21 +116,26 @@ class EncodeSplit(beam.DoFn):
             self.context.cleaning, self.context.load_overlap_index()
         )
 
-    def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
-        """Encode a split, unless its files are whole, and yield each address for every shard.
+    def process(
+        self, element: tuple[str, CorpusSplit]
+    ) -> Iterator[tuple[str, tuple[str, Section]]]:
+        """Encode a split, unless its files are whole, and yield each file for every shard.
 
-        A file is named to all shards, also to those of which it holds no document; or to all
-        partitions, where near-duplicates are looked for. Files that are damaged are told of, and
-        the whole split is encoded again.
+        A file's address and section is given to all shards, also to those of which it holds no
+        document; or to all partitions, where near-duplicates are looked for. Files that are damaged
+        are told of, and the whole split is encoded again.
         """
         name, split = element
         if not self.context.whole_parts(name):
             self._encode(name, split)
         context = self.context
-        receivers = context.partitions if context.minhasher else shard_names(context.config)
         for part in context.encoded_parts(name):
-            for receiver in receivers:
-                yield receiver, part.path
+            if context.minhasher:
+                sections = context.signature_sections(part.path)
+            else:
+                sections = {shard: part.section(shard) for shard in shard_names(context.config)}
+            for receiver, section in sections.items():
+                yield receiver, (part.path, section)
 
     def _encode(self, name: str, split: CorpusSplit) -> None:
         """Write the encoded documents of a split into as many files as its size needs.
@@ -210,20 +217,24 @@ class BuildShard(beam.DoFn):
             deduplicate=self.context.cleaning.deduplicate,
         )
 
-    def process(self, element: tuple[str, Iterable[str]]) -> None:
+    def process(self, element: tuple[str, Iterable[tuple[str, Section]]]) -> None:
         """Build a shard and write it, then its counts; does nothing where it is made and whole.
 
         Yields nothing to later stages.
 
         Args:
-            element: Name of the shard, and the addresses of all encoded files, in any order.
+            element: Name of the shard, and addresses of all encoded files with the shard's section
+                of each, in any order.
+
+        Raises:
+            DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
         """
-        shard, paths = element
+        shard, sections = element
         if self.context.is_complete(shard):
             return
         counts: Counts = {}
         # Sorted: runners group in any order, and equal documents are merged in that of paths.
-        documents = merge_documents(sorted(paths), shard)
+        documents = merge_documents(dict(sorted(sections)), shard)
         left_out: Iterator[bytes] | None = None
         if self.context.minhasher:
             near_duplicates = LeftOutDocuments.read(self.context, shard)

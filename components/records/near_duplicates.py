@@ -11,7 +11,7 @@ import numpy as np
 
 from albert_core.records.compact import token_dtype
 from albert_core.records.documents import choose_shard, shard_names
-from albert_core.records.encoded import EncodedDocument
+from albert_core.records.encoded import EncodedDocument, Section, read_index
 from albert_core.records.near_duplicates import (
     Example,
     SearchCounts,
@@ -21,7 +21,7 @@ from albert_core.records.near_duplicates import (
     merge_left_out,
     pair_keys,
 )
-from albert_core.records.sorted_rows import Section, write_rows
+from albert_core.records.sorted_rows import write_rows
 from albert_core.records.statistics import Counts
 from components.records.worker_context import WorkerContext
 
@@ -43,42 +43,46 @@ class FindNearDuplicates(beam.DoFn):
         """Have buckets called as in the process that made the context."""
         self.context.storage.apply()
 
-    def process(self, element: tuple[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
-        """Search a partition, unless its file is whole, and yield (shard, address) of some files.
+    def process(
+        self, element: tuple[str, Iterable[tuple[str, Section]]]
+    ) -> Iterator[tuple[str, tuple[str, Section]]]:
+        """Search a partition, unless its file is whole, and yield sections of some files by shard.
 
-        Each partition passes its part of the encoded files on, to every shard.
+        Each partition passes its part of the encoded files on, to every shard with its section.
 
         Args:
-            element: Number of the partition, and the addresses of all encoded files, in any order.
-        """
-        partition, encoded = element
-        paths = sorted(encoded)
-        if not self.context.has_pairs(partition):
-            self._search(partition, paths)
-        for path in paths[int(partition) :: len(self.context.partitions)]:
-            for shard in shard_names(self.context.config):
-                yield shard, path
+            element: Number of the partition, and addresses of all encoded files with the
+                partition's section of the signatures of each, in any order.
 
-    def _search(self, partition: str, paths: Iterable[str]) -> None:
+        Raises:
+            DamageError: An index or a file of signatures is damaged, or belongs to other work.
+        """
+        partition, sections = element
+        by_path = dict(sorted(sections))
+        if not self.context.has_pairs(partition):
+            self._search(partition, by_path)
+        for path in [*by_path][int(partition) :: len(self.context.partitions)]:
+            encoded = read_index(path, work=self.context.work)
+            for shard in shard_names(self.context.config):
+                yield shard, (path, encoded.section(shard))
+
+    def _search(self, partition: str, by_path: Mapping[str, Section]) -> None:
         """Write the partition's pairs, in a section for each shard, and then their index.
 
         Files that are there are replaced.
 
         Args:
             partition: Name of the partition.
-            paths: Addresses of all encoded files, sorted.
+            by_path: The partition's section of the signatures of each encoded file, by the address
+                of that file, sorted.
 
         Raises:
-            DamageError: An index or a file of signatures is damaged, or belongs to other work.
+            DamageError: A file of signatures is damaged.
         """
         context = self.context
         minhasher = context.minhasher
         assert minhasher is not None
-        sections = {}
-        for path in paths:
-            # Kept of one partition only: an index has the sections of all.
-            of_file = context.read_signatures_index(path)["sections"]
-            sections[context.signatures_path(path)] = of_file[partition]
+        sections = {context.signatures_path(path): section for path, section in by_path.items()}
         pairs, counts = find_near_duplicates(sections, minhasher)
         with tempfile.TemporaryDirectory() as folder:
             written = write_rows(
@@ -148,7 +152,7 @@ class LeftOutDocuments:
     def with_texts(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[EncodedDocument]:
-        """Yield documents as they come, and note how those begin that are among the examples.
+        """Yield documents as they come, and note the beginnings of the examples among them.
 
         Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
         the documents are taken.
@@ -172,7 +176,7 @@ class LeftOutDocuments:
 
 
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
-    """Return what all partitions compared together, and examples of what they left out.
+    """Return the counts of all partitions together, and examples of what they left out.
 
     These are at most five documents, of the smallest keys, each with one like it.
 

@@ -246,7 +246,8 @@ def _refuse_empty(
 
 def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
     """Yield key and number of sentences of every document that was encoded, shard by shard."""
-    paths = sorted(part.path for split in splits for part in context.encoded_parts(split))
     for shard in shard_names(context.config):
-        for document in merge_documents(paths, shard):
+        parts = (part for split in splits for part in context.encoded_parts(split))
+        sections = sorted((part.path, part.section(shard)) for part in parts)
+        for document in merge_documents(dict(sections), shard):
             yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES

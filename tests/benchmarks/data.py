@@ -125,7 +125,7 @@ def transform(text: Path, tokenizer: Any, config: Any) -> None:
     from albert_core.corpus import CorpusConfig, read_documents
     from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
     from albert_core.records.documents import encode_documents
-    from albert_core.records.encoded import merge_documents, write_encoded
+    from albert_core.records.encoded import merge_documents, read_index, write_encoded
     from albert_core.records.shards import ShardBuilder
     from albert_core.records.tfrecord import write_tfrecords
 
@@ -139,7 +139,8 @@ def transform(text: Path, tokenizer: Any, config: Any) -> None:
     write_encoded(str(encoded), documents, counts, scratch=text.with_name("scratch"))
     builder = ShardBuilder.from_tokenizer(tokenizer, config)
     for name in documents:
-        write_tfrecords(shard, builder.records(merge_documents([str(encoded)], name), {}))
+        section = {str(encoded): read_index(str(encoded)).section(name)}
+        write_tfrecords(shard, builder.records(merge_documents(section, name), {}))
 
 
 def time_beam(text: Path, vocab: Path) -> None:

@@ -117,26 +117,28 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
 
 
 GROWTH = (
-    PhaseConfig(sequence_length=24, num_train_steps=10, num_hidden_layers=1),
-    PhaseConfig(sequence_length=24, num_train_steps=10, num_hidden_layers=2),
-    PhaseConfig(sequence_length=24, num_train_steps=10),
+    PhaseConfig(sequence_length=24, num_train_steps=6, num_hidden_layers=1),
+    PhaseConfig(sequence_length=24, num_train_steps=6, num_hidden_layers=2),
+    PhaseConfig(sequence_length=24, num_train_steps=6),
 )
 FOUR_LAYERS = {
     "phases": GROWTH,
-    "evaluation_interval_steps": 10,
+    "num_warmup_steps": 2,
+    "evaluation_interval_steps": 6,
     "overrides": {"num_hidden_layers": 4},
 }
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_model_that_grows_and_is_interrupted_ends_with_the_same_weights(material, tmp_path):
     """Each time after the first step of a phase with more layers."""
 
     def interrupt(step: int, num_steps: int, text: str) -> None:
-        if step in (10, 20) and text.startswith("masked_lm_accuracy"):
+        if step in (6, 12) and text.startswith("masked_lm_accuracy"):
             signal.raise_signal(signal.SIGTERM)
 
     train(material, tmp_path / "whole", **FOUR_LAYERS)
-    for step in (11, 21):
+    for step in (7, 13):
         with pytest.raises(StepFailedError, match=f"stopped by SIGTERM after {step} steps"):
             train(material, tmp_path / "parts", progress=interrupt, **FOUR_LAYERS)
     train(material, tmp_path / "parts", **FOUR_LAYERS)
@@ -145,14 +147,15 @@ def test_a_model_that_grows_and_is_interrupted_ends_with_the_same_weights(materi
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_phase_trains_the_layers_that_it_has_and_a_model_stopped_in_it_is_of_as_many(
     material, tmp_path, capsys
 ):
-    settings = {**FOUR_LAYERS, "stop_after_steps": 8}
+    settings = {**FOUR_LAYERS, "stop_after_steps": 4}
     said = []
     train(material, tmp_path / "stopped", progress=lambda *at: said.append(at[2]), **settings)
     assert "stopped before the phase with all 4 layers: the published model has 1" in said
-    phase = PhaseConfig(sequence_length=24, num_train_steps=10)
+    phase = PhaseConfig(sequence_length=24, num_train_steps=6)
     settings |= {"phases": (phase,), "overrides": {"num_hidden_layers": 1}}
     train(material, tmp_path / "shallow", **settings)
     assert losses_of(tmp_path / "stopped") == losses_of(tmp_path / "shallow")
@@ -226,6 +229,7 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
     assert rates[19] == 0.0
 
 
+@pytest.mark.usefixtures("eager")
 def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path, monkeypatch):
     fast = ComputeSettings(precision="bfloat16", jit_compile=False)  # as a CPU with AMX has it
     monkeypatch.setattr(compute_choice, "possible_settings", lambda *_, **__: (fast,))
@@ -269,15 +273,22 @@ def test_a_checkpoint_of_another_architecture_is_refused(material, trained, tmp_
         )
 
 
-BROKEN = {"learning_rate": 1e30, "num_warmup_steps": 0}
+BROKEN = {
+    "learning_rate": 1e30,
+    "num_warmup_steps": 0,
+    "num_train_steps": 8,
+    "evaluation_interval_steps": 8,
+}
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_loss_that_is_not_finite_stops_with_the_reason(material, tmp_path):
     with pytest.raises(StepFailedError, match=r"the loss is nan at step \d.* lower the learning"):
         train(material, tmp_path / "model", **BROKEN)
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.usefixtures("eager")
 def test_roll_backs_lower_the_rate_and_are_counted(material, tmp_path):
     guard = SafeguardConfig(action="roll_back", roll_back_factor=1e-33, max_roll_backs=1)
     train(material, tmp_path / "model", safeguards=guard, **BROKEN)

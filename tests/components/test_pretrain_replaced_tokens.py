@@ -89,7 +89,7 @@ def test_the_model_is_an_ordinary_albert_without_the_head_of_masked_lm(trained, 
         data=write_tiny_tasks(tmp_path / "data") / "topic",
         pretrained=trained,
         initialization="pretrained",
-        config=tiny_finetuning(sequence_length=24, num_train_steps=2),
+        config=tiny_finetuning(sequence_length=24, num_train_steps=2, num_probe_examples=0),
         output=tmp_path / "tuned",
     )
     assert tuned.metrics["global_step"] > 0
@@ -144,8 +144,8 @@ def test_the_card_names_the_objective_and_whose_masked_lm_it_is(trained, materia
 def test_an_interrupted_run_ends_with_the_same_bits(material, tmp_path):
     """Micro-batches, dropout, Muon, averages: draws follow the records, all else the checkpoint."""
     settings = {
-        "num_train_steps": 20,
-        "evaluation_interval_steps": 10,
+        "num_train_steps": 8,
+        "evaluation_interval_steps": 4,
         "device_batch_size": 8,
         "position_offset_probability": 0.5,
         "sentence_order_weight": 0.5,
@@ -157,13 +157,13 @@ def test_an_interrupted_run_ends_with_the_same_bits(material, tmp_path):
     }
 
     def interrupt_once(step: int, num_steps: int, text: str) -> None:
-        if step == 10 and text.startswith("replaced_token_accuracy"):
+        if step == 4 and text.startswith("replaced_token_accuracy"):
             signal.raise_signal(signal.SIGTERM)
 
     train(material, tmp_path / "whole", **settings)
-    with pytest.raises(StepFailedError, match="stopped by SIGTERM after 11 steps"):
+    with pytest.raises(StepFailedError, match="stopped by SIGTERM after 5 steps"):
         train(material, tmp_path / "parts", progress=interrupt_once, **settings)
-    (checkpoint,) = (tmp_path / ".parts.work").glob("pretrain-*/progress/checkpoint-000000011")
+    (checkpoint,) = (tmp_path / ".parts.work").glob("pretrain-*/progress/checkpoint-000000005")
     summary = describe(checkpoint).model
     assert summary.heads == ("sentence_order",)
     train(material, tmp_path / "parts", **settings)

@@ -250,9 +250,11 @@ def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
     from components.records import beam_pipeline
 
     whole = beam_pipeline.merge_documents
-    monkeypatch.setattr(
-        beam_pipeline, "merge_documents", lambda paths, shard: whole(paths[1:], shard)
-    )
+
+    def without_first_file(sections, shard):
+        return whole(dict([*sections.items()][1:]), shard)
+
+    monkeypatch.setattr(beam_pipeline, "merge_documents", without_first_file)
     with pytest.raises(StepFailedError, match=r"documents were encoded and .* are in the shards"):
         make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert not (tmp_path / "records").exists()

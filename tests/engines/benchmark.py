@@ -1,24 +1,24 @@
-"""One corpus on this machine, Dask, Flink and Spark: bytes, time, memory.
+"""One corpus on this machine, Dask, Flink and Spark: bytes, time, memory, and what grows with it.
 
     python -m tests.engines.benchmark FOLDER --megabytes 20 200
 
 FOLDER holds the wikiextractor files of a Wikipedia, of which the documents of a corpus are joined
 at random (seeded). Prints a row for each size, runner and number of workers: wall seconds of
 `albert records`, CPU seconds of it and of the cluster meanwhile, the largest memory of the
-command's own process and of any other process, and the sha256 of all records.
+command's own process, of another process of Python and of one of Java, the most files that a
+process had open and that lay in the workers' folder, the bytes that tasks sent to one another, and
+the sha256 of all records. `--cleaning` takes settings of `cleaning` as JSON.
 """
 
 import argparse
 import contextlib
-import dataclasses
 import hashlib
 import json
-import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,9 +26,20 @@ from pathlib import Path
 from tests.engines.clusters import RunningCluster, dask_cluster, flink_cluster, spark_cluster
 from tests.engines.installation import engines_folder, find_job_server
 from tests.engines.processes import Processes, worker_pool
+from tests.engines.usage import flink_shuffle_bytes, spark_shuffle_bytes, watch_usage
 
 _ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_COLUMNS = (
+    "wall s",
+    "CPU s",
+    "command MiB",
+    "Python MiB",
+    "Java MiB",
+    "open files",
+    "files of the work",
+    "bytes between tasks",
+    "sha256",
+)
 _CLUSTERS: Mapping[str, Callable[[Path, int], AbstractContextManager[RunningCluster]]] = {
     "dask": lambda folder, number: dask_cluster(folder, num_workers=number),
     "flink": lambda folder, number: flink_cluster(
@@ -40,21 +51,6 @@ _CLUSTERS: Mapping[str, Callable[[Path, int], AbstractContextManager[RunningClus
 }
 
 
-@dataclasses.dataclass
-class Usage:
-    """What processes have used since a moment.
-
-    Attributes:
-        cpu_s: CPU seconds of all of them.
-        command_mib: The largest memory of the command's process.
-        other_mib: The largest memory of any other.
-    """
-
-    cpu_s: float = 0.0
-    command_mib: int = 0
-    other_mib: int = 0
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -62,9 +58,10 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs="+", default=[20, 200])
     parser.add_argument("--runners", nargs="+", default=["local", "dask", "flink", "spark"])
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--cleaning", type=json.loads, default={}, help="settings as JSON")
     arguments = parser.parse_args()
-    print("| MB | runner | workers | wall s | CPU s | command MiB | other MiB | sha256 |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print(f"| MB | runner | workers | {' | '.join(_COLUMNS)} |")
+    print("|---" * (3 + len(_COLUMNS)) + "|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         scratch, vocab = Path(folder), Path(folder) / "vocab"
         documents = read_documents(arguments.folder)
@@ -74,7 +71,8 @@ def main() -> None:
             for runner in arguments.runners:
                 for number in arguments.workers:
                     place = scratch / f"{megabytes}-{runner}-{number}"
-                    row = measure(runner, number, corpus, vocab, place)
+                    command = ["--corpus", str(corpus), "--vocab_dir", str(vocab)]
+                    row = measure(runner, number, command, arguments.cleaning, place)
                     print(f"| {megabytes} | {runner} | {number} | {row} |", flush=True)
 
 
@@ -113,107 +111,77 @@ def train_vocabulary(corpus: Path, output: Path) -> None:
     subprocess.run([sys.executable, "-c", _ALBERT, *command], check=True, capture_output=True)
 
 
-def measure(runner: str, num_workers: int, corpus: Path, vocab: Path, place: Path) -> str:
+def measure(
+    runner: str, num_workers: int, arguments: list[str], cleaning: dict[str, object], place: Path
+) -> str:
     """Make the records once; return the cells of the row for it.
 
     Args:
         runner: Where.
         num_workers: How many workers do it.
-        corpus: The text.
-        vocab: Its vocabulary.
+        arguments: Corpus and vocabulary, as options of `albert records`.
+        cleaning: Settings of `cleaning`.
         place: Folder to make for the cluster, its work and the records.
     """
     place.mkdir()
     config, records = place / "config.yaml", place / "records"
-    with _settings(runner, num_workers, place) as beam, Processes(place) as commands:
-        config.write_text(json.dumps({"beam": beam}))  # which is YAML, too
-        command = ["records", "--config", str(config), "--corpus", str(corpus)]
-        command += ["--vocab_dir", str(vocab), "--output", str(records)]
-        before = time.monotonic()
-        process = commands.start("command", [sys.executable, "-c", _ALBERT], command)
-        usage = watch_usage(process, Processes.sessions)
-        wall = time.monotonic() - before
+    with _settings(runner, num_workers, place) as (beam, shuffle_bytes):
+        with Processes(place) as commands:
+            # JSON is YAML, too.
+            config.write_text(json.dumps({"beam": beam, "cleaning": cleaning}))
+            command = ["records", "--config", str(config), "--output", str(records), *arguments]
+            process = commands.start("command", [sys.executable, "-c", _ALBERT], command)
+            usage = watch_usage(process, Processes.sessions, place / "shared")
+        shuffled = shuffle_bytes()
     digest = hashlib.sha256()
     for path in sorted(records.glob("*.tfrecord")):
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    shutil.rmtree(records)
     return (
-        f"{wall:.1f} | {usage.cpu_s:.1f} | {usage.command_mib} | {usage.other_mib} | "
+        f"{usage.wall_s:.1f} | {usage.cpu_s:.1f} | {usage.command_mib} | {usage.python_mib} | "
+        f"{usage.java_mib} | {usage.num_open_files} | {usage.num_work_files} | {shuffled} | "
         f"{digest.hexdigest()[:16]}"
     )
 
 
 @contextlib.contextmanager
-def _settings(runner: str, num_workers: int, place: Path) -> Iterator[dict[str, object]]:
-    """Start what a runner needs; yield the settings of `beam`."""
+def _settings(
+    runner: str, num_workers: int, place: Path
+) -> Iterator[tuple[dict[str, object], Callable[[], int | str]]]:
+    """Start what a runner needs.
+
+    Yields the settings of `beam`, and what returns the bytes that were sent between tasks; that
+    returns an empty text where the runner does not tell.
+    """
+    beam: dict[str, object] = {"shared_folder": str(place / "shared")}
     if runner == "local":
         mode = "in_memory" if num_workers == 1 else "multi_processing"
-        yield {"mode": mode, "num_workers": num_workers}
+        yield {**beam, "mode": mode, "num_workers": num_workers}, str
         return
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(_CLUSTERS[runner](place / "cluster", num_workers))
-        beam: dict[str, object] = {**running.settings}
-        if runner != "dask":
-            java = ["-Xmx512m", "-XX:TieredStopAtLevel=1"]
-            java += ["-Dspark.executor.memory=512m"] if runner == "spark" else []
-            beam |= {
-                "environment_type": "EXTERNAL",
-                "environment_config": stack.enter_context(worker_pool(place / "pool")).address,
-                "job_server_jar": str(find_job_server(engines_folder(), runner)),
-                "java_options": java,
-                "shared_folder": str(place / "shared"),
-            }
-        yield beam
-
-
-def watch_usage(process: subprocess.Popen, sessions: set[int]) -> Usage:
-    """Wait for a command; return what all processes of some sessions used meanwhile.
-
-    They are looked at every fifth of a second, so that little of a process that ends is missed.
-
-    Raises:
-        SystemExit: The command fails.
-    """
-    first, usage = _cpu_seconds(sessions), Usage()
-    last: dict[tuple[int, str], float] = {}
-    while process.poll() is None:
-        last |= _cpu_seconds(sessions)
-        for pid, _ in last:
-            size = _peak_mib(pid)
-            if pid == process.pid:
-                usage.command_mib = max(usage.command_mib, size)
-            else:
-                usage.other_mib = max(usage.other_mib, size)
-        time.sleep(0.2)
-    if process.returncode:
-        raise SystemExit(f"albert records ended with status {process.returncode}")
-    usage.cpu_s = sum(seconds - first.get(pid, 0.0) for pid, seconds in last.items())
-    return usage
-
-
-def _cpu_seconds(sessions: set[int]) -> dict[tuple[int, str], float]:
-    """Return the CPU seconds of the processes of sessions, by their ids and moments of start."""
-    return {
-        (pid, fields[19]): (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-        for pid, fields in _statistics()
-        if int(fields[3]) in sessions
-    }
-
-
-def _statistics() -> Iterator[tuple[int, list[str]]]:
-    """Yield the id of each process and its fields of /proc/PID/stat from the third on."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            text = path.read_text()
-            yield int(path.parent.name), text[text.rindex(")") + 2 :].split()
-
-
-def _peak_mib(pid: int) -> int:
-    """Return the largest memory that a process has had, in MiB; 0 if it has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) >> 10
-    return 0
+        beam |= running.settings
+        if runner == "dask":
+            yield beam, str
+            return
+        events = place / "events"
+        events.mkdir()
+        java = ["-Xmx512m", "-XX:TieredStopAtLevel=1"]
+        if runner == "spark":
+            java += ["-Dspark.executor.memory=512m", "-Dspark.eventLog.enabled=true"]
+            java += [f"-Dspark.eventLog.dir=file://{events}", "-Dspark.eventLog.compress=false"]
+        beam |= {
+            "environment_type": "EXTERNAL",
+            "environment_config": stack.enter_context(worker_pool(place / "pool")).address,
+            "job_server_jar": str(find_job_server(engines_folder(), runner)),
+            "java_options": java,
+        }
+        if runner == "flink":
+            yield beam, lambda: flink_shuffle_bytes(running.page)
+        else:
+            yield beam, lambda: spark_shuffle_bytes(events)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,14 @@ _started: list[Fork] = []
 _STEP = """
 import functools, json, sys
 from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
 from albert_core.stops import answered_stops
 from components.records import step
 from components.records.runners import BeamConfig
 if __name__ == "__main__":
-    folder, output, split_bytes, beam = sys.argv[1:]
+    folder, output, split_bytes, beam, cleaning = sys.argv[1:]
     step.corpus_splits = functools.partial(corpus_splits, target_bytes=int(split_bytes))
     with answered_stops(ends_process=True):
         step.make_records(
@@ -37,6 +38,7 @@ if __name__ == "__main__":
             vocab=folder + "/vocab",
             config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
             output=output,
+            cleaning=parse_settings(CleaningConfig, json.loads(cleaning), source="cleaning"),
             beam=parse_settings(BeamConfig, json.loads(beam), source="beam"),
             progress=lambda *report: print(report[2], file=sys.stderr, flush=True),
         )
@@ -49,40 +51,61 @@ def make_expected_records(zygote: Zygote, folder: Path) -> None:
     corpus = CorpusConfig(files=(str(folder / "corpus"),))
     assert len(corpus_splits(corpus, target_bytes=_SPLIT_BYTES)) > 20
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
-    process = _start(zygote, folder, folder / "whole", {"mode": "in_memory"})
+    make_locally(zygote, folder, folder / "whole", {})
+
+
+def make_locally(
+    zygote: Zygote, folder: Path, output: Path, cleaning: Mapping[str, object]
+) -> None:
+    """Make records by the local runner, with these settings of `cleaning`."""
+    process = _start(zygote, folder, output, {"mode": "in_memory"}, cleaning)
     errors = process.wait(timeout=100)
     assert process.returncode == 0, errors
 
 
 def start(
-    zygote: Zygote, folder: Path, output: Path, cluster: RunningCluster, **settings: object
+    zygote: Zygote,
+    folder: Path,
+    output: Path,
+    cluster: RunningCluster,
+    *,
+    cleaning: Mapping[str, object] | None = None,
+    **settings: object,
 ) -> Fork:
     """Start the step on a cluster in a process; `settings` are further ones of `beam`."""
     shared = {"shared_folder": str(output.parent / "shared")}
-    return _start(zygote, folder, output, {**cluster.settings, **shared, **settings})
+    beam = {**cluster.settings, **shared, **settings}
+    return _start(zygote, folder, output, beam, cleaning or {})
 
 
-def _start(zygote: Zygote, folder: Path, output: Path, beam: Mapping[str, object]) -> Fork:
-    """Start the step with settings of `beam`."""
+def _start(
+    zygote: Zygote,
+    folder: Path,
+    output: Path,
+    beam: Mapping[str, object],
+    cleaning: Mapping[str, object],
+) -> Fork:
+    """Start the step with settings of `beam` and `cleaning`."""
     arguments = [str(folder), str(output), str(_SPLIT_BYTES), json.dumps(beam)]
-    process = zygote.start(arguments, {}, _STEP)
+    process = zygote.start([*arguments, json.dumps(cleaning)], {}, _STEP)
     _started.append(process)
     return process
 
 
-def finish(process: Fork, folder: Path, output: Path) -> None:
+def finish(process: Fork, folder: Path, output: Path, *, expected: str = "whole") -> None:
     """Wait for a step; its records must be those of the local runner, and nothing else be left.
 
     Args:
         process: The step.
         folder: Has the corpus and the records of the local runner.
         output: What it makes.
+        expected: Name of those records in the folder.
     """
     errors = process.wait(timeout=400)
     assert process.returncode == 0, errors
     whole, made = (
         {path.name: path.read_bytes() for path in place.iterdir() if path.name != "manifest.json"}
-        for place in (folder / "whole", output)
+        for place in (folder / expected, output)
     )
     assert made == whole
     wait_for(lambda: not running_job_servers(), within_s=10)

@@ -3,14 +3,17 @@
 `make test-engines` installs what these tests need; without it they are skipped.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.engines.clusters import RunningCluster
 from tests.engines.processes import slowed
-from tests.engines.steps import finish, start
+from tests.engines.steps import finish, make_locally, start
 from tests.helpers.zygote import Zygote
+
+NEAR_DUPLICATES = {"near_duplicate_threshold": 0.6, "near_duplicate_ngram": 2}
 
 
 @pytest.mark.parametrize("num_workers", [2, 1])
@@ -28,3 +31,14 @@ def test_workers_of_different_speed_make_the_same_bytes(
     output = tmp_path / "records"
     with slowed(cluster.workers[0]):
         finish(start(zygote, folder, output, cluster), folder, output)
+
+
+def test_near_duplicates_are_left_out_with_the_same_bytes(
+    cluster: RunningCluster, zygote: Zygote, folder: Path, tmp_path: Path
+) -> None:
+    expected, output = f"unlike-{cluster.settings['runner']}", tmp_path / "records"
+    make_locally(zygote, folder, folder / expected, NEAR_DUPLICATES)
+    report = json.loads((folder / expected / "records_report.json").read_text())
+    assert report["num_near_duplicate_documents"] > 100
+    process = start(zygote, folder, output, cluster, cleaning=NEAR_DUPLICATES)
+    finish(process, folder, output, expected=expected)

@@ -27,6 +27,7 @@ NAMES = ("O", "B-A", "I-A", "B-B", "I-B")
 
 
 @pytest.mark.backends
+@pytest.mark.usefixtures("eager")
 def test_the_loss_is_the_mean_over_the_tokens_with_a_class() -> None:
     model = AlbertForTokenClassification(CONFIG, num_labels=3)
     rng = np.random.default_rng(1)
