@@ -66,7 +66,7 @@ def seal(values: Mapping[str, Any], *, work: str) -> dict[str, Any]:
 
 
 def unseal(data: bytes, *, work: str | None) -> dict[str, Any]:
-    """Return the values of sealed JSON, less what `seal` added.
+    """Return the values of sealed JSON, without those that `seal` added.
 
     Args:
         data: Content of the file.
@@ -140,7 +140,7 @@ def in_base64(crc: google_crc32c.Checksum) -> str:
 
 
 def find_file_damage(path: Path, facts: FileFacts) -> str | None:
-    """Return how a file differs from its size and checksum, in a few words, or None.
+    """Describe in a few words how a file differs from its size and checksum, or return None.
 
     It is read only if its size is right. An unknown checksum is not compared.
     """

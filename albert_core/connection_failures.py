@@ -65,7 +65,7 @@ def explain_failure(error: BaseException) -> ConnectionFailure | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those that it holds, in arguments, as `reason` or as its cause.
+    """Yield an exception and all that it holds as arguments, as `reason` or as its cause.
 
     Breadth first, the exception itself first, each once.
     """
@@ -92,7 +92,7 @@ def _explain_tls(error: BaseException) -> ConnectionFailure | None:
 
 
 def _explain_text(error: BaseException) -> ConnectionFailure | None:
-    """Return what the text of an error, or of its `reason`, says of TLS; lasting; else None.
+    """Return a failure of TLS by the text of an error or of its `reason`; lasting; else None.
 
     Told are a server that does not speak TLS, and a certificate that is not trusted.
     """

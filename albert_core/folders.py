@@ -61,7 +61,7 @@ def remove_locked_folder(folder: Path) -> None:
 
 
 def flush_to_disk(folder: Path) -> None:
-    """Have the disk hold a folder, and all files and folders below it; links are passed over.
+    """Flush a folder and all files and folders below it to the disk; links are passed over.
 
     Without it, a machine that loses power within some seconds may come back with a manifest and
     empty files, when what they were made from is gone.
@@ -84,7 +84,7 @@ def flush_to_disk(folder: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the disk hold the names in a folder, as after a rename there.
+    """Flush the entries of a folder to the disk, as after a rename there.
 
     Every OSError is swallowed: of file systems that cannot, as some network disks, and of a folder
     that is missing.

@@ -21,7 +21,7 @@ def is_glob(name: str) -> bool:
 
 
 def literal_beginning(pattern: str) -> str:
-    """Return what comes before the first sign of a glob; all of a name without one."""
+    """Return the part of a name before its first wildcard; all of one without wildcards."""
     return _SIGNS.split(pattern, maxsplit=1)[0]
 
 

@@ -38,7 +38,7 @@ _METADATA_VARIABLES = (
 
 
 def login_remedy() -> str:
-    """Return how to get Google credentials here, in part of a line.
+    """Describe in part of a line how to get Google credentials here.
 
     In Kubernetes for the pod, else a command for a person.
     """
@@ -110,7 +110,7 @@ def _make_late_credentials(scopes: tuple[str, ...]) -> Any:
     from google.auth.credentials import AnonymousCredentials
 
     class LateCredentials(AnonymousCredentials):
-        """Nobody's, or those that were found when Google refused to answer nobody (401)."""
+        """Anonymous credentials, until Google answers 401: then those of this machine."""
 
         late_credentials: Any = None
 

@@ -91,7 +91,7 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _no_right(path: str | Path, message: str) -> NoAccessError:
-    """Return the error of a request that the account, or nobody in particular, may not make.
+    """Return the error of a request that the account, or an anonymous client, may not make.
 
     It says whether credentials are missing, the right to make a project pay, or one on the bucket.
     """
@@ -126,7 +126,7 @@ def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
 
 
 def describe_refused_login(error: BaseException) -> str:
-    """Return what to do about credentials that Google gives no token for, in part of a line."""
+    """Return the remedy for credentials that Google gives no token for, in part of a line."""
     said = one_line(str(error.args[0]) if error.args else str(error))
     return f"the Google login has expired or is refused ({said}); {login_remedy()}"
 

@@ -39,7 +39,7 @@ class GoogleStorage(ObjectStorage):
     longest_dotted_bucket = 222
 
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what Google keeps of an object, by one request.
+        """Return size, checksum and generation of an object, by one request.
 
         None where there is no such object, or no such bucket.
         """
@@ -247,9 +247,9 @@ class _ObjectReader(io.RawIOBase):
         return int(self._file.tell())
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be read at any place."""
+        """Return True: it can be read at any place."""
         return True

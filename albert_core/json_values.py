@@ -59,7 +59,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def describe_value(value: Any) -> str:
-    """Return what a JSON value is, for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
+    """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
     A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
     quotes. Of a long number the first 40 digits are shown; of any other value its type.
@@ -219,7 +219,7 @@ def label_spellings(value: Any, field: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class JsonObject:
-    """A JSON object and where it is, whose fields are read as what they are.
+    """A JSON object with its place in a file, whose fields are read by their types.
 
     Every method that returns a field raises `FieldError` if it is missing or something else, with
     place, field, what was got and what was expected; those with a default raise none where it is

@@ -49,7 +49,7 @@ def quiet_libraries() -> None:
 
 
 class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
-    """A finder that lets packages load as ever, without what they log meanwhile."""
+    """A finder that loads packages as usual, and filters what they log meanwhile."""
 
     def __init__(self) -> None:
         self._is_loading = False
@@ -60,7 +60,7 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return what the other finders do for a noisy package; None, leaving it to them, else."""
+        """Return the other finders' spec of a noisy package, with its loader wrapped; else None."""
         if fullname not in _NOISY_PACKAGES:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)

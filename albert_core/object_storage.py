@@ -117,7 +117,7 @@ class ObjectStorage(abc.ABC):
         return bucket, name
 
     def existing(self, path: str) -> ObjectFacts:
-        """Return what the storage keeps of an object.
+        """Return size, checksum and generation of an object.
 
         Raises:
             MissingObjectError: There is no such object.
@@ -129,7 +129,7 @@ class ObjectStorage(abc.ABC):
 
     @abc.abstractmethod
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what the storage keeps of an object, by one request.
+        """Return size, checksum and generation of an object, by one request.
 
         None where there is no such object, or no such bucket.
         """

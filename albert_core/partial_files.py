@@ -255,7 +255,7 @@ def _hold(
 
 
 def _mode_of(path: Path) -> int | None:
-    """Return who may read, write and execute a file, or None where there is none."""
+    """Return the permissions of a file, or None where there is no file."""
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:

@@ -76,7 +76,7 @@ def read_csv_cells(path: str, lines: Iterable[str], *, delimiter: str = ",") -> 
 
 
 def find_other_delimiter(first_row: Sequence[str]) -> str | None:
-    """Return what is between the cells of a CSV that was read with another delimiter.
+    """Return the delimiter of a CSV that was read with another one.
 
     It is the first of `;`, tab and `|` that is in the only cell of the first row; None if that row
     has several cells, or none of these signs.

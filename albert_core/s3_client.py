@@ -43,7 +43,7 @@ class ForeignServerError(Exception):
 
 
 def login_remedy() -> str:
-    """Return how to get credentials for S3 here, in part of a line."""
+    """Describe in part of a line how to get credentials for S3 here."""
     keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return f"give the pod's service account an IAM role, or set {keys} from a secret"
@@ -85,7 +85,7 @@ def endpoint_in_use() -> str:
 
 
 def look_for_credentials_again() -> None:
-    """Have the next call make a new client, with credentials that may be there by then."""
+    """Forget the client, so that the next call looks for credentials again."""
     _client_of_process.cache_clear()
 
 

@@ -19,7 +19,7 @@ _BODY_ATTEMPTS = 5
 
 
 def find_object(target: dict[str, Any]) -> ObjectFacts | None:
-    """Return what S3 keeps of an object; None where there is no such object or bucket.
+    """Return size, checksum and ETag of an object; None where there is no such object or bucket.
 
     Raises botocore's errors, and `ForeignServerError` for an answer that is not S3's.
 
@@ -110,7 +110,7 @@ class RangeReader(io.RawIOBase):
     """
 
     def __init__(self, path: str, target: dict[str, Any], facts: ObjectFacts) -> None:
-        """Keep what names the object and what was found of it; reads nothing yet."""
+        """Keep address and facts of the object; reads nothing yet."""
         self._path, self._target, self._facts = path, target, facts
         self._position, self._block, self._block_start = 0, b"", 0
 
@@ -144,11 +144,11 @@ class RangeReader(io.RawIOBase):
         return self._position
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be read at any place."""
+        """Return True: it can be read at any place."""
         return True
 
     def _read(self, size: int) -> bytes:

@@ -49,7 +49,7 @@ class S3Storage(ObjectStorage):
         self._conditional: set[tuple[str, str]] = set()
 
     def find(self, path: str) -> ObjectFacts | None:
-        """Return what S3 keeps of an object, by one request.
+        """Return size, checksum and ETag of an object, by one request.
 
         None where there is no such object, or no such bucket.
         """

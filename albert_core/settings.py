@@ -222,13 +222,13 @@ def one_line(error: Exception) -> str:
 
 
 def _describe_choice(match: re.Match[str]) -> str:
-    """Return what is wrong with a value that is none of a few possible ones."""
+    """Return the error for a value that is none of a few possible ones."""
     choices = [str(choice) for choice in ast.literal_eval(match[1])]
     return f"got {match[2]}, expected one of {', '.join(choices)}{did_you_mean(match[2], choices)}"
 
 
 def _describe_union(match: re.Match[str]) -> str:
-    """Return what is wrong with a value that is of none of several types."""
+    """Return the error for a value that is of none of several types."""
     if choices := _CHOICES.search(match[1]):
         text = _WRONG_CHOICE.sub(
             _describe_choice, f"Expected a {choices[0]}. Got value: {match[2]}"
@@ -312,7 +312,7 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
 
 
 def _find_section(hint: Any) -> type | None:
-    """Return the dataclass that a type is, is a sequence of or may be; None of any other type.
+    """Return the dataclass in a type: itself, a sequence's items or a union's member; else None.
 
     A mapping of dataclasses is such another type.
     """

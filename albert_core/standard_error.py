@@ -13,7 +13,7 @@ _is_off = False
 
 
 def turn_off() -> int | None:
-    """Drop what is written to standard error from now on; return where it led, for `turn_on`.
+    """Discard standard error from now on; return its former descriptor, for `turn_on`.
 
     What is returned is a new descriptor, which `turn_on` closes. Also within `sent_to`: then it is
     where it leads at other times. Returns None, and does nothing, if there is no standard error.
@@ -30,7 +30,7 @@ def turn_off() -> int | None:
 
 
 def turn_on(real: int) -> None:
-    """Let standard error lead again where it led before `turn_off`, which returned `real`.
+    """Restore standard error after `turn_off`, which returned `real`.
 
     Closes `real`.
     """

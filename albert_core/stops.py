@@ -58,7 +58,7 @@ class Ending:
 
 @contextlib.contextmanager
 def answered_stops(*, ends_process: bool) -> Iterator[Ending]:
-    """Have SIGTERM and Ctrl-C end the body: by KeyboardInterrupt, and in the end by force.
+    """End the body at SIGTERM and Ctrl-C: by KeyboardInterrupt, and in the end by force.
 
     The first signal raises KeyboardInterrupt in the main thread, and turns standard error off, but
     for the one line that is told. If the body has not ended `GRACE_S` seconds later (or as many as
@@ -151,7 +151,7 @@ def cleaned_by_force(clean: Callable[[], object]) -> Iterator[None]:
 
 
 def take_note(number: int) -> None:
-    """Tell that the main thread knows of a signal: it ends in order, and nothing is raised in it.
+    """Note a signal that the main thread handles itself, so that nothing is raised in it.
 
     For handlers that take the place of this module's own.
     """
@@ -211,7 +211,7 @@ def call_stoppably(function: Callable[[], _Result]) -> _Result:
 
 @contextlib.contextmanager
 def answered_by_system() -> Iterator[None]:
-    """Have signals end the process at once during the body, by the system and not by Python.
+    """Let the system end the process at once at a signal during the body, without Python.
 
     For calls of libraries that let no other thread of Python run. A child process tells the line
     then; the exit status is that of a process that a signal ended, which shells show as 130 or 143,
@@ -277,7 +277,7 @@ class _StopWatch:
 
     @property
     def line(self) -> str:
-        """What is told if nobody has more to tell."""
+        """The message where no error has a better one."""
         is_ctrl_c = self.number == signal.SIGINT
         happened = "interrupted" if is_ctrl_c else f"stopped by {signal.Signals(self.number).name}"
         return f"{happened}; run again to continue"
@@ -389,6 +389,6 @@ class _StopWatch:
 
 
 def _describe(error: BaseException) -> str:
-    """Return what an error tells of a stop: "" for what only follows from it."""
+    """Return an error's message about a stop; empty for one that only follows from the stop."""
     is_message = isinstance(error, KeyboardInterrupt | StepFailedError | ServiceError)
     return " ".join(str(error).split()) if is_message else ""

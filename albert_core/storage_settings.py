@@ -64,7 +64,7 @@ class StorageConfig:
         return cls(user_project=user_project(), endpoint=endpoint)
 
     def or_of_process(self) -> "StorageConfig":
-        """Return these settings, where they are empty those that hold for this process.
+        """Return these settings, with this process's in place of empty ones.
 
         Raises:
             InputError: The environment names what is no project, or no address of a server.

@@ -22,7 +22,7 @@ _UNUSED = {
 
 
 class _UnusedImportFinder(importlib.abc.MetaPathFinder):
-    """A finder that hides packages from those that only have optional features with them."""
+    """A finder that hides packages from modules that need them for optional features alone."""
 
     def find_spec(
         self,

@@ -97,6 +97,7 @@ def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
     Raises:
         InputError: A record has other fields than `StepAttempt`.
         ValueError: A record is no JSON.
+        ServiceError: The storage failed.
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []

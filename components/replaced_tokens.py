@@ -15,7 +15,7 @@ DETECTION_METRICS: Mapping[str, str] = {
 
 
 def masked_lm_title(evaluation: Mapping[str, Any]) -> str:
-    """Return what an evaluation's accuracy of masked LM is called; it may be the generator's.
+    """Return the title of an evaluation's masked-LM accuracy, which may be the generator's.
 
     Args:
         evaluation: A row of `RunSummary.pretraining_history`, or the metrics of a manifest.

@@ -25,7 +25,7 @@ EVENTS_NAME = "events.jsonl"
 
 
 def log_path(run_folder: Path, step: str) -> Path:
-    """Return the file that a step of a local run logs to."""
+    """Return the file that a step of a local run logs to; spaces in the name become `-`."""
     return run_folder / "logs" / f"{step.replace(' ', '-')}.log"
 
 

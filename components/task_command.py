@@ -98,6 +98,7 @@ def run_task(
     Raises:
         InputError: A value of `job` is impossible, or an input of the step missing or unusable.
         StepFailedError: A training was interrupted or diverged.
+        ServiceError: The storage failed.
     """
     settings = parse_job(job)
     places: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albert_core.checks import check_distinct
-from albert_core.config import PRESETS, AlbertConfig, ModelConfig
+from albert_core.config import AlbertConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
@@ -15,6 +15,7 @@ from albert_core.files import read_regular_file
 from albert_core.finetuning.config import EVERY_TASK, FinetuningConfig
 from albert_core.json_values import describe_value
 from albert_core.old_names import rename_settings
+from albert_core.presets import PRESETS, ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import (
@@ -348,6 +349,7 @@ def read_config(path: str | Path) -> RunConfig:
 
     Raises:
         InputError: The file is missing, or a name, a type or a value is wrong.
+        ServiceError: The storage failed.
     """
     return parse_settings(RunConfig, read_run_values(path), source=f"--config {path}")
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.checks import check_minimum
-from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
@@ -15,6 +14,7 @@ from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.estimation.task_step import StepLayout, TaskStep
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import tuned_architecture
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, to_stderr
 from albert_core.records.config import RecordsConfig
@@ -26,6 +26,11 @@ from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
 from pipeline.remote.tpu import TpuSlice
+
+_NOT_COUNTED = (
+    "fine-tuning and all other steps are not counted (albert estimate --task tells what a "
+    "fine-tuning costs)"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,7 @@ def estimate_run(
     Raises:
         InputError: The slice is unknown, the file of prices is missing or wrong, or the training
             does not fit.
+        ServiceError: The storage failed.
     """
     table = read_prices(prices)
     estimates = estimate_phases(
@@ -130,6 +136,7 @@ def estimate_task(
     Raises:
         InputError: The task, its files, the chips or the file of prices cannot be used; a setting
             is one that no estimate knows of; or nothing fits.
+        ServiceError: The storage failed.
     """
     table, chips = read_prices(prices), find_accelerator(accelerator)
     declared, folder = _find_task(task, data_dir)
@@ -207,9 +214,9 @@ def read_prices(path: str) -> Prices:
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Does nothing when `limit.max_cost` is 0, nor for a run from a checkpoint, which pretrains
-    nothing. Else it compiles the training step, which takes a while, with progress on standard
-    error.
+    Does nothing when `limit.max_cost` is 0. Of a run from a checkpoint, which pretrains nothing, it
+    says that nothing is counted. Else it compiles the training step, which takes a while, with
+    progress on standard error, and says what was estimated and what is not counted.
 
     Args:
         config: The run.
@@ -220,8 +227,13 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         InputError: The estimate is above the limit; the file of prices is missing or wrong; or
             there is no estimate, because the run pretrains without TPUs, does not fit, or the
             prices have none for the slice.
+        ServiceError: The storage failed.
     """
-    if not limit.max_cost or config.checkpoint.path:
+    if not limit.max_cost:
+        return
+    report = to_stderr("estimate")
+    if config.checkpoint.path:
+        report(0, 0, f"--max_cost limits nothing of a run from a checkpoint; {_NOT_COUNTED}")
         return
     if tpu is None:
         raise InputError(
@@ -236,13 +248,16 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         accelerator=tpu.name,
         utilisation=limit.utilisation,
         prices=limit.prices,
-        progress=to_stderr("estimate"),
+        progress=report,
     )
-    refuse_above(limit.max_cost, estimates, prices)
+    cost = refuse_above(limit.max_cost, estimates, prices)
+    report(0, 0, f"pretraining on {tpu.name}: {cost:,.2f} {prices.currency}; {_NOT_COUNTED}")
 
 
-def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
+def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> float:
     """Refuse a pretraining whose phases together are estimated at more than a limit.
+
+    Returns the price of all phases.
 
     Args:
         max_cost: The limit, in the currency of the prices; 0 is a limit, too.
@@ -255,10 +270,12 @@ def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Pr
     name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]
     if None in costs:
-        raise InputError(f"--prices: no price of {name} ({prices.source}); give a file that has it")
+        kind = estimates[0].request.accelerator.generation
+        raise InputError(f"--max_cost: {prices.describe_missing(kind)}, or remove --max_cost")
     cost = sum(cost for cost in costs if cost is not None)
     if cost > max_cost:
         raise InputError(
             f"--max_cost: got {max_cost:,.2f}, but pretraining on {name} is estimated at "
             f"{cost:,.2f} {prices.currency}; raise it, or train less"
         )
+    return cost

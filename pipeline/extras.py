@@ -50,7 +50,7 @@ _OF_TEXT = ("apache_beam", "pyarrow", "sentencex")
 
 
 def describe_missing_package(command: str, error: ModuleNotFoundError) -> str | None:
-    """Return what to install for a command that found a package missing, in one line.
+    """Say in one line what to install for a command that found a package missing.
 
     None if the package is of no extra: then it is no matter of installation.
 

@@ -41,7 +41,7 @@ _SECTIONS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunStart:
-    """What a run starts from.
+    """The inputs that a run starts from.
 
     Attributes:
         config: The run as its steps get it: addresses that are valid where they run, and the date

@@ -65,7 +65,7 @@ def _memory_bytes() -> int | None:
 
 
 def _package_versions() -> dict[str, str]:
-    """Return the versions of those of `_PACKAGES` whose modules are loaded, by distribution name.
+    """Return the versions of the loaded packages among `_PACKAGES`, by distribution name.
 
     A package without metadata of its installation has the version "unknown".
     """

@@ -54,7 +54,7 @@ def filling_lock(folder: Path) -> Iterator[None]:
 
 
 def find_foreign_file(folder: Path, *, is_replaced: bool) -> str | None:
-    """Return the first path in an existing folder that no publishing here was to put there.
+    """Return the first path in an existing folder that is of no publishing there.
 
     The path is relative to the folder; None if there is no such. Files of a publishing count as
     this program's only if it was ended early, and so left a note that lists them: not those of a
@@ -94,7 +94,7 @@ def is_private(name: str, *, is_replaced: bool) -> bool:
 
 
 def files_in(folder: Path, *, is_replaced: bool) -> list[str]:
-    """Return the files below a folder but private ones, relative to it, unsorted; links are files.
+    """Return all files below a folder except private ones, relative to it, unsorted; links count.
 
     Args:
         folder: An existing folder.
@@ -122,7 +122,7 @@ def _files_at(path: Path, root: Path) -> list[str]:
 def replace_or_fill(
     partial: Path, folder: Path, *, earlier: Collection[str] = (), last: str
 ) -> None:
-    """Put a folder in place of another by `replace_folder`, or by `fill_folder` if it must stay.
+    """Replace a folder by another with `replace_folder`, or `fill_folder` if it must stay.
 
     The system may refuse to rename what looks like any other folder, such as one that an image
     made. After filling, the note is removed (`end_filling`), and `partial` stays. The caller holds
@@ -203,7 +203,7 @@ def _refuse_ways_out(names: Iterable[str], folder: Path) -> None:
 
 
 def _put_file(source: Path, target: Path, copy: Path) -> None:
-    """Make a file that does not exist yet a link or copy of another, so that it appears whole.
+    """Link or copy a file to a new path, where it appears whole.
 
     Args:
         source: The file; it stays.

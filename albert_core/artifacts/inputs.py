@@ -34,6 +34,7 @@ def input_folder(address: str | Path) -> Path:
     Raises:
         InputError: It does not exist in the cloud, its manifest cannot be read, or a file that the
             manifest lists is lost or damaged.
+        ServiceError: The storage failed.
     """
     folder = local_folder(address)
     covering = _find_covering(folder)
@@ -56,6 +57,7 @@ def verify_files(address: str | Path) -> str:
     Raises:
         InputError: There is nothing, or no manifest to compare it with; or a file is lost or
             damaged.
+        ServiceError: The storage failed.
     """
     covering = _find_covering(local_folder(address))
     if covering is None:
@@ -80,7 +82,7 @@ def _damage_error(address: str | Path, damage: str, manifest: Manifest) -> Input
 
 
 def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
-    """Return the folder of the manifest that lists what is at a path, and what it lists of that.
+    """Return the folder of the manifest that lists a path's files, and its entries for these.
 
     Such a manifest is in the folder itself, or up to three above, as those of exports are; one
     above that lists nothing at the path is passed over. None where there is none. A file's path may

@@ -43,7 +43,7 @@ def code_version() -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The record a step leaves beside its results, written last.
+    """The description of a step's results, written last.
 
     Attributes:
         step: Name of the step.
@@ -90,7 +90,7 @@ class Manifest:
 
 
 class DamagedManifestError(InputError):
-    """A manifest that holds something else than was written.
+    """A manifest whose content is not what was written.
 
     Attributes:
         fingerprint: The fingerprint it has, right or wrong; None without one.
@@ -121,7 +121,7 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str | None:
-    """Return how a folder's files first differ from a manifest, for a message, or None.
+    """Describe the first difference of a folder's files from a manifest, or return None.
 
     Files that the manifest does not list are ignored. In the manifest's order: a file that is
     missing, or has another size or sha256.

@@ -16,7 +16,7 @@ FindPublished = Callable[[], Manifest | None]
 
 
 def find_nothing() -> None:
-    """Take whatever is published for nothing that counts."""
+    """Return None: whatever is published is replaced."""
 
 
 class Output(abc.ABC):
@@ -81,7 +81,7 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Return how the published files first differ from a manifest, for a message, or None.
+        """Describe the first difference of the published files from a manifest, or return None.
 
         There must be at least one file in the folder. Others than the manifest's are ignored.
         """

@@ -22,6 +22,7 @@ def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str
     Raises:
         InputError: The path ends with a slash, cannot be written locally, or has a file for which
             `is_own` is false.
+        ServiceError: The storage failed.
     """
     if path.endswith("/"):
         raise InputError(f"output {path}: got a folder, expected the name of a file")

@@ -123,7 +123,7 @@ class LocalOutput(Output):
         refuse_unwritable(self.folder)
 
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Return how the files first differ from the manifest, for a message, or None.
+        """Describe the first difference of the files from the manifest, or return None.
 
         Sizes are compared and, where all files have less than 4 GiB together, sha256.
         """

@@ -86,6 +86,7 @@ def run_step(
             there, the output or the work root cannot be written, or the body refuses its input. In
             the latter case the work folder is removed unless it held something from earlier runs.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)
@@ -146,7 +147,7 @@ def run_step_as_follower(
     body: StepBody,
     work_root: str | Path | None = None,
 ) -> Manifest:
-    """Run the body in one of several processes of a step, of which another leads by `run_step`.
+    """Run the body in a process that follows its step's leader, which calls `run_step`.
 
     Waits until the leader has begun, starts from the progress that the leader found, in a bucket or
     on a disk that both see, and waits until the leader has published; publishes nothing itself and

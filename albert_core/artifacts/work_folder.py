@@ -108,6 +108,7 @@ def synchronized_work_folder(
     Raises:
         InputError: Another process is doing this work, or its progress there is damaged.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     if work_root is None or not is_remote(work_root):
         yield None

@@ -64,7 +64,7 @@ class Checkpoint:
 
     @property
     def heads(self) -> frozenset[str]:
-        """The heads of which a variable is there, by the names in `names.HEADS`."""
+        """The heads that have a variable here, by their names in `names.HEADS`."""
         return find_heads(self.weights)
 
     @property
@@ -241,7 +241,7 @@ def refuse_token_classifier(checkpoint: Checkpoint, target: str) -> None:
 
 
 def reference_function(checkpoint: Checkpoint) -> ModelFunction:
-    """Return a checkpoint's Keras model, not compiled, as what other formats are compared with.
+    """Return a checkpoint's Keras model, not compiled, as the reference for other formats.
 
     Raises:
         InputError: The weights do not fit the architecture.

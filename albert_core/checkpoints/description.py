@@ -34,10 +34,11 @@ from albert_core.checkpoints.tf1 import (
     read_tf1_checkpoint,
 )
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
-from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
+from albert_core.presets import PRESETS
 from albert_core.storage import local_folder
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
@@ -77,7 +78,7 @@ class ModelSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a path holds, as `albert info` prints it.
+    """The contents of a path, as `albert info` prints them.
 
     Attributes:
         path: The path.

@@ -5,7 +5,12 @@ from pathlib import Path
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.side_files import read_side_files
 from albert_core.checkpoints.vocabulary import FindTokenizer, find_tokenizer
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig, describe_ignored_keys
+from albert_core.config import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    AlbertConfig,
+    describe_ignored_keys,
+)
 
 
 def read_folder(

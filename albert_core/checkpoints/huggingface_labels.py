@@ -32,7 +32,7 @@ class Labels:
 
 
 def labels_from_huggingface(values: Mapping[str, Any], *, num_labels: int, source: str) -> Labels:
-    """Return what a config.json says about a classifier's outputs.
+    """Return the labels and the problem type of a classifier, by a config.json.
 
     The names are those of `id2label`, by which transformers answers. A `label2id` that numbers the
     same names in another way is not followed, which a note says.

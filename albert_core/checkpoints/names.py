@@ -143,7 +143,7 @@ def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePa
 
 
 def unused_variables(config: AlbertConfig, names: Iterable[str]) -> frozenset[str]:
-    """Return those of some variables, by the original's names, of groups that no layer uses.
+    """Return the variables of groups that no layer uses, among some by the original's names.
 
     Groups that the architecture does not have are not among them.
     """

@@ -94,7 +94,7 @@ def compare_outputs(first: ModelOutputs, second: ModelOutputs) -> dict[str, floa
 
 
 def _logits(outputs: Any, heads: frozenset[str]) -> dict[str, Any]:
-    """Return those of a model's outputs that are logits of the given heads, by name.
+    """Return the logits of the given heads among a model's outputs, by name.
 
     A single array is `logits`. A pretraining model returns logits of an absent head, too, which are
     left out; all outputs with other names than `*_logits` are.

@@ -34,7 +34,7 @@ class Purpose:
 
 
 def read_purpose(folder: Path) -> Purpose:
-    """Return what the side files in a folder say of its model.
+    """Return the purpose of a model, by the side files in its folder.
 
     Raises:
         InputError: One of them cannot be used.
@@ -47,7 +47,7 @@ def read_purpose(folder: Path) -> Purpose:
 
 
 def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels: int) -> Purpose:
-    """Return what a folder of transformers says of its model.
+    """Return the purpose of a model in a folder of transformers.
 
     A task.json in it comes first, then config.json, whose labels replace those of a head.json.
 

@@ -35,7 +35,7 @@ class SideFiles(TypedDict):
 
 
 def read_side_files(folder: Path) -> SideFiles:
-    """Return what task.json, finetuning.json, head.json, trials.json and a manifest say.
+    """Read task.json, finetuning.json, head.json, trials.json and the manifest in a folder.
 
     Each may be missing. Declarations and settings are not checked.
 
@@ -71,7 +71,7 @@ def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str]
 
 
 def read_pooling(folder: Path) -> HeadPooling:
-    """Return what the classifier of an export reads, by head.json.
+    """Return the pooling that the classifier of an export reads, by head.json.
 
     `pooler` without that file, and in those of versions that had no other.
 

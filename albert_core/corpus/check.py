@@ -107,7 +107,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
 
 
 def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
-    """Return what is notable about a corpus's format; empty if that is nothing.
+    """Return warnings about a corpus's format; empty if there are none.
 
     Either it was found and is not plain text, or it is set to plain text and a file begins as
     another.

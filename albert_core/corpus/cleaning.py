@@ -106,6 +106,7 @@ class CleaningConfig:
 
         Raises:
             InputError: A pattern matches no file.
+            ServiceError: The storage failed.
         """
         return hash_json(
             {
@@ -118,7 +119,7 @@ class CleaningConfig:
 
 
 def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recorded settings of cleaning less those of near-duplicates that are not looked for.
+    """Return recorded settings of cleaning; those of near-duplicates only if these are looked for.
 
     These settings are newer than records people have, and must make no other work of them.
 
@@ -132,7 +133,7 @@ def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class DocumentFilter:
-    """Decides whether a document is left out.
+    """The rules by which documents are left out.
 
     Attributes:
         config: The bounds.

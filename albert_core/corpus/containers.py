@@ -59,6 +59,7 @@ def open_streams(
     Raises:
         InputError: It is encrypted, no text, or an archive without text. Damage shows as the errors
             that `damage_errors` turns into an InputError.
+        ServiceError: The storage failed.
     """
     with open_file(source.path) as stored:
         if is_stored_as_text(source.path):

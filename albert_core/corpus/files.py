@@ -79,7 +79,7 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
 
 
 def list_corpus(config: CorpusConfig) -> CorpusFiles:
-    """Return the corpus's files, those that are read and those that are left out.
+    """List a corpus's files: those to be read, and those left out.
 
     Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
     are opened to see. A file that is named itself is always read, and so is one that any pattern
@@ -99,7 +99,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
 
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
-    """Return a corpus with its format: that which is set, or else that which its files have.
+    """Return a corpus with its format resolved: the set one, or else that of its files.
 
     Where one is set, `config` itself is returned, and no file is looked for.
 

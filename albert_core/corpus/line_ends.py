@@ -12,7 +12,7 @@ _LONGEST = 3
 
 
 def find_line_end(head: bytes) -> bytes | None:
-    """Return what ends the lines of a file that begins so, if it is not a line feed; else None.
+    """Return the line end of a file by its first bytes, if it is not a line feed; else None.
 
     None also where no line end is in `head`; a carriage return as its very last byte does not
     count. Of several it is a carriage return, else the separator of paragraphs, of lines, or the
@@ -25,7 +25,7 @@ def find_line_end(head: bytes) -> bytes | None:
 
 
 def with_line_feeds(file: BinaryIO, line_end: bytes, *, head: bytes = b"") -> BinaryIO:
-    """Return a file that reads as another one does, with line feeds in place of its line ends.
+    """Wrap a file so that its line ends are read as line feeds.
 
     Every byte keeps its offset: longer line ends become spaces and a line feed. It is sought in
     from the beginning only, and as far as `file` can be; closing it leaves `file` open.

@@ -44,7 +44,7 @@ def read_lines(source: TextStream, config: CorpusConfig, counts: ReadCounts) -> 
 
 
 def strip_line(text: str) -> str:
-    """Return a line without outer white space; of nothing but characters without width, nothing."""
+    """Return a line without outer white space; empty if only characters without width are left."""
     text = text.strip()
     return "" if text and not text.strip(_WITHOUT_WIDTH) else text
 

@@ -91,7 +91,7 @@ class MinHasher:
         return buckets, smallest.astype(np.uint8)
 
     def similarity(self, num_matches: int) -> float:
-        """Return the Jaccard similarity that a number of equal bytes in two signatures stands for.
+        """Estimate the Jaccard similarity by the number of equal bytes in two signatures.
 
         Without bias, but for 0 in place of negative estimates.
         """

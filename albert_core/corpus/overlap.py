@@ -80,7 +80,7 @@ class OverlapIndex:
         return cls(tuple(sets), ngram, unique, np.concatenate(owners)[first], counts)
 
     def find(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return the name of a set that a document shares n words in a row with, and these words.
+        """Find n consecutive words that a document has of a set; return the set's name and them.
 
         The first such run in the document counts, and of several sets that have it the first; the
         words are as `split_words` makes them, joined by spaces. None if there is no such run.

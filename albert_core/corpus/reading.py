@@ -176,7 +176,7 @@ def _without_title(article: list[str], title: str) -> list[str]:
 
 
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
-    """Yield what `text_field` holds in each line's JSON object, of lines that begin in the range.
+    """Yield the value of `text_field` in each line's JSON object, of lines that begin in the range.
 
     Blank lines are passed over; a null is yielded as None, and a list of texts as a list.
 
@@ -211,7 +211,7 @@ def _excerpt(text: bytes) -> str:
 
 
 def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
-    """Yield what the column `text_field` holds in each row of a Parquet file; the range is ignored.
+    """Yield the value of the column `text_field` in each row of a Parquet file; ignores the range.
 
     A null is yielded as None, and a list of texts as a list.
 

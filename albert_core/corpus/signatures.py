@@ -55,7 +55,7 @@ _SMALLEST_JUDGED = 16
 
 
 def find_data(head: bytes) -> str | None:
-    """Return what a file is that holds text in a form which is not read, and after ", " the remedy.
+    """Return the kind of a file of text in a form that is not read, and after ", " the remedy.
 
     None if its first bytes are not of such a form.
     """
@@ -63,7 +63,7 @@ def find_data(head: bytes) -> str | None:
 
 
 def find_other(head: bytes) -> str | None:
-    """Return what a file is that is not text, in words, some with ", " and a remedy; else None.
+    """Return the kind of a file that is not text, in words, some with ", " and a remedy; else None.
 
     By signatures, a tar header, or over 20 % zero bytes (in 16 or more). A form that `find_data`
     knows is not looked for.

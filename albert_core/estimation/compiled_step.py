@@ -70,7 +70,7 @@ class StepRequest(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledStep:
-    """What the compiler knows about a step.
+    """A compiled step: its memory, FLOPs and exchange, by the compiler.
 
     Attributes:
         memory_bytes: Peak use of a chip's memory.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice, check_utilisation
+from albert_core.estimation.accelerators import Slice, check_strategy, check_utilisation
 from albert_core.estimation.compiled_step import (
     compile_step,
     flops_of_all_layers,
@@ -31,7 +31,7 @@ _NUM_PROCESSES = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinetuningEstimate:
-    """What a fine-tuning needs as it is asked for, and how it would fit if it does not.
+    """The estimate of a fine-tuning as asked for, and of layouts that fit if it does not.
 
     Attributes:
         asked: With the layout of the settings.
@@ -60,7 +60,7 @@ def estimate_finetuning(
     compiles: bool,
     progress: ReportProgress = quiet,
 ) -> FinetuningEstimate:
-    """Return what a fine-tuning needs.
+    """Estimate memory, time and price of a fine-tuning.
 
     Where what is asked for does not fit, that is no error as long as another layout does: then
     there are proposals.
@@ -75,12 +75,14 @@ def estimate_finetuning(
         progress: Told what is compiled.
 
     Raises:
-        InputError: `utilisation` is not above 0 and at most 1; the chips cannot be divided by the
-            model's parts; nothing fits, or nothing that was compiled; the step cannot be made with
-            its settings; or the compiler is not installed, or has no /dev/shm.
+        InputError: `utilisation` is not above 0 and at most 1; one of several chips is to train;
+            the chips cannot be divided by the model's parts; nothing fits, or nothing that was
+            compiled; the step cannot be made with its settings; or the compiler is not installed,
+            or has no /dev/shm.
     """
     check_utilisation(utilisation)
     accelerator, parts = step.accelerator, step.layout.model_parallel_size
+    check_strategy(step.config.strategy, accelerator, "finetuning")
     if accelerator.num_chips % parts:
         raise InputError(
             f"finetuning.model_parallel_size: got {parts}, expected a divisor of the "
@@ -184,7 +186,7 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
 
 
 def _nothing_fits(asked: TaskEstimate) -> InputError:
-    """Return, not raise, the error of a fine-tuning of which not even one example fits.
+    """Return the error, without raising it, of a fine-tuning that cannot hold even one example.
 
     It names the memory as asked for, as compiled or calculated, and larger or more chips as remedy.
     """

@@ -57,7 +57,7 @@ def sequence_bytes(
     is_fused: bool,
     model_parallel_size: int,
 ) -> float:
-    """Return the bytes that a sequence needs at the step's peak, beside those of the weights.
+    """Return the bytes that a sequence needs at the step's peak, the weights not counted.
 
     That is what all layers keep for the gradient, and what one layer needs while its gradient is
     computed.

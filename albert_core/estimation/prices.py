@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from albert_core.checks import check_minimum
 from albert_core.errors import InputError
+from albert_core.estimation.accelerators import GENERATIONS, GPUS
+from albert_core.suggestions import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class Prices:
         date: Day they were noted, as 2026-01-31.
         source: Where they stand, for which region and on which terms.
         currency: What they are in.
-        per_chip_hour: The price by generation: v5e, v5p, v6e.
+        per_chip_hour: The price by kind of chip: v5e, v5p, v6e, or a GPU such as h200.
     """
 
     date: str
@@ -25,17 +27,31 @@ class Prices:
     per_chip_hour: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a date that is not one, and prices below 0.
+        """Refuse a date that is not one, chips that are not known, and prices below 0.
 
         Raises:
-            InputError: The date is no ISO date such as 2026-01-31, or a price is below 0 or NaN.
+            InputError: The date is no ISO date such as 2026-01-31, a chip is not known, or a price
+                is below 0 or NaN.
         """
         try:
             datetime.date.fromisoformat(self.date)
         except ValueError as error:
             raise InputError(f"date: got {self.date!r}, expected one as 2026-01-31") from error
-        for generation, price in self.per_chip_hour.items():
-            check_minimum(f"per_chip_hour.{generation}", price, 0)
+        known = [*GENERATIONS, *GPUS]
+        for kind, price in self.per_chip_hour.items():
+            if kind not in known:
+                raise InputError(
+                    f"per_chip_hour: got {kind!r}, expected some of {', '.join(known)}"
+                    f"{did_you_mean(kind, known)}"
+                )
+            check_minimum(f"per_chip_hour.{kind}", price, 0)
+
+    def describe_missing(self, kind: str) -> str:
+        """Return a sentence that a kind of chip has no price, and how to give one."""
+        return (
+            f"no price of {kind} in the table of {self.date}: give --prices FILE with "
+            f"per_chip_hour: {{{kind}: PRICE}}"
+        )
 
 
 LIST_PRICES = Prices(
@@ -43,3 +59,4 @@ LIST_PRICES = Prices(
     source="Google Cloud list price, on demand, us-central1 and us-east5; look it up before use",
     per_chip_hour={"v5e": 1.20, "v5p": 4.20, "v6e": 2.70},
 )
+"""Of GPUs there are none: what one costs depends on the machine around it and on the contract."""

@@ -16,7 +16,7 @@ _SAFE_FRACTION = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskEstimate:
-    """What a fine-tuning needs on chips, with a layout of its step.
+    """The estimate of a fine-tuning on chips, with a layout of its step.
 
     Attributes:
         step: The training step.
@@ -68,7 +68,17 @@ class TaskEstimate:
 
     @property
     def num_train_steps(self) -> int:
-        """Steps of one training; a question counts as one window over its context."""
+        """Steps of one training; a question counts as one window over its context.
+
+        With `train_minutes` as many as fit into these with their evaluations, 1 at least.
+        """
+        config = self.step.config
+        if config.train_minutes is not None:
+            interval, evaluation_s = config.evaluation_interval_steps, self.evaluation_seconds
+            num_fixed = 1 if interval else config.num_evaluations
+            left_s = 60 * config.train_minutes - num_fixed * evaluation_s
+            of_step = self.step_seconds + (evaluation_s / interval if interval else 0.0)
+            return max(1, int(left_s / of_step))
         return num_train_steps(
             self.step.config,
             self.step.task,
@@ -137,7 +147,7 @@ def calculated_memory(step: TaskStep) -> float:
 
 
 def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
-    """Return the bytes that a sequence of a step needs with a layout, beside those of the weights.
+    """Return the bytes that a sequence needs with a layout, the weights not counted.
 
     Attention counts as fused on GPUs. The step's own layout is not used.
     """
@@ -151,5 +161,5 @@ def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
 
 
 def safe_memory(step: TaskStep) -> float:
-    """Return the bytes of a chip that a calculated step may need and still be said to fit."""
+    """Return the most bytes of a chip that a calculated step may need to count as fitting."""
     return _SAFE_FRACTION * step.accelerator.chip.memory_gib * 2**30

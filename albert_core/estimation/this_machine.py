@@ -28,7 +28,7 @@ _UNITS = (("year", 365 * _DAY_S), ("month", 30 * _DAY_S), ("day", _DAY_S), ("hou
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What trains on a machine.
+    """The devices of a machine that train.
 
     Attributes:
         description: Its devices, in words.
@@ -45,7 +45,7 @@ def this_machine(
     devices: Path = Path("/dev"),
     environment: Mapping[str, str] = os.environ,
 ) -> Machine:
-    """Return what trains here: the GPUs that the driver lists and this process may use, or cores.
+    """Return the devices that train here: the GPUs that this process may use, or else its cores.
 
     Several GPUs are described by the name of the first. The rate is not known if it is not for each
     GPU, and with a TPU or another maker's GPU in `devices`.
@@ -86,7 +86,7 @@ def _visible(gpus: list[str], visible: str | None) -> list[str]:
 def estimate_seconds(
     config: PretrainingConfig, model: AlbertConfig, sequence_length: int, machine: Machine
 ) -> float | None:
-    """Return the seconds that a pretraining would take at most; None if nothing tells them.
+    """Estimate the seconds that a pretraining takes at most; None where they cannot be known.
 
     The least of `train_minutes`, `stop_after_minutes`, and, without `train_minutes` and if the
     machine's rate is known, the FLOPs over that rate. Evaluations and checkpoints are left out.
@@ -168,7 +168,7 @@ def refuse_unconfirmed(
 
 
 def duration_text(seconds: float) -> str:
-    """Return a time in the largest unit of which it has one and a half at least, rounded.
+    """Format a time, rounded, in the largest unit that it is at least one and a half of.
 
     Below one and a half hours that is hours, too.
     """

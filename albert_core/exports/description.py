@@ -18,7 +18,7 @@ PARITY_NAME = "parity.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportDescription:
-    """What an export holds, as `albert info` prints it.
+    """The contents of an export, as `albert info` prints them.
 
     Attributes:
         path: The folder.

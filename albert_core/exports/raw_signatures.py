@@ -105,7 +105,7 @@ class RawSignatures:
         return outputs
 
     def _find_labels(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C] of labels of which any number may apply.
+        """Return `logits` and `probabilities` [B, C] for labels that may apply together.
 
         Where they have names, also these, `labels` [B, C], the same in every row.
         """

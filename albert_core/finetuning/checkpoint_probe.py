@@ -15,7 +15,7 @@ from albert_core.finetuning.probe_results import (
 )
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Example, InvalidRows, Task, read_examples
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 
 
 def probe_checkpoint(

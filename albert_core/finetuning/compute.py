@@ -17,7 +17,7 @@ from albert_core.training.compute_choice import choose_compute
 def choose_finetuning_compute(
     trainer: TrialTrainer, configs: Sequence[FinetuningConfig]
 ) -> ComputeSettings:
-    """Return how all trials compute, and tell it: as they began, if one has a checkpoint.
+    """Choose precision and compilation of all trials, and report them; a checkpoint's are kept.
 
     `auto` is float32 on every CPU with a recipe of the original, as it is there. Whether XLA
     compiles a step whose batches differ in length is the backend's rule, if it is not set. Where
@@ -57,11 +57,11 @@ def _describe_compilations(
 ) -> str:
     """Return in words how often a trial's training step is compiled at most.
 
-    Where XLA compiles it, once for each length of batches, else once for all.
+    Where XLA compiles it, once for each length of batches; else the step is traced once, and for
+    each length only the loops that are compiled by themselves are.
     """
-    count = 1
+    count = count_padded_lengths(trainer.train.features, config.sequence_length)
+    lengths = f"at most {count} lengths of batches" if count > 1 else "one length of batches"
     if compute.jit_compile:
-        count = count_padded_lengths(trainer.train.features, config.sequence_length)
-    return (
-        f"the step is compiled at most {count} times" if count > 1 else "the step is compiled once"
-    )
+        return f"the step is compiled for {lengths}"
+    return f"the step is traced once, its element-wise loops are compiled for {lengths}"

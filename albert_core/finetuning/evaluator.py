@@ -12,7 +12,7 @@ from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.tasks import Task
 from albert_core.tasks.metrics import Scores, bootstrap_interval, scores_by_source
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 
 
 class Evaluator(abc.ABC):

@@ -25,6 +25,7 @@ from albert_core.tasks.metrics import (
     describe_labels,
     predicted_values,
 )
+from albert_core.tasks.source import Split
 from albert_core.tasks.squad_metrics import (
     AnswerScore,
     answer_threshold,
@@ -34,7 +35,7 @@ from albert_core.tasks.squad_metrics import (
     question_scores,
     word_f1,
 )
-from albert_core.tasks.task import SUBMISSION_FOLDER, Metric, Split
+from albert_core.tasks.task import SUBMISSION_FOLDER, Metric
 
 ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
     "f1": word_f1,

@@ -67,7 +67,7 @@ def choose_pooling(
 
 
 def _default(task: Task, examples: _Examples) -> HeadPooling:
-    """Return what `auto` is without the original's recipe, as `choose_pooling` says."""
+    """Return the pooling for `auto` without the original's recipe, as `choose_pooling` says."""
     if examples == "pairs" and task.kind == "regression":
         return _SCORES_OF_PAIRS
     if examples == "pairs":
@@ -76,7 +76,7 @@ def _default(task: Task, examples: _Examples) -> HeadPooling:
 
 
 def _examples(task: Task) -> _Examples:
-    """Return what an example of a task is; `pairs` only if all its files have two texts a row.
+    """Return the kind of a task's examples; `pairs` only if all files have two texts a row.
 
     A task with files of one text and of two counts as one of `texts`.
     """

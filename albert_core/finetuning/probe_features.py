@@ -19,7 +19,7 @@ def make_columns(
 ) -> list[Features]:
     """Return the sequences of the first texts, of the second, and so on, each text by itself.
 
-    They have no targets.
+    They have no targets. Without examples there are none.
     """
     return [
         make_features(
@@ -67,7 +67,7 @@ def _compare(a_NH: np.ndarray, b_NH: np.ndarray) -> np.ndarray:
 
 
 def numeric_targets(task: Task, targets: np.ndarray, num_choices: int) -> np.ndarray:
-    """Return what is to be predicted: of classes, labels and choices 1 or -1, else scores.
+    """Return the targets as numbers: 1 or -1 for classes, labels and choices, else scores.
 
     Args:
         task: The task.

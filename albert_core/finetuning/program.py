@@ -85,8 +85,8 @@ def run_finetuning(
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
         model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; `training_precision`; training rows left out, by cause; `strategy`, the devices
-        in words, if they are several.
+        are from; `training_precision` and `training_jit_compile`; training rows left out, by
+        cause; `strategy`, the devices in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -147,6 +147,7 @@ def run_finetuning(
         "num_dev": len(dev.examples),
         "data_files": files,
         "training_precision": compute.precision,
+        "training_jit_compile": compute.jit_compile,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
@@ -189,7 +190,7 @@ def _probe(
 
 
 def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
-    """Return how many training sequences are longer than those of pretraining, and their length.
+    """Return the number of training sequences longer than pretraining's, and pretraining's length.
 
     They are `num_beyond_pretraining` and, in tokens, `trained_sequence_length`. Empty if there are
     no such sequences, or if the length of pretraining is not known.
@@ -218,6 +219,7 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
 
+    Of a training by minutes its steps and its warm-up are there, too.
     Of several seeds their number is there, too, as `num_seeds`.
 
     Args:
@@ -238,6 +240,7 @@ def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
         "learning_rate": best.config.learning_rate,
         "batch_size": best.config.batch_size,
         "seed": best.config.seed,
+        **best.settled,
     }
 
 
@@ -269,6 +272,9 @@ def _write_results(
     copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
     shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
     write_json(results / TASK_NAME, dataclasses.asdict(task))
-    rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
+    rows = [
+        {"name": trial.name, "seed": trial.config.seed, **trial.settled, **trial.best}
+        for trial in trials
+    ]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
     write_history(results, best.history)

@@ -14,7 +14,7 @@ from albert_core.errors import InputError
 from albert_core.finetuning.alignment import AlignedText, Aligner
 from albert_core.finetuning.features import Features
 from albert_core.tasks import Question, Task
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 from albert_core.tokenization import Tokenizer
 
 

@@ -43,7 +43,7 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.examples import spread_evenly
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 from albert_core.tokenization import Tokenizer
 
 TaskBatch = tuple[ModelInputs, Any]
@@ -167,6 +167,9 @@ class TextProgram(TaskProgram):
 
         Rows that cannot be used are counted in `left_out`. Only a training set uses the cache. With
         `most` all rows are read and that many kept, evenly spread.
+
+        Raises:
+            InputError: As of `TaskProgram.read`.
         """
         invalid_rows = self._invalid_rows(split)
         examples = spread_evenly(
@@ -283,6 +286,9 @@ class TokenProgram(TaskProgram):
 
         Training files give no `windows`. Tokens that are cut off words longer than a sequence count
         in `left_out`, as sentences that cannot be used do.
+
+        Raises:
+            InputError: As of `TaskProgram.read`.
         """
         invalid_rows = self._invalid_rows(split)
         sentences = spread_evenly(

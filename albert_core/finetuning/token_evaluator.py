@@ -14,7 +14,7 @@ from albert_core.files import write_json
 from albert_core.finetuning.evaluator import Evaluator, softmax
 from albert_core.finetuning.token_features import SentenceWindow
 from albert_core.tasks.metrics import CLASSIFICATION_NAME, Scores
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 from albert_core.tasks.token_metrics import TagScores
 
 

@@ -12,7 +12,7 @@ from albert_core.inference.loaded_model import LoadedModel
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import has_training
 from albert_core.tasks.metrics import Scores, combined_score
-from albert_core.tasks.task import Split
+from albert_core.tasks.source import Split
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 

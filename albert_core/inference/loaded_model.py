@@ -269,7 +269,7 @@ class LoadedModel:
 
 
 def _require_valid(predictions: Sequence[Prediction | InvalidExample]) -> list[Prediction]:
-    """Return predictions in their order, or refuse the first that is none.
+    """Return predictions in their order, or raise for the first invalid example.
 
     Raises:
         InputError: One is an `InvalidExample`; the message has its number and what is wrong.

@@ -23,7 +23,7 @@ class PredictedLabel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictedLabels:
-    """The labels of a text or a pair, of which any number may apply.
+    """The labels that apply to a text or a pair: none, one or several.
 
     Attributes:
         labels: Names of those that are more likely to apply than not, the likeliest first.
@@ -129,7 +129,7 @@ class PredictedToken:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilledText:
-    """What the masks of a text stand for.
+    """The likeliest tokens for the masks of a text.
 
     Attributes:
         filled: The text with the likeliest token in place of every mask.

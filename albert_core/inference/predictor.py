@@ -64,7 +64,7 @@ class Predictor(abc.ABC):
         """
 
     def warm_up(self) -> None:
-        """Predict for samples of two shapes, so that the first requests wait for less compilation.
+        """Predict for samples of two shapes, so that first requests wait less for compilation.
 
         The predictions are dropped.
 

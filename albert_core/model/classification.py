@@ -19,7 +19,7 @@ from albert_core.pooling import POOLINGS, HeadPooling
 
 
 class PooledOutputModel(AlbertWithHead):
-    """ALBERT with dropout and one output layer on what is pooled of the encoder's outputs.
+    """ALBERT with dropout and one output layer on the pooled outputs of the encoder.
 
     Args:
         config: The architecture.

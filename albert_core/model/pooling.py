@@ -185,7 +185,7 @@ def mean_of_tokens(tokens: Any, mask: Any) -> Any:
 
 
 def without_ends(mask_BS: Any) -> Any:
-    """Return a mask of ones first without its first and its last one: [CLS] and [SEP].
+    """Return a mask that begins with ones without its first and last one: [CLS] and [SEP].
 
     The shape stays; of a text of two tokens or fewer nothing is left.
     """

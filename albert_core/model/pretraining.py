@@ -149,7 +149,7 @@ class PretrainingModel(GradientAccumulationModel):
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return what the metrics are means of, each with its weights or None.
+        """Return the values that the metrics are means of, each with its weights or None.
 
         Subclasses must define it, for `metric_names` and `evaluation_names`.
 
@@ -291,13 +291,13 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         }
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return those of `pretraining_losses`."""
+        """Return the losses of `pretraining_losses`."""
         return pretraining_losses(targets, outputs, self.sentence_order_weight)
 
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return those of `pretraining_values`."""
+        """Return the values of `pretraining_values`."""
         return pretraining_values(targets, outputs, losses)
 
 
@@ -342,7 +342,7 @@ def pretraining_losses(
 def pretraining_values(
     targets: Tensors, outputs: Tensors, losses: Tensors
 ) -> dict[str, tuple[Any, Any]]:
-    """Return what the metrics of `METRIC_NAMES` are means of, each with its weights or None.
+    """Return the values that the metrics of `METRIC_NAMES` are means of, with weights or None.
 
     Args:
         targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B].

@@ -220,7 +220,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         return {**super().batch_totals(inputs, targets), "num_tokens": num_tokens}
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return those of `replaced_token_losses`."""
+        """Return the losses of `replaced_token_losses`."""
         return replaced_token_losses(
             inputs,
             targets,
@@ -232,7 +232,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return those of masked LM, of the order, and of the detection over all but padding.
+        """Return the values of masked LM, of the order, and of the detection over all but padding.
 
         The precision is the mean of what was replaced over the tokens predicted as replaced; the
         recall is the mean of the prediction over the tokens that were replaced.

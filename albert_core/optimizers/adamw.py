@@ -171,7 +171,7 @@ class AdamW(keras.optimizers.Optimizer):
         return -ops.expm1(num_updates * math.log(beta))
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
-        """Return what multiplies the rate of a variable with weight decay: 1; LAMB overrides it."""
+        """Return the factor of the rate of a variable with weight decay: 1; LAMB overrides it."""
         return 1.0
 
     def slots_by_name(self) -> dict[str, Any]:

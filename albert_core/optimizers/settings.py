@@ -86,7 +86,7 @@ class OptimizerConfig:
 
 
 def without_unchanged(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recorded settings of a training less those of the optimizer that change nothing.
+    """Return recorded settings of a training without those of its optimizer that change nothing.
 
     They are the moments' settings as the original has them, and those of Muon with another
     optimizer: a setting that is newer than a piece of work must not make other work of it.

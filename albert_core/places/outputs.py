@@ -170,7 +170,7 @@ def _read_outputs(run: Path) -> list[StepOutput]:
 
 
 def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
-    """Return what outputs are sorted by, the oldest first: run, time of the manifest, folder."""
+    """Return the sort key of an output, smaller if older: run, time of the manifest, folder."""
     # kfp names the folder of each run by its time. Times of files alone would not do: an output
     # that is published again is made of links to the files of its first time.
     folder = Path(output.folder)
@@ -179,7 +179,7 @@ def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
 
 
 def _key(manifest: Manifest) -> str:
-    """Return what tells the outputs of a run apart, such as `models/cola`; empty if none of them.
+    """Return the key of an output in its run, such as `models/cola`; empty of other steps' outputs.
 
     Models and evaluations have keys by task, those from random weights apart (`random
     models/cola`); records by sequence length. Two outputs with the same key are the same step's, of

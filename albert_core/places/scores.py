@@ -148,6 +148,10 @@ def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
     """Write scores.json, then scores.csv, of equal content, into a folder, local, gs:// or s3://.
 
     A file that holds the same bytes already is not written again.
+
+    Raises:
+        InputError: The folder cannot be written.
+        ServiceError: The storage failed.
     """
     rows = [dataclasses.asdict(score) for score in scores]
     text = json.dumps({"tasks": rows}, indent=2, ensure_ascii=False) + "\n"

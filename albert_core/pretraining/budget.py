@@ -171,7 +171,7 @@ class BudgetConfig(ScheduleConfig):
         )
 
     def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
-        """Return when each phase ends, by its part in the tokens of all; empty without minutes.
+        """Return the end of each phase in time, by its part of all tokens; empty without minutes.
 
         Peak, warm-up and stable part of the schedule come with it; of a schedule that spans the run
         all of a phase before the last is stable.

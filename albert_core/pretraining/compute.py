@@ -29,7 +29,7 @@ def choose_pretraining_compute(
     work: str,
     progress: ReportProgress,
 ) -> ComputeSettings:
-    """Return how to compute a pretraining, and tell it: as it began, if it has a checkpoint.
+    """Choose precision and compilation of a pretraining, and report them; a checkpoint's are kept.
 
     Where steps are timed, it is on batches of the phase with the most tokens, and the random state
     is afterwards as the seed makes it. Where only an evaluation is wanted, nothing is timed and

@@ -254,7 +254,7 @@ class PretrainingConfig(
             )
 
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
-        """Return how long to train over all phases, how often to evaluate and save, when to stop.
+        """Return the plan of all phases: steps, evaluations, checkpoints and limits.
 
         Args:
             phases: Those of `resolved_phases`.

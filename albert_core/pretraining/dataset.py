@@ -78,6 +78,8 @@ class PretrainingData:
     ) -> "PretrainingData":
         """Return the data of records; the tokenizer is the one they were made with (not checked).
 
+        All other arguments are attributes of this class.
+
         Raises:
             InputError: `masking` is neither the default nor what static records were masked with.
         """
@@ -225,7 +227,7 @@ class PretrainingData:
         return replacement_draws(states, self.num_predictions)
 
     def draw_position_offsets(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Draw where the positions of sequences begin; the same for the same epochs and places.
+        """Draw the first position of each sequence; the same for the same epochs and places.
 
         Args:
             epochs: int64 [B].

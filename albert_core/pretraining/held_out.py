@@ -168,7 +168,7 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
 
 
 def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a manifest has of an evaluation: all its held-out metrics, step and masking.
+    """Return an evaluation's values for a manifest: all its held-out metrics, step and masking.
 
     Numbers are rounded to 4 decimals. A metric of the original that is missing in the row, or the
     step, is a KeyError.

@@ -36,7 +36,7 @@ _RESIDUAL_KERNEL = re.compile(r"/(attention_1|ffn_1/intermediate)/output/dense/k
 def initialize(
     model: PretrainingModel, path: str, tokenizer: Tokenizer, *, may_differ_in_depth: bool
 ) -> None:
-    """Load the encoder of a checkpoint, and those pretraining heads that it has, into a model.
+    """Load the encoder of a checkpoint, and its pretraining heads if any, into a model.
 
     Heads that it lacks keep their initial weights; no checkpoint has the generator and the head of
     replaced-token detection. The optimizer is not restored: training begins at step 0. If anything

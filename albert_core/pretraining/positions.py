@@ -51,7 +51,7 @@ class PositionsConfig:
         return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
 
     def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
-        """Return how many positions are trained, counted from 0: up to the furthest end.
+        """Return the number of positions that are trained: from 0 to the furthest end.
 
         That is `num_trained_positions`, or all that the model has, if any offset is drawn; else,
         and if it is more, the longest length.

@@ -132,9 +132,9 @@ class MaskingConfig:
 
 
 def recorded_masking(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recorded settings of masking less those that are newer than records people have.
+    """Return recorded settings of masking without newer ones at their defaults.
 
-    Those are left out at their defaults only, so that they make no other work of such records.
+    Records that people made before there were these settings are so still the same work.
 
     Args:
         settings: All fields of a `MaskingConfig`, by name.

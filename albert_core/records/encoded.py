@@ -142,6 +142,7 @@ def read_index(path: str, *, work: str | None = None) -> EncodedFile:
 
     Raises:
         DamageError: The index is damaged, or is that of another file or of other work.
+        ServiceError: The storage failed.
     """
     data = read_bytes(index_path(path))
     index = unseal(data, work=None if work is None else _part_of(work, path))
@@ -174,7 +175,7 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 
 
 def merged_block_bytes(num_files: int) -> int:
-    """Return how much of each file is read at a time where so many are merged."""
+    """Return the bytes of each file to read at a time when so many files are merged."""
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.
     return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)
@@ -264,7 +265,7 @@ def concatenate_documents(documents: Sequence[EncodedDocument], dtype: np.dtype)
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Return where consecutive items of these lengths [N] begin, and the end of the last.
+    """Return the offsets of consecutive items of these lengths [N], and the end of the last.
 
     int64 [N + 1], beginning with 0.
     """

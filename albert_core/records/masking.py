@@ -247,7 +247,7 @@ def _replacement(
     mask_replace: float,
     random_replace: float,
 ) -> int:
-    """Return what a masked token is replaced by: [MASK], itself or any token of the vocabulary.
+    """Return the token in a masked one's place: [MASK], itself or any token of the vocabulary.
 
     As in the original, a random token may be a special one, and may be the token itself. Moves
     `state` on by one draw, or by two for a random token.

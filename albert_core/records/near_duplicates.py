@@ -43,7 +43,7 @@ Example = tuple[str, str, int]
 
 @dataclasses.dataclass(frozen=True)
 class SearchCounts:
-    """What a search compared.
+    """Counts of a search's comparisons.
 
     Attributes:
         num_entries: Rows: each document once for each of its buckets.
@@ -60,6 +60,9 @@ def find_near_duplicates(
     sections: Mapping[str, Section], minhasher: MinHasher
 ) -> tuple[np.ndarray, SearchCounts]:
     """Return the documents of a partition that are left out, each with one that is like it.
+
+    The rows are read in blocks, but what is found is held in memory, 76 bytes for each bucket in
+    which a document is left out.
 
     Args:
         sections: The partition's section of each file of `SignatureTable.write`, by address.

@@ -43,7 +43,13 @@ class ShardBuilder:
     def from_tokenizer(
         cls, tokenizer: Tokenizer, config: RecordsConfig, *, deduplicate: bool = True
     ) -> "ShardBuilder":
-        """Make a builder with the tables of a tokenizer."""
+        """Make a builder with the tables of a tokenizer.
+
+        Args:
+            tokenizer: The vocabulary that the documents are encoded with.
+            config: Settings of the records; of static ones also the rule of where words begin.
+            deduplicate: Whether of documents of the same text one is kept.
+        """
         return cls(
             config=config,
             word_starts=tokenizer.word_borders(original=config.static_masking.compat == "original"),

@@ -107,7 +107,7 @@ def content_hash(path: str) -> str:
 
 
 def find_stored_damage(path: str, facts: FileFacts) -> str | None:
-    """Return how a file at an address differs from its size and checksum, or None.
+    """Describe how a file at an address differs from its size and checksum, or return None.
 
     A local file is read only if its size is right. Of an object in the cloud the storage's size and
     checksum are compared, which takes one request; where it keeps no checksum, the size. A missing
@@ -132,7 +132,7 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
 
 
 def generation(path: str) -> Generation:
-    """Return what tells the writes of a file apart; 0 where there is no file.
+    """Return the generation of a file, another for each write; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file or folder in nanoseconds.
     """

@@ -18,7 +18,8 @@ from albert_core.tasks.registry import (
     find_task,
     named_task,
 )
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.source import Source
+from albert_core.tasks.task import Task
 
 __all__ = [
     "TASKS",

@@ -22,8 +22,8 @@ from albert_core.tasks.rows import (
     applied_labels,
     checked_id,
 )
+from albert_core.tasks.source import Source
 from albert_core.tasks.table_columns import TableColumns, find_columns
-from albert_core.tasks.task import Source
 from albert_core.tasks.text_files import open_unpacked_file, read_text
 
 CellFormat = Literal["tsv", "csv"]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 CLUE_FOLDERS = {"ocnli": "ocnli_full", "ocnli-few": "ocnli"}  # the others are named as the task
 

@@ -29,6 +29,7 @@ def read_class_names(folder: str, column: str) -> tuple[str, ...]:
 
     Raises:
         InputError: The card cannot be read.
+        ServiceError: The storage failed.
     """
     address = join(folder, CARD_NAME)
     match = _FRONT_MATTER.match(read_bytes(address)) if exists(address) else None

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from albert_core.tasks.reading import SPLITS, existing_files
+from albert_core.tasks.source import COMMA, Source, Split
 from albert_core.tasks.tables import find_format
-from albert_core.tasks.task import COMMA, Source, Split, Task
+from albert_core.tasks.task import Task
 
 _MAX_SHOWN_LABELS = 20
 _TITLES: Mapping[str, str] = {

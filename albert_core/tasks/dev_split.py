@@ -43,7 +43,7 @@ def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
 
 
 def _group(row: Row, task: Task) -> str:
-    """Return what rows have in common that stay together.
+    """Return the key of a row's group, whose rows are not split.
 
     The context of a question, the text of multiple choice, the words of a sentence with tags, or
     else all texts in any order, without regard to case and white space.
@@ -83,7 +83,7 @@ def _strata(
 
 
 def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
-    """Return what each row counts as, all of which must have labels.
+    """Return the class of each row, all of which must have labels, as text.
 
     That is its class or labels, the tenth of its score, whether it is answerable, or the types of
     its entities, without entities the tags that occur.
@@ -98,7 +98,7 @@ def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
 
 
 def _class_of(task: Task, row: Row) -> str:
-    """Return what a row of a task without scores counts as, as text.
+    """Return the class of a row, as text, of a task without scores.
 
     The target of an example, whether a question is impossible, or the types of a sentence's
     entities; its tags where the task's labels are no entities'.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from albert_core.errors import InputError
-from albert_core.tasks.task import BadRows, Split, Task
+from albert_core.tasks.source import Split
+from albert_core.tasks.task import BadRows, Task
 
 Row = TypeVar("Row")
 
@@ -117,7 +118,7 @@ class InvalidRows:
         return cls("leave_out" if leaves_out and is_trained else "refuse", split)
 
     def describe_uneven(self, num_choices: int) -> str:
-        """Return what is wrong with a row of another number of choices than the split's first one.
+        """Describe a row with another number of choices than the split's first one, for a message.
 
         Empty if nothing is. The first row that is asked about sets, for all later calls, how many
         there must be: the choices of a split are scored together.

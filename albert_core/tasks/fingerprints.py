@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.source import Source
+from albert_core.tasks.task import Task
 
 # Fields that the first versions did not have: with their defaults they are no part of a hash, so
 # that work of these versions is found.

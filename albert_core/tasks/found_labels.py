@@ -12,10 +12,11 @@ from albert_core.row_formats import open_parquet
 from albert_core.storage import find_below, find_files, is_remote, join, local_file, open_file
 from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
 from albert_core.tasks.layouts import find_layout
-from albert_core.tasks.rows import UnusableRowError
+from albert_core.tasks.rows import UnusableRowError, without_fraction
 from albert_core.tasks.sentence_files import read_tags
+from albert_core.tasks.source import Source
 from albert_core.tasks.tables import open_rows
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.task import Task
 
 _MAX_LABELS = 1000
 
@@ -141,17 +142,19 @@ def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
 def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     """Return all labels of the training rows but those that are skipped or blank, each once.
 
-    They are sorted as texts, or by size if all are whole numbers. Remote files are downloaded.
+    They are sorted as texts, or by size if all are whole numbers; `1.0` counts as `1`, but not
+    among tags of words. Remote files are downloaded.
 
     Raises:
         InputError: There are none or over 1,000, skipped ones included, or there are numbers with
             fractions, as of scores; or a file cannot be read.
     """
     found: dict[str, None] = {}
+    reads_rows = task.kind != "token_classification"
     for source in task.train:
         for file in find_source_files(source, folder):
             for label in _labels_in_file(task, source, local_file(file)):
-                found[label] = None
+                found[without_fraction(label) if reads_rows else label] = None
                 if len(found) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
     labels = [one for one in found if one.strip() and one not in task.skipped_labels]

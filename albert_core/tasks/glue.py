@@ -7,7 +7,8 @@ the scores in percent: the tables of its README.
 import functools
 
 from albert_core.tasks.recipe import Recipe
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 GLUE_FOLDERS = {
     "cola": "CoLA",

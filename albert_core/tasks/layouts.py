@@ -36,7 +36,7 @@ class Layout:
     headless_width: int = 0
 
     def expected_names(self, *, with_label: bool, with_id: bool) -> str:
-        """Return what a header must hold, for messages."""
+        """Return the names that a header must hold, in words for messages."""
         texts = " or ".join(", ".join(names) for names in self.texts)
         label = f"; {' or '.join(self.labels)}" if with_label else ""
         return texts + label + (f"; {' or '.join(self.ids)}" if with_id else "")

@@ -28,7 +28,7 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
 
 
 def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
-    """Return what a model predicts, in the form of the targets.
+    """Return a model's predictions in the form of the targets, from its outputs.
 
     Args:
         task: A task of texts.

@@ -20,8 +20,8 @@ from albert_core.tasks.rows import (
     checked_id,
     has_label_columns,
 )
+from albert_core.tasks.source import Column
 from albert_core.tasks.table_columns import find_layout_columns
-from albert_core.tasks.task import Column
 from albert_core.tasks.text_files import read_text
 
 

@@ -13,7 +13,7 @@ from albert_core.json_values import (
     parse_json,
 )
 from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
-from albert_core.tasks.task import Source
+from albert_core.tasks.source import Source
 from albert_core.tasks.text_files import read_text
 
 _LETTERS = "ABCDEFGH"

@@ -15,9 +15,10 @@ from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.sentence_files import read_sentences_file
+from albert_core.tasks.source import Source, Split
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.tables import find_format, read_table
-from albert_core.tasks.task import Source, Split, Task
+from albert_core.tasks.task import Task
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -173,13 +174,14 @@ def _read_files(task: Task, folder: Path, split: Split, invalid_rows: InvalidRow
         InputError: A file is missing or cannot be used, `invalid_rows` refuses a row; or, at the
             end, more rows were left out than yielded, or a training or dev set has none.
     """
-    num_rows = 0
+    num_rows, num_unanswerable = 0, 0
     for source in task.sources(split):
         # Through all files of a source: in its predictions no two rows have one number.
         numbers = itertools.count()
         for path in source_files(task, source, folder, split):
             for example in _read_file(task, source, path, split, invalid_rows, folder, numbers):
                 num_rows += 1
+                num_unanswerable += isinstance(example, Question) and example.is_impossible
                 yield example
     sources = task.sources(split)
     file = folder / sources[0].file if sources else folder
@@ -193,6 +195,14 @@ def _read_files(task: Task, folder: Path, split: Split, invalid_rows: InvalidRow
         )
     if not num_rows and split != "test":
         raise InputError(f"{file}: no rows; expected the task's {split} set")
+    is_all_answered = split == "train" and task.has_unanswerable and not num_unanswerable
+    # There the files of both versions of SQuAD have the same names and columns.
+    if is_all_answered and task.source_format(sources[0], file.name) == "parquet":
+        raise InputError(
+            f"{file}: got {num_rows:,} questions that all have an answer, expected some without "
+            f"one for task {task.name}; these may be SQuAD 1.1's, which are for task squad1; a "
+            "task.yaml without such questions has has_unanswerable: false"
+        )
 
 
 def _read_file(

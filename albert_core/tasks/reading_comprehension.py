@@ -4,7 +4,8 @@ Source of recipes and scores in percent: the README of the original.
 """
 
 from albert_core.tasks.recipe import Recipe
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.source import Source
+from albert_core.tasks.task import Task
 
 # The last but one is where a copy of Hugging Face's data set has its files.
 SQUAD_FOLDERS = {

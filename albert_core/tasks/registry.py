@@ -17,7 +17,7 @@ from albert_core.tasks.found_labels import (
     with_found_labels,
 )
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
-from albert_core.tasks.reading import SPLITS, existing_files
+from albert_core.tasks.reading import SPLITS, existing_files, has_training
 from albert_core.tasks.reading_comprehension import (
     FOLDERS_OF_PUBLISHED_FILES,
     RACE_FOLDERS,
@@ -25,8 +25,9 @@ from albert_core.tasks.reading_comprehension import (
     SQUAD_FOLDERS,
     SQUAD_TASKS,
 )
+from albert_core.tasks.source import Source, Split
 from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_files
-from albert_core.tasks.task import Source, Split, Task
+from albert_core.tasks.task import Task
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"
@@ -98,6 +99,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
         InputError: The task or its folder is unknown, the declaration is wrong or has another name
             than the folder that holds it, no folder has its dev set, several files could be those
             of a split, a shard is missing, or labels are needed and not found.
+        ServiceError: The storage failed.
     """
     data_dir = local_folder(data_dir)
     declaration = data_dir / name / DECLARATION_NAME
@@ -123,11 +125,13 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 def data_folder(task: Task, data_dir: str | Path) -> Path:
     """Return the first candidate folder below `data_dir` that holds the dev files a task declares.
 
-    Of a task without dev files, its training files. A known task's candidates are its published
+    Of a task without dev files, its training files. A named folder with training files, too, comes
+    before one without. A known task's candidates are its published
     folders, any other's one of its name and `data_dir` itself. A folder in the cloud is downloaded.
 
     Raises:
         InputError: No candidate holds any, or the task's labels are not declared and not found.
+        ServiceError: The storage failed.
     """
     return _find_in_folders(task, local_folder(data_dir), ())[1]
 
@@ -137,7 +141,8 @@ def _find_in_folders(
 ) -> tuple[Task, Path]:
     """Return a task with the files and labels that are there, and the folder that has them.
 
-    That is the first candidate with its dev set, or with what the dev set is split off.
+    That is the first candidate with its dev set, or with what the dev set is split off; but where
+    that has no training set, the first named folder that has both.
 
     Args:
         task: The task.
@@ -148,15 +153,23 @@ def _find_in_folders(
         InputError: No candidate has its dev set, a folder cannot be read, several files could be
             those of a split, a shard is missing, or labels are needed and not found.
     """
-    wanted = task
+    wanted, only_dev = task, None
     for candidate in candidate_folders(task):
+        # Whoever names a folder after the task means it: files beside that are another task's.
+        if only_dev and candidate == ".":
+            continue
         folder = data_dir / candidate
         splits = splits_to_find(task, candidate, undeclared)
         found = with_found_files(task, _names_in(folder), splits, folder=str(folder))
         if any(existing_files(source, folder) for source in found.sources("dev")):
-            return with_known_labels(found, task, str(folder)), folder
+            if has_training(found, folder):
+                return with_known_labels(found, task, str(folder)), folder
+            only_dev = only_dev or (found, folder)
         wanted = wanted if wanted.dev else found
-    raise no_dev_set(wanted, str(data_dir))
+    if only_dev is None:
+        raise no_dev_set(wanted, str(data_dir))
+    found, folder = only_dev
+    return with_known_labels(found, task, str(folder)), folder
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -204,7 +217,7 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
 
 
 def no_dev_set(task: Task, data_dir: str) -> InputError:
-    """Return the error of a task of which no folder has the dev set, or what it is split off."""
+    """Return the error of a task whose dev set, or what it is split off, is in no folder."""
     split = "training" if task.splits_off_dev else "dev"
     published = FOLDERS_OF_PUBLISHED_FILES.get(task.name)
     exception = f" (not in {' or '.join(published)})" if published else ""
@@ -217,7 +230,7 @@ def no_dev_set(task: Task, data_dir: str) -> InputError:
 
 
 def candidate_folders(task: Task) -> tuple[str, ...]:
-    """Return where to look for a task's files, as paths below the folder of all tasks."""
+    """Return the folders to look for a task's files in, below the folder of all tasks."""
     return _FOLDERS.get(task.name, (task.name, "."))
 
 
@@ -238,6 +251,7 @@ def read_task_file(path: str | Path) -> Task:
     Raises:
         InputError: The file is missing, no YAML, its declaration is wrong, or it declares no labels
             where the task needs some: they are not looked for.
+        ServiceError: The storage failed.
     """
     task = read_declaration(path)[0]
     refuse_unknown_labels(task)
@@ -253,6 +267,7 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
             files without labels, or leads out of the folders of task and results.
+        ServiceError: The storage failed.
     """
     data = read_bytes(str(path))
     values = load_yaml(data, source=str(path))

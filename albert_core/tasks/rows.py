@@ -2,15 +2,18 @@
 
 import abc
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from albert_core.tasks.examples import Example
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 Row = Any  # a list of cells, or an object
 _APPLIES, _APPLIES_NOT = ("1", "1.0", "true"), ("0", "0.0", "false")
+_WHOLE_WITH_FRACTION = re.compile(r"(-?[0-9]+)\.0+")
 _LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
 
 
@@ -24,7 +27,7 @@ class UnusableRowError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowCells:
-    """What a row says: its texts, the spellings of its label (None without one), its id.
+    """The contents of a row: texts, spellings of its label (None without one), id.
 
     Of `multi_label` the label is all those that apply, of which there may be none.
     """
@@ -63,6 +66,15 @@ def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
         if spelling in _APPLIES:
             applied.append(label)
     return tuple(applied)
+
+
+def without_fraction(label: str) -> str:
+    """Return a label such as `1.0` as the whole number `1`; any other label as it is.
+
+    So pandas writes whole numbers in a column in which values are missing.
+    """
+    whole = _WHOLE_WITH_FRACTION.fullmatch(label)
+    return whole[1] if whole else label
 
 
 @dataclasses.dataclass
@@ -106,8 +118,10 @@ class TaskRows(abc.ABC):
             FieldError: A value is of another type.
         """
         cells = self.cells(row)
-        if cells.label is not None and not set(cells.label).isdisjoint(self.task.skipped_labels):
-            return None
+        if cells.label is not None:
+            spellings = {*cells.label, *map(without_fraction, cells.label)}
+            if not spellings.isdisjoint(self.task.skipped_labels):
+                return None
         return Example(
             id=number if cells.id is None else cells.id,
             texts=tuple(cells.texts),
@@ -118,9 +132,12 @@ class TaskRows(abc.ABC):
     def _with_class_name(self, label: str) -> str:
         """Return the name of the class whose number a label is; any other label as it is.
 
-        A number that is itself one of the task's labels is this label.
+        A number that is itself one of the task's labels is this label. A label such as `1.0` that
+        is none of the task's stands for the number `1`.
         """
         names = self.task.class_names
+        if label not in self.task.labels:
+            label = without_fraction(label)
         is_number = label.isdecimal() and label not in self.task.labels
         return names[int(label)] if is_number and int(label) < len(names) else label
 

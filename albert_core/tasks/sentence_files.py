@@ -15,7 +15,8 @@ from albert_core.row_formats import (
     read_json_objects,
 )
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 from albert_core.tasks.text_files import read_text
 
 _LAST_COLUMN = -1
@@ -192,7 +193,7 @@ def _refuse_missing_columns(
 
 
 def _comment_remedy(*lines: Sequence[str]) -> str:
-    """Return what to do about lines of which one may be a comment, as the end of a message."""
+    """Return the end of a message about lines of which one may be a comment; else empty."""
     if not any(cells[0].startswith("#") for cells in lines):
         return ""
     return (

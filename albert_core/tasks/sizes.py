@@ -8,7 +8,8 @@ from albert_core.errors import InputError
 from albert_core.tasks.examples import InvalidRows
 from albert_core.tasks.reading import read_examples, read_questions, read_sentences
 from albert_core.tasks.registry import TASKS
-from albert_core.tasks.task import Split, Task
+from albert_core.tasks.source import Split
+from albert_core.tasks.task import Task
 
 # Training and dev examples. MNLI's dev set is both of its files.
 _PUBLISHED: Mapping[str, tuple[int, int]] = {

@@ -18,8 +18,9 @@ from albert_core.row_formats import (
     read_tsv_cells,
 )
 from albert_core.tasks.rows import has_label_columns
+from albert_core.tasks.source import FORMATS_BY_ENDING, Source, Split
 from albert_core.tasks.squad_file import ANSWERS, has_answers
-from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
+from albert_core.tasks.task import Task
 from albert_core.tasks.text_files import open_unpacked_file
 
 USUAL_FILES = ("train.tsv", "dev.tsv")
@@ -27,7 +28,7 @@ SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
 
 # `dev_matched` is looked for as `validation_matched`, too.
 _DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
-_NO_LABEL = (None, "", -1, "-1", -1.0)
+_NO_LABEL = (None, "", -1, "-1", -1.0, "-1.0")
 _VERSION = re.compile(r"-v\d\.\d$")  # of SQuAD's files
 # Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]{16})?"

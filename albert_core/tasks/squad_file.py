@@ -8,7 +8,8 @@ from albert_core.json_values import FieldError, JsonObject, parse_json
 from albert_core.row_formats import open_parquet
 from albert_core.storage import open_file
 from albert_core.tasks.examples import Answer, InvalidRows, Question
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.source import Source
+from albert_core.tasks.task import Task
 from albert_core.tasks.text_files import open_unpacked_file, read_text
 
 ANSWERS = "answers"  # the column of a Parquet file, whose `text` and `answer_start` are lists

@@ -21,7 +21,10 @@ AnswerScore = Callable[[str, str], float]
 
 
 def normalize_answer(text: str) -> str:
-    """Return an answer in lower case, without punctuation, articles and extra white space."""
+    """Return an answer in lower case, without ASCII punctuation, a, an, the, and extra white space.
+
+    Source: `normalize_answer` of SQuAD's evaluation script.
+    """
     text = text.lower().translate(_WITHOUT_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 

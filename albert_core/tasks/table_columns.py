@@ -7,14 +7,15 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.tasks.layouts import HUGGING_FACE_ID, KNOWN_NAMES, Layout, find_layout
 from albert_core.tasks.rows import has_label_columns
-from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.source import Column, Source
+from albert_core.tasks.task import Task
 
 _MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 5, 60  # of the name of a column; longer is a text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableColumns:
-    """Where the cells of a table's rows are.
+    """The columns of a table's texts, label and id.
 
     Attributes:
         texts: Numbers of the columns of the texts.
@@ -47,7 +48,7 @@ class TableColumns:
 def find_columns(
     task: Task, source: Source, path: Path, first_row: Sequence[str], train_header: Sequence[str]
 ) -> TableColumns:
-    """Return where texts, label and id of a table are.
+    """Return the columns of a table's texts, label and id.
 
     For a task of GLUE they are found by the names in the header, else by the numbers or names that
     the task declares.

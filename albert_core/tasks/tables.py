@@ -8,7 +8,8 @@ from albert_core.tasks.cell_rows import CellRows, is_tab_separated
 from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
 from albert_core.tasks.object_rows import JsonRows, ParquetRows
 from albert_core.tasks.rows import TaskRows, UnusableRowError
-from albert_core.tasks.task import COMMA, Format, Source, Task
+from albert_core.tasks.source import COMMA, Format, Source
+from albert_core.tasks.task import Task
 
 
 def find_format(task: Task, source: Source, path: Path) -> Format:

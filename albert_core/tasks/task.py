@@ -10,6 +10,7 @@ from albert_core.compression import without_compression
 from albert_core.errors import InputError
 from albert_core.tasks.entities import is_entity_tag
 from albert_core.tasks.recipe import Recipe
+from albert_core.tasks.source import COMMA, FORMATS_BY_ENDING, Column, Format, Source, Split
 
 Kind = Literal[
     "classification",
@@ -19,8 +20,6 @@ Kind = Literal[
     "question_answering",
     "token_classification",
 ]
-Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race", "conll"]
-Split = Literal["train", "dev", "test"]
 Metric = Literal[
     "accuracy",
     "f1",
@@ -41,20 +40,7 @@ Metric = Literal[
     "cmrc_exact",
 ]
 BadRows = Literal["refuse", "leave_out"]
-Column = int | str
 
-COMMA = ","
-
-FORMATS_BY_ENDING: Mapping[str, Format] = {
-    ".tsv": "tsv",
-    ".csv": "csv",
-    ".json": "jsonl",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".conll": "conll",
-}
-"""Formats of tables and sentences, by the endings of their names in lower case."""
 
 SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
@@ -78,54 +64,6 @@ _LEAST_LABELS: Mapping[Kind, int] = {
     "token_classification": 2,
 }
 _SENTENCE_FORMATS = ("conll", "jsonl", "parquet")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
-    """A data file of a task, or several of one layout.
-
-    Attributes:
-        file: Path below the task's folder; with `*` all files it matches, in order of their names.
-        name: Tells it from the other sources of its split; scores are reported by it, too.
-        format: `tsv` (tab-separated, quotes are ordinary characters), `csv` (cells with commas or
-            line ends are in double quotes), `jsonl` (a JSON object a line), `parquet`, `squad`,
-            `race` or `conll` (a word and its tag a line); `auto` goes by the ending and the task's
-            kind.
-        delimiter: The character between the cells of a `csv`.
-        has_header: Whether the first line of a `tsv` or `csv` names the columns.
-        texts: Where the texts are, if not where the task says.
-        label: Where the label is, if not where the task says.
-        id: Where the id of a row is; rows are numbered without it.
-        is_labelled: Whether rows have labels, as training and dev files must in the end.
-        is_optional: Whether the file may be missing.
-        submission: Name of the file for its predictions on GLUE's site; empty for none.
-    """
-
-    file: str
-    name: str = ""
-    format: Format = "auto"
-    delimiter: str = COMMA
-    has_header: bool = True
-    texts: tuple[Column, ...] = ()
-    label: Column | None = None
-    id: Column | None = None
-    is_labelled: bool = True
-    is_optional: bool = False
-    submission: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse nulls, and a delimiter that is none.
-
-        Raises:
-            InputError: A field is null, or the delimiter is not one character, or a quotation mark
-                or a line end.
-        """
-        refuse_nulls(self, f"file {self.file}")
-        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
-            raise InputError(
-                f"file {self.file}: got delimiter {self.delimiter!r}, expected one character, such "
-                "as ';'"
-            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

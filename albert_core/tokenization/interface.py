@@ -80,7 +80,7 @@ class ContextRules:
 
 
 class Tokenizer(abc.ABC):
-    """Text to tokens and their ids; [CLS], [SEP] and padding are not added.
+    """Turns text into tokens and their ids, without [CLS], [SEP] and padding.
 
     Subclasses set `pieces`, `lower_case` and `special_ids` when they are made.
 
@@ -195,7 +195,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def normalize_character(self, character: str) -> str:
-        """Return what becomes of one character by itself in the text that `surfaces` returns.
+        """Return the normalised form of one character by itself, as in the text of `surfaces`.
 
         That may be no character or several.
         """
@@ -218,7 +218,7 @@ class Tokenizer(abc.ABC):
         return np.concatenate(ids), np.concatenate(lengths)
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `encode_flat` does, for one batch that may be empty; on one thread.
+        """Encode one batch, which may be empty, as `encode_flat` does, on one thread.
 
         Workers of a cluster run one process a core: threads would only get in each other's way.
         """

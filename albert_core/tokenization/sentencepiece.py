@@ -172,7 +172,7 @@ class SentencePieceTokenizer(Tokenizer):
         return preprocess_text(text, lower_case=self.lower_case, strip_accents=self.strip_accents)
 
     def _preprocess_batch(self, texts: Sequence[str]) -> list[str]:
-        """Return what `preprocess` does, for many texts."""
+        """Return the texts as `preprocess` normalises each."""
         if self.compat == "huggingface":
             return [self.preprocess(text) for text in texts]
         return preprocess_texts(texts, lower_case=self.lower_case, strip_accents=self.strip_accents)
@@ -210,7 +210,7 @@ class SentencePieceTokenizer(Tokenizer):
         return _processor(without_space_in_front(self.used_model))
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `encode_flat` does, for one batch, on one thread.
+        """Encode one batch as `encode_flat` does, on one thread.
 
         Only texts with a piece that the digit-comma rule splits are walked through again.
         """
@@ -240,7 +240,7 @@ class SentencePieceTokenizer(Tokenizer):
         return token.removeprefix(WORD_START)
 
     def normalize_character(self, character: str) -> str:
-        """Return what `preprocess` makes of one character; white space is decomposed by NFKD.
+        """Return one character as `preprocess` normalises it; white space is decomposed by NFKD.
 
         Where accents are kept, what the model makes of it then: else ligatures and wide letters
         would not be recognised.

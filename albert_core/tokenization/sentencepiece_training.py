@@ -82,7 +82,7 @@ def train_sentencepiece(
 
 
 def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
-    """Yield texts so that SentencePiece drops none: without its reserved sign, long ones in parts.
+    """Yield texts, changed so that SentencePiece drops none: no reserved sign, long ones in parts.
 
     Texts that are empty then are left out. What was replaced and divided is added to `counts`. Long
     is what has over 4,192 bytes.

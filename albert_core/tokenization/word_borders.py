@@ -39,7 +39,7 @@ def is_english(pieces: Iterable[str], *, word_start: str) -> bool:
 
 
 def text_word_borders(pieces: Sequence[str], *, word_start: str) -> np.ndarray:
-    """Return a table of bits, uint8 [V], by which words are those of the text.
+    """Return a table of bits, uint8 [V], of where words begin and end in the text.
 
     A word is a run of letters, their marks, numbers and invisible format characters. Any other
     sign is one by itself, and so is each piece in a script that puts no spaces between words, as

@@ -143,7 +143,7 @@ class WordPieceTokenizer(Tokenizer):
         return token.removeprefix(CONTINUATION)
 
     def normalize_character(self, character: str) -> str:
-        """Return what becomes of a character by itself: nothing of white space."""
+        """Return the normalised form of one character by itself; empty for white space."""
         return "".join(self.words(character))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:

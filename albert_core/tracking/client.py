@@ -133,7 +133,7 @@ class TrackingClient:
             self._warn(f"tracking: {self._title}: {trouble}; the step goes on without it")
 
     def _feed(self, process: "subprocess.Popen[bytes]") -> None:
-        """Write what is queued to the process, to the end of the run or of the process."""
+        """Write the queued messages to the process, until the run or the process ends."""
         assert process.stdin
         with contextlib.suppress(OSError, ValueError):
             line = b""
@@ -143,7 +143,7 @@ class TrackingClient:
                 process.stdin.flush()
 
     def _listen(self, process: "subprocess.Popen[bytes]") -> None:
-        """Note what the process says, until it ends: signs of life, and why the last call failed.
+        """Read the process's answers until it ends: signs of life, and why the last call failed.
 
         An end before the run is closed counts as trouble.
         """
@@ -164,7 +164,7 @@ class TrackingClient:
             self._changed.notify()
 
     def _note_sign(self, kind: str, number: int) -> None:
-        """Note a sign of life: a failed call is none."""
+        """Note an answer of the process; that a call failed does not count."""
         self._last_sign_s = time.monotonic()
         if kind == READY:
             self._ready_s = self._last_sign_s
@@ -193,7 +193,7 @@ class TrackingClient:
                 self._changed.wait(end_s - now)
 
     def _end_process(self) -> None:
-        """Kill the process, which is gone afterwards, and what it started in its session.
+        """Kill the process and all others of its session, and wait for its end.
 
         The process that wandb starts is in another one, and ends itself when this one is gone.
         """
@@ -209,7 +209,7 @@ class TrackingClient:
                     pipe.close()
 
     def _describe_loss(self) -> str:
-        """Return what did not reach the tracker, and why; empty if all did."""
+        """Describe the loss: what did not reach the tracker, and why; empty if all did."""
         reason = self._trouble or "no answer in time"
         num_lost = self._num_given - self._num_done
         if self._is_closed and not num_lost:

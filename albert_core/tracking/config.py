@@ -89,7 +89,7 @@ class TrackingConfig:
         return parse_settings(cls, values, source=TRACKING_VARIABLE)
 
     def or_of_process(self) -> "TrackingConfig":
-        """Return these settings, where they are off those that hold for this process.
+        """Return these settings, or this process's where these are off.
 
         Raises:
             InputError: The environment holds others than there are.

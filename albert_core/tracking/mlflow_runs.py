@@ -130,7 +130,7 @@ class StepRun:
             self._client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
 
     def _find_experiment(self) -> str:
-        """Return the id of the experiment, which is made if there is none."""
+        """Return the id of the experiment; make it if it is missing."""
         name = self._run.experiment
         if experiment := self._client.get_experiment_by_name(name):
             return experiment.experiment_id
@@ -143,7 +143,7 @@ class StepRun:
             raise
 
     def _find_parent(self, experiment_id: str) -> str:
-        """Return the id of the run that stands for the pipeline's, which is made if there is none.
+        """Return the id of the pipeline's run, the parent of the steps'; make it if it is missing.
 
         It is no process, and counts as finished from the beginning. Of steps that make one at the
         same time, all take the first.

@@ -72,7 +72,7 @@ class Tracker(Protocol):
         """Write rows, the oldest first."""
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Write what the step came to."""
+        """Write the final metrics of the step."""
 
     def close(self, status: Status) -> None:
         """Mark the run as ended, and wait until the tracker has everything."""

@@ -29,7 +29,7 @@ def untracked(step: int, values: Mapping[str, Any]) -> None:
 
 
 class StepTracker:
-    """What a step tells its tracker; nothing of it waits, fails or changes the step.
+    """The tracking of a step; it never waits, fails or changes the step.
 
     Args:
         client: The tracker's run; None if the step is not tracked.
@@ -45,7 +45,7 @@ class StepTracker:
             self._client.log(row)
 
     def log_scores(self, scores: Mapping[str, Any]) -> None:
-        """Track the numbers among what the step came to."""
+        """Track the numbers among the step's final metrics."""
         if self._client:
             self._client.log_scores(numbers_of(scores))
 

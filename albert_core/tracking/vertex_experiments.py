@@ -150,7 +150,7 @@ def _run_name(run: TrackedRun) -> str:
 
 
 def _credentials(endpoint: str) -> Any:
-    """Return what to log in with: nothing at a server on this machine, reached by plain http.
+    """Return the credentials: anonymous ones for a server that is reached by plain http.
 
     Raises:
         ServiceError: There are none, or not yet, as in a new pod.

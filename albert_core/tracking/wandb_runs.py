@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wandb
+from wandb.errors import AuthenticationError, UsageError
 
-from albert_core.tracking.run import Row, Status, TrackedRun
+from albert_core.tracking.run import NothingTakenError, Row, Status, TrackedRun
 from albert_core.tracking.trackers import is_folder
 
 _STEP = "global_step"
@@ -29,8 +30,18 @@ class StepRun:
 
         With a folder as address each call begins another folder of the run in it. Sets
         WANDB_BASE_URL for a server. What is sent is also in a temporary folder, which stays.
-        Failures are the client's own exceptions.
+
+        Raises:
+            NothingTakenError: There is no key, the client finds it wrong, or refuses a setting.
+                Other failures are the client's own exceptions.
         """
+        try:
+            self._open()
+        except (AuthenticationError, UsageError) as error:
+            raise NothingTakenError(f"{error}; set WANDB_API_KEY to a key of the server") from error
+
+    def _open(self) -> None:
+        """Start the run or go on with it, with all failures as the client raises them."""
         run = self._run
         team, _, project = run.experiment.rpartition("/")
         is_offline = is_folder(run.address)

@@ -87,7 +87,7 @@ def main() -> int:
     answers = _private_output()
 
     def say(kind: str, **values: Any) -> None:
-        """Say a line; nobody may listen any more."""
+        """Write a line; end the process if nobody reads any more."""
         try:
             answers.write(to_line(kind, **values))
             answers.flush()
@@ -121,7 +121,7 @@ def _private_output() -> BinaryIO:
 
 
 def _serve(tracker: Tracker, inbox: _Inbox, say: Callable[..., None]) -> None:
-    """Write what comes until the run's end, and close it; without an end the run stays open.
+    """Write rows and scores until the run's end, and close it; without an end it stays open.
 
     After each call the number of messages written so far is said; those of a refused call do not
     count. The close is said if it succeeded.

@@ -21,7 +21,7 @@ BestWeights = Mapping[str, Any]
 
 
 def write_best(folder: Path, step: int, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Write named weights as the best ones, those of a step; return what describes the file.
+    """Write the best weights, which are those of a step; return the description of the file.
 
     The folder must exist. A file of the same step is replaced once the new one is whole; files of
     other steps stay.
@@ -57,9 +57,12 @@ def copy_best(folder: Path, best: BestWeights, target: Path) -> None:
 
 
 def remove_other_best(folder: Path, names: Collection[str]) -> None:
-    """Remove the files of best weights in a folder, but for those of these names.
+    """Remove the files of best weights in a folder, except those with these names.
 
     Only files named `best*.safetensors` count; one that is gone is no error.
+
+    Raises:
+        OSError: A file cannot be removed.
     """
     for path in folder.glob("best*.safetensors"):
         if path.name not in names:

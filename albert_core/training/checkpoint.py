@@ -6,6 +6,7 @@ A checkpoint is a folder: variables, a copy of the log, and `state.json` with th
 import dataclasses
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def save_checkpoint(
     """Write a checkpoint atomically, then remove all but the newest `keep`.
 
     One of the same step is replaced. Best weights that no checkpoint names any more are removed,
-    too. Sets the state's `log`.
+    too; what cannot be removed stays, and a line on standard error names it. Sets the state's
+    `log`.
 
     Args:
         folder: Folder of the checkpoints; made if it is missing.
@@ -57,7 +59,6 @@ def save_checkpoint(
         InputError: `keep` is less than 1.
         StepFailedError: It cannot be written, as on a full disk, or the log is damaged; checkpoints
             of earlier steps are intact.
-        OSError: It is written, but an older one cannot be removed.
     """
     if keep < 1:
         raise InputError(f"keep_checkpoints: got {keep}, expected 1 or more")
@@ -86,9 +87,33 @@ def save_checkpoint(
             "to continue there"
         ) from error
     # Last, so that a whole checkpoint is there at every moment.
+    _remove_old(folder, keep)
+
+
+def _remove_old(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints, and the best weights that none left names.
+
+    What cannot be removed stays; a line on standard error names the first of it.
+    """
+    failures: list[OSError] = []
     for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
-    remove_other_best(folder, {_best_name(path) for path in list_checkpoints(folder)})
+        try:
+            shutil.rmtree(old)
+        except OSError as error:
+            failures.append(error)
+    try:
+        remove_other_best(folder, {_best_name(path) for path in list_checkpoints(folder)})
+    except OSError as error:
+        failures.append(error)
+    if failures:
+        first = failures[0]
+        print(
+            f"albert: {first.filename or folder}: of an older checkpoint, and cannot be removed "
+            f"({first.strerror or first}); the new one is whole, and the training goes on; remove "
+            "it, or have it made writable",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _copy_log(folder: Path, partial: Path, step: int) -> dict[str, Any]:

@@ -43,13 +43,13 @@ class ComputeSettings:
         return f"{self.precision} {'with' if self.jit_compile else 'without'} XLA{why}"
 
     def recorded(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: all but the reason."""
+        """Return the values that a checkpoint keeps: all but the reason."""
         return {"precision": self.precision, "jit_compile": self.jit_compile}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Ways to compute on a device, as far as what it consists of tells which is the fastest.
+    """Ways to compute on a device, ranked by speed as far as its hardware tells.
 
     Attributes:
         settings: The ways, the fastest first as far as is known.
@@ -68,7 +68,7 @@ class Ranking:
     def allowed(
         self, precision: Precision, jit_compile: bool | None
     ) -> tuple[ComputeSettings, ...]:
-        """Return the ways that may be the fastest of those that some settings allow, 1 at least.
+        """Return the possibly fastest ways among those that some settings allow; at least one.
 
         They are those among the first `num_undecided`, in their order. Where none of these is
         allowed it is one: the first other way that is, or else the first way of all with what is
@@ -130,7 +130,7 @@ def possible_settings(
 def former_settings(
     devices: Devices, hidden_size: int, *, precision: Precision, jit_compile: bool | None
 ) -> ComputeSettings:
-    """Return what settings meant before the instructions of processors were looked at.
+    """Return the settings as earlier versions chose them, without a look at the processor.
 
     Then no CPU computed in bfloat16 unless that was set. Trainings of those versions go on with it,
     and so do fine-tunings with a recipe of the original, and pretrainings that only evaluate.

@@ -39,14 +39,15 @@ def choose_compute(
     progress: ReportProgress,
     is_as_formerly: bool = False,
 ) -> ComputeSettings:
-    """Return how all trainings of a step compute; all processes must call this at the same step.
+    """Choose precision and compilation for all trainings of a step, in all processes together.
 
     The precision that a checkpoint of theirs keeps wins over what is set; its compilation holds
     where none is set, and the backend and the devices may have it. A checkpoint of a version that
     kept nothing stands for what the settings meant then. Without one it is as set; what is left
-    open is as the machine tells, or the fastest of several ways by a few steps of training. Of
-    several processes all return the first one's choice. Where steps are timed, the random state is
-    afterwards as the seed makes it, and the precision of new models float32.
+    open is as the machine tells, or the fastest of several ways by a few steps of training. Several
+    processes must call this at the same step; all return the first one's choice. Where steps are
+    timed, the random state is afterwards as the seed makes it, and the precision of new models
+    float32.
 
     Args:
         config: What is set, and what is left open.

@@ -57,7 +57,7 @@ class TrainingConfig:
 
     @property
     def plan_limits(self) -> dict[str, Any]:
-        """What these settings say of a `TrainingPlan`, by the names of its arguments.
+        """The arguments of a `TrainingPlan` that these settings give, by name.
 
         `stop_after_steps` is as it is set: other budgets of steps are not known here.
         """

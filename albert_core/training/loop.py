@@ -124,7 +124,7 @@ def _continue(
     batches_from: Callable[[int], Any],
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Do what comes next: a missed evaluation, the rest of an interval, or of a phase.
+    """Go on with a missed evaluation, else with the rest of an interval, else of a phase.
 
     Args:
         session: The training; its state is changed by the callbacks.

@@ -16,12 +16,12 @@ _CHANCE = 0.52
 
 
 class DivergenceError(RuntimeError):
-    """Training diverges; the message says by what it shows."""
+    """Training diverges; the message says how that was noticed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SafeguardConfig:
-    """What counts as divergence, and what is done then.
+    """Settings of what counts as divergence, and of what is done about it.
 
     Attributes:
         action: `stop`, keeping the last good checkpoint, or `roll_back` to it and go on with a

@@ -36,7 +36,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
-    """Return the state of a checkpoint, if all that it stands for is whole.
+    """Return the state of a checkpoint, if all of its files are whole.
 
     That is its variables, the best weights it names and the log. Best weights that are lost or
     damaged are written again from the checkpoint of their evaluation, and a damaged copy of the log

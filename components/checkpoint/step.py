@@ -44,6 +44,8 @@ def import_checkpoint(
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, it has no
             vocabulary, or `output` holds something else.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     progress(0, 0, "reading")
     path = fetch_checkpoint(config.path)
@@ -76,6 +78,7 @@ def read_configured(config: CheckpointConfig, path: Path) -> Checkpoint:
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, or it has no
             vocabulary.
+        ServiceError: The storage failed.
     """
     checkpoint = read_checkpoint(
         path,
@@ -100,6 +103,7 @@ def fetch_checkpoint(address: str) -> Path:
 
     Raises:
         InputError: There is nothing in the cloud, or a fetched output of a step is damaged.
+        ServiceError: The storage failed.
     """
     address = address.removesuffix(".index")
     if is_remote(address) and exists(f"{address}.index"):

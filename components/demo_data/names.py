@@ -25,7 +25,8 @@ def name_sentences(
 ) -> list[TaggedWords]:
     """Return shuffled sentences with a name: of each document the first one that has any.
 
-    Of more than `max_sentences` those of the smallest document hashes are taken.
+    Of more than `max_sentences` those of the smallest document hashes are taken. The seed decides
+    hashes and order.
     """
     ranked = sorted(
         (document_digest(document, seed), tagged)

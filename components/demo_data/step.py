@@ -23,9 +23,10 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, quiet
-from components.demo_data.docstrings import PACKAGES, DocstringProse, Sentence, read_documents
+from components.demo_data.docstrings import PACKAGES, DocstringProse, read_documents
 from components.demo_data.examples import write_examples
 from components.demo_data.names import name_sentences, write_name_task
+from components.demo_data.prose import Sentence
 from components.demo_data.tasks import (
     NEXT_LABELS,
     TaskDeclaration,
@@ -68,6 +69,7 @@ def make_demo_data(
 
     Raises:
         InputError: One of the packages is not installed, or `output` holds something else.
+        StepFailedError: Another process has taken over this work.
     """
 
     def body(results: Path, _: Path) -> Metrics:

@@ -95,7 +95,7 @@ def package_rows(
 
 
 def _passages(document: DocstringProse) -> list[str]:
-    """Return those of a document's first MAX_PASSAGES passages that `_is_good_passage` takes.
+    """Return the passages that `_is_good_passage` takes among a document's first MAX_PASSAGES.
 
     Passages are cut one after the other, each with as many sentences as fit into
     MAX_PASSAGE_SENTENCES and MAX_PASSAGE_WORDS. A longer sentence is a passage of its own.

@@ -8,7 +8,7 @@ from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:
-    """Return what an evaluation says of classes, labels or types of entities; None if nothing.
+    """Return an evaluation's counts of classes, labels or types of entities; None without any.
 
     Args:
         evaluation: Address of the evaluation's folder, local, gs:// or s3://.
@@ -21,6 +21,7 @@ def read_classification(evaluation: str) -> dict[str, Any] | None:
     Raises:
         InputError: The file cannot be read.
         ValueError: It is no JSON.
+        ServiceError: The storage failed.
     """
     path = join(evaluation, CLASSIFICATION_NAME)
     return json.loads(read_bytes(path)) if exists(path) else None

@@ -70,6 +70,7 @@ def evaluate(
     Raises:
         InputError: An input is missing or unusable, the model is not one for the task, or `output`
             holds something else.
+        ServiceError: The storage failed.
     """
     places = {"model": model, "data": data}
     model, data = input_folder(model), input_folder(data)

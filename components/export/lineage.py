@@ -150,6 +150,7 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     Raises:
         InputError: There is no such folder, neither of the two steps wrote the model, or a
             checkpoint or vocabulary below the folder cannot be read.
+        ServiceError: The storage failed.
     """
     manifest = find_manifest(input_folder(model))
     if run is None:

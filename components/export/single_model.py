@@ -74,6 +74,7 @@ def export_model(
         InputError: The model, or a setting, cannot be used; a format cannot express it, or lacks a
             package; its task's dev set is missing; or `output` holds something else.
         StepFailedError: An exported model is not the same model; nothing is published.
+        ServiceError: The storage failed.
     """
     config = ExportConfig(
         formats=tuple(formats), max_score_loss=max_score_loss, card=card or CardConfig()
@@ -120,6 +121,7 @@ def read_parity(export: str) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or cannot be read.
         ValueError: It is no JSON.
+        ServiceError: The storage failed.
     """
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 

@@ -29,6 +29,7 @@ _SHARED = {field.name for field in dataclasses.fields(TrainingConfig)} - {"preci
 _FORMERLY: Mapping[str, Any] = {
     **{name: _DEFAULTS[name] for name in _SHARED},
     "evaluation_interval_steps": None,
+    "train_minutes": None,
     "pooling": ORIGINAL_POOLING,
     "head_rate_multiplier": None,
     "grid_max_examples": None,
@@ -79,6 +80,7 @@ def finetune(
     Raises:
         InputError: An input is missing or unusable, or `output` holds something else.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
+        ServiceError: The storage failed.
     """
     config = dataclasses.replace(config, pooling=config.pooling_of(task))
     places = {"pretrained": pretrained, "data": data}

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from albert_core.config import ModelConfig
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 
 

@@ -16,7 +16,7 @@ def pretrain(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Pretrain ALBERT on the records."""
-    from albert_core.config import ModelConfig
+    from albert_core.presets import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
     from components.artifacts import artifact_address, log_metrics

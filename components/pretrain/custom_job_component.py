@@ -19,7 +19,7 @@ def pretrain_in_custom_job(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Pretrain as a `components.tpu_job.TpuJob` says, from gs:// to gs://."""
-    from albert_core.config import ModelConfig
+    from albert_core.presets import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
     from components.artifacts import log_metrics

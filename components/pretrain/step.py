@@ -9,10 +9,11 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
+from albert_core.config import AlbertConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.optimizers.settings import without_unchanged
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ObjectiveConfig
@@ -70,6 +71,7 @@ def pretrain(
         InputError: An input or setting is missing or wrong, two of them do not fit together,
             `output` holds something else, or it takes too long without a confirmation.
         StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
+        ServiceError: The storage failed.
     """
     folders = [records] if isinstance(records, str | Path) else records
     descriptions = [describe_records(input_folder(folder)) for folder in folders]

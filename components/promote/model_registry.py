@@ -71,6 +71,9 @@ def accepted_dates(folder: str) -> list[str]:
 
     Args:
         folder: Folder of the registry, local, gs:// or s3://.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     history = join(folder, HISTORY_FOLDER)
     if not has_files(history):
@@ -112,6 +115,7 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
 
     Raises:
         InputError: The model's folder is gone or holds another model, or a pointer is damaged.
+        ServiceError: The storage failed.
     """
     earlier = [other for other in accepted_dates(folder) if other < date]
     if not earlier:
@@ -138,6 +142,7 @@ def accept(folder: str, model: AcceptedModel) -> None:
 
     Raises:
         InputError: Another run has written one of the two files meanwhile.
+        ServiceError: The storage failed.
     """
     pointer = join(folder, POINTER_NAME)
     # Before the history is read: a pointer that another run writes after this line is newer than

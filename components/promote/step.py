@@ -63,6 +63,8 @@ def promote(
         InputError: An input is missing, damaged, another step's or the second of its task;
             `address` is in storage other than local, gs:// or s3://; or another run accepted a
             model at the same moment.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     is_remote(address)  # raises for other kinds of storage, which a later run could not read
     trained = read_manifest(input_folder(pretrained), step="pretrain")

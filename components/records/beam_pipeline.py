@@ -225,6 +225,9 @@ class BuildShard(beam.DoFn):
         Args:
             element: Name of the shard, and addresses of all encoded files with the shard's section
                 of each, in any order.
+
+        Raises:
+            DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
         """
         shard, sections = element
         if self.context.is_complete(shard):

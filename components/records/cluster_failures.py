@@ -38,7 +38,7 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def num_worthwhile_tries(error: BaseException) -> int:
-    """Return how many tries in all a job is worth that ended with an error.
+    """Return the number of tries that a job which ended with an error is worth, the first included.
 
     Three where a worker or the job server was lost. Where the Python code on a worker raised an
     error it is two if that may pass (an OSError, a service, a damaged file), else one; and one
@@ -58,10 +58,10 @@ def num_worthwhile_tries(error: BaseException) -> int:
 
 
 def find_reason(error: BaseException) -> str:
-    """Return in part of a line why a job failed.
+    """Return in part of a line why a job failed; never empty.
 
     Of an error of the Python code on a worker it is the last line of the traceback, of other errors
-    of Java's the innermost cause.
+    of Java's the innermost cause; where the job server did not answer or refused, it says that.
     """
     import grpc
 
@@ -73,7 +73,7 @@ def find_reason(error: BaseException) -> str:
 
 
 def shorten_reason(text: str) -> str:
-    """Return in part of a line what a runner tells of a failure.
+    """Shorten a runner's message about a failure to part of a line.
 
     Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
     500 characters.

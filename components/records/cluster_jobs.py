@@ -41,7 +41,7 @@ def was_cancelled(cluster: Cluster, name: str) -> bool:
 
 
 def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
-    """Cancel the jobs that have not ended, and return how many these were.
+    """Cancel the jobs that have not ended; return their number.
 
     A cluster that answers a request to cancel with an error is noticed by waiting only.
 
@@ -73,7 +73,7 @@ def cancel_jobs(cluster: Cluster, name: str, *, waits: bool = True) -> int:
 
 
 def _states(cluster: Cluster, name: str) -> list[tuple[str, str]]:
-    """Return id and state of each job whose name begins so, those that have ended included.
+    """Return id and state of each job whose name begins so, also of jobs that have ended.
 
     Raises:
         InputError: The cluster does not answer.

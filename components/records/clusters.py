@@ -129,7 +129,13 @@ def find_spark(master: str, page: str) -> Cluster:
 
 
 def get_json(root: str, path: str, setting: str, expected: str) -> dict[str, Any]:
-    """Return the JSON object at a path.
+    """Return the JSON object at a path of a cluster's REST API.
+
+    Args:
+        root: Address of the API.
+        path: The path below it, with a slash first.
+        setting: Setting that names the cluster, for messages.
+        expected: End of the messages: what the setting should be.
 
     Raises:
         InputError: Nothing answers there, or with a status of failure or something else than an

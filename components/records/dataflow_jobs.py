@@ -133,7 +133,7 @@ class DataflowJobs:
         return f"{_PAGES}/{self.region}/{job}?project={self.project}"
 
     def startup_log_command(self, job: str) -> str:
-        """Return the command that shows what the workers of a job said while they started."""
+        """Return the command that shows the log of a job's workers from their start."""
         return (
             f'gcloud logging read \'resource.labels.job_id="{job}" AND '
             f'log_id("dataflow.googleapis.com/worker-startup")\' --project {self.project}'

@@ -31,7 +31,7 @@ _OPTIONS = {
 
 
 def dataflow_options(config: "BeamConfig") -> list[str]:
-    """Return the options of Beam that the settings of Dataflow stand for.
+    """Return Beam's options for the settings of Dataflow.
 
     Settings that are left to Dataflow give none, but for `temp_location`, which is then below a
     `beam.shared_folder` in gs://. Those of `beam.options` are not among them. At an endpoint of
@@ -63,7 +63,7 @@ def dataflow_options(config: "BeamConfig") -> list[str]:
 
 
 def check_dataflow_options(options: "PipelineOptions") -> "GoogleCloudOptions":
-    """Return the options of Google Cloud, complete, or refuse what a job cannot do without.
+    """Return the complete options of Google Cloud; refuse settings that lack what a job needs.
 
     They are a view of `options`: a change of one is one of the other. A region that is not named
     becomes the default one of gcloud in both.

@@ -69,7 +69,7 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def find_remedy(text: str) -> str:
-    """Return what to do about a message of Dataflow; empty if it is none of the known ones.
+    """Return the remedy for a message of Dataflow; empty if it is none of the known ones.
 
     Of several that fit, it is the first in the table. Addresses and paths in the message tell
     nothing, since people name theirs as they like.

@@ -114,7 +114,7 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
 
 
 def job_mark(job_name: str) -> str:
-    """Return the option of Java by which the job server of a job is known; it sets nothing."""
+    """Return a Java option that marks the job server of a job, and sets nothing."""
     return f"-Dalbert.job={job_name}"
 
 

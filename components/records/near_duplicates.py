@@ -152,7 +152,7 @@ class LeftOutDocuments:
     def with_texts(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[EncodedDocument]:
-        """Yield documents as they come, and note how those begin that are among the examples.
+        """Yield documents as they come, and note the beginnings of the examples among them.
 
         Their first 60 tokens as text, by key, are added to `near_duplicate_texts` of `counts` as
         the documents are taken.
@@ -176,7 +176,7 @@ class LeftOutDocuments:
 
 
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
-    """Return what all partitions compared together, and examples of what they left out.
+    """Return the counts of all partitions together, and examples of what they left out.
 
     These are at most five documents, of the smallest keys, each with one like it.
 

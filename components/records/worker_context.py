@@ -58,7 +58,7 @@ class WorkerContext:
         return join(self.folder, _SIGNATURES + name)
 
     def write_signatures_index(self, encoded_path: str, index: Mapping[str, Any]) -> None:
-        """Write what describes the file of signatures of an encoded file, once that is complete."""
+        """Write the index of the signatures of an encoded file, once their file is complete."""
         path = self.signatures_path(encoded_path)
         self._write_sealed(index_path(path), path.rpartition("/")[2], index)
 
@@ -172,7 +172,7 @@ class WorkerContext:
 
     @functools.cached_property
     def minhasher(self) -> MinHasher | None:
-        """What signs documents, or None where near-duplicates are not looked for."""
+        """The signer of documents, or None where near-duplicates are not looked for."""
         if self.cleaning.near_duplicate_threshold is None:
             return None
         return MinHasher(
@@ -188,15 +188,15 @@ class WorkerContext:
         return [str(number) for number in range(self.config.num_shards)]
 
     def pairs_path(self, partition: str) -> str:
-        """Return the address of a partition's documents that are left out."""
+        """Return the address of the file with a partition's documents that are left out."""
         return join(self.folder, f"{_PAIRS}{partition}")
 
     def write_pairs_index(self, partition: str, index: Mapping[str, Any]) -> None:
-        """Write what describes a partition's file of pairs, once that is complete."""
+        """Write the index of a partition's file of pairs, once that file is complete."""
         self._write_sealed(index_path(self.pairs_path(partition)), partition, index)
 
     def read_pairs_index(self, partition: str) -> dict[str, Any]:
-        """Return what `write_pairs_index` wrote.
+        """Return the index that `write_pairs_index` wrote.
 
         Raises:
             DamageError: It is damaged, or that of another partition or of other work.
@@ -236,7 +236,7 @@ class WorkerContext:
         write_bytes(path, json.dumps(seal(values, work=f"{self.work} {name}")).encode())
 
     def _read_sealed(self, path: str, name: str) -> dict[str, Any]:
-        """Return what `_write_sealed` wrote.
+        """Return the JSON object that `_write_sealed` wrote.
 
         Raises:
             DamageError: It is damaged, or that of another part or of other work.

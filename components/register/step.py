@@ -44,7 +44,7 @@ def register_models(
     calls: CallConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Enter each exported model of an accepted run as a version of NAME-TASK, and say so in a file.
+    """Enter each exported model of an accepted run as a version of NAME-TASK; list them in a file.
 
     A run whose model was not accepted enters none and does not fail. Killed and repeated, the step
     finds what it entered before. If `output` holds this work already, nothing is done.
@@ -68,6 +68,7 @@ def register_models(
         InputError: An input is missing or damaged, `address` is not in gs://, the id of a model
             would be too long, or there are no Google credentials.
         ServiceError: Vertex AI refused, or kept failing.
+        StepFailedError: Another process has taken over this work.
     """
     if not address.startswith(_GOOGLE_STORAGE):
         raise InputError(

@@ -24,7 +24,7 @@ _WIDE_INTERVAL = 0.02
 
 
 def give_advice(run: RunSummary) -> list[Advice]:
-    """Return what to do next, what changes most first; the last is to use the best model.
+    """Return advice on what to do next, the most useful first; the last is to use the best model.
 
     That one is given only if a task beats its baselines (`_is_useful`); the best is the one
     farthest above its majority score.

@@ -20,7 +20,7 @@ ExampleRow = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassQuality:
-    """How well one class is told.
+    """Precision, recall and F1 of one class.
 
     Attributes:
         label: Its name.
@@ -172,7 +172,7 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
 
 
 def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> Calibration:
-    """Return the calibration of probabilities of what is right or not; `of` says what it is."""
+    """Return the calibration of the probabilities of what `of` names, each right or not."""
     bins_M = np.minimum((probabilities_M * _NUM_BINS).astype(int), _NUM_BINS - 1)
     bins = [
         CalibrationBin(

@@ -101,6 +101,7 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
     Raises:
         InputError: A run has no report or a damaged one, or there are too few or too many, or
             `output` holds something else.
+        StepFailedError: Another process has taken over this work.
     """
     if not 2 <= len(runs) <= MAX_RUNS:
         raise InputError(

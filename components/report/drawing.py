@@ -146,7 +146,7 @@ def draw_square(
 
 
 def _describe(lines: Sequence[Line], what: str) -> str:
-    """Return a chart in words, for readers who do not see it: each line's begin and end."""
+    """Describe a chart for readers who do not see it: each line's first and last value."""
     parts = []
     for line in lines:
         (first_x, first_y), (last_x, last_y) = line.points[0], line.points[-1]

@@ -76,7 +76,7 @@ def summarise(
 def _summarise_start(
     folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> dict[str, Any]:
-    """Return what a `RunSummary` has of a checkpoint, or of vocabulary, records and pretraining.
+    """Return a `RunSummary`'s values for a checkpoint, or for vocabulary, records, pretraining.
 
     A pretrained model is loaded, to fill masks with it; a checkpoint is not. Of records of several
     lengths the last are described.

@@ -68,6 +68,8 @@ def write_report(
         InputError: An input is missing, damaged or another step's, the evaluations are not those
             of the fine-tuned models in their order, two are of one task from the same weights or
             have a file of one name for GLUE's site, or `output` holds something else.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     start = input_folder(pretrained)
     is_checkpoint = (start / CHECKPOINT_NAME).is_file()

@@ -76,6 +76,8 @@ class TaskSummary:
         random_weights_std: Sample standard deviation over these, or None.
         random_weights_unequal_settings: Settings in which a run from random weights differs, so
             that it is no control and left out; empty otherwise.
+        random_weights_other_compute: A sentence that says so where the run from random weights was
+            trained in another precision or compilation; empty otherwise.
         chosen_settings: What a grid chose by the dev set: the model's value and that from random
             weights, by name; empty without a grid.
         paper_scores: Published scores, by model, in percent.
@@ -111,6 +113,7 @@ class TaskSummary:
     random_weights_mean: float | None = None
     random_weights_std: float | None = None
     random_weights_unequal_settings: Sequence[str] = ()
+    random_weights_other_compute: str = ""
     chosen_settings: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     random_weights_history: Sequence[Mapping[str, Any]] = ()

@@ -41,6 +41,9 @@ _NO_METRICS = ("low", "high", "without_model_score")
 
 _GRIDS = {"learning_rate": "grid_learning_rates", "batch_size": "grid_batch_sizes"}
 
+_COMPUTE = ("training_precision", "training_jit_compile")
+_XLA_WORDS = {True: "with XLA", False: "without XLA"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _TaskRun:
@@ -123,6 +126,7 @@ def _summarise(
     task = read_declared_task(run.model)
     unequal = unequal_settings(run.tuned, random.tuned) if random else []
     random = None if unequal else random
+    other_compute = _describe_other_compute(name, run.tuned, random.tuned) if random else ""
     metrics, metric = run.evaluated.metrics, run.metric
     rows = read_example_rows(run.evaluation)
     tuned = run.tuned.metrics
@@ -133,6 +137,7 @@ def _summarise(
         score=run.score,
         random_weights_score=random.score if random else None,
         random_weights_unequal_settings=unequal,
+        random_weights_other_compute=other_compute,
         majority_score=tuned["majority_score"],
         without_model_score=metrics.get("without_model_score"),
         differences=_differences(task, run, random, rows),
@@ -155,6 +160,26 @@ def _summarise(
         analysis=_analyse(task, run.evaluation, rows),
         probe=read_probe(run.model),
         model_path=model_paths.get(name, f"models/{name}"),
+    )
+
+
+def _describe_other_compute(name: str, tuned: Manifest, control: Manifest) -> str:
+    """Return a sentence on a control that computed otherwise than the model; empty where alike.
+
+    Where the precision is left open, each of the two machines chose. What an earlier version did
+    not record is taken for alike.
+    """
+    recorded = [one.metrics for one in (tuned, control)]
+    known = [key for key in _COMPUTE if all(key in metrics for metrics in recorded)]
+    if all(recorded[0][key] == recorded[1][key] for key in known):
+        return ""
+    model, random = (
+        " ".join(str(_XLA_WORDS.get(metrics[key], metrics[key])) for key in known)
+        for metrics in recorded
+    )
+    return (
+        f"{name} was fine-tuned in {model}, from random weights in {random}: some of the "
+        "difference may be due to that; finetuning.precision and finetuning.jit_compile set both."
     )
 
 

@@ -128,8 +128,8 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
     """Yield a sentence on each baseline over all tasks that have it, and on what limits them.
 
     It has the mean gain and in how many tasks the model is better, worse or within chance. Then on
-    frozen probes, on runs from random weights left out for other settings, and, if no task had
-    several seeds, on that.
+    frozen probes, on runs from random weights left out for other settings or trained in another
+    precision, and, if no task had several seeds, on that.
     """
     for baseline, name in _BASELINE_NAMES.items():
         differences = against(tasks, baseline)
@@ -153,6 +153,8 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
                 f"{task.name} was fine-tuned from random weights with other settings ({names}), "
                 "which is no comparison: that run is left out."
             )
+        if task.random_weights_other_compute:
+            yield task.random_weights_other_compute
     if tasks and all(task.num_seeds == 1 for task in tasks):
         yield (
             "Each score is of one training: the intervals hold for other dev examples, not for "

@@ -62,6 +62,7 @@ def resolve(
     Raises:
         InputError: The date is not one, no file matches for it, a file is unusable, or the
             accepted model is gone.
+        ServiceError: The storage failed.
     """
     date = parse_date(date)
     corpus = dataclasses.replace(corpus, files=with_date(corpus.files, date))

@@ -131,6 +131,7 @@ def write_run_summary(
 
     Raises:
         InputError: `output` cannot be written, or a step's record not be read.
+        ServiceError: The storage failed.
     """
     attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
     for attempt in read_attempts(work_root, runs):

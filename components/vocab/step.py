@@ -54,6 +54,8 @@ def train_vocab(
         InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or
             `config.source` is missing, or the settings differ from it; or `output` holds something
             else.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     source = load_source(config) if config.source else None
     listed = list_corpus(corpus)
@@ -119,7 +121,9 @@ def load_source(config: VocabConfig) -> Tokenizer:
     """Load the vocabulary of `config.source`.
 
     Raises:
-        InputError: It is missing or unusable, or kind, size or case differ from the settings.
+        InputError: It is missing or unusable, or its kind, its size, or what it does with case or
+            accents differs from the settings.
+        ServiceError: The storage failed.
     """
     tokenizer = load_tokenizer(input_folder(config.source))
     settings = {

@@ -100,8 +100,8 @@ def format_hours(hours: float) -> str:
 
 
 def _cost(estimates: Sequence[PhaseEstimate], prices: Prices) -> str:
-    """Return the price of all phases as text; that there is none if any phase has none."""
+    """Return the price of all phases as text; if one has none, how to give it."""
     costs = [estimate.cost for estimate in estimates]
     if any(cost is None for cost in costs):
-        return "no price for this kind of chip in the table"
+        return prices.describe_missing(estimates[0].request.accelerator.generation)
     return f"{sum(cost for cost in costs if cost is not None):,.0f} {prices.currency}"

@@ -98,7 +98,7 @@ def _total(estimate: TaskEstimate, prices: Prices) -> str:
     chip_hours = estimate.hours * estimate.step.accelerator.num_chips
     cost = estimate.cost
     price = (
-        f"no price of {estimate.step.accelerator.generation} in the table (--prices FILE)"
+        prices.describe_missing(estimate.step.accelerator.generation)
         if cost is None
         else f"{cost:,.2f} {prices.currency}"
     )

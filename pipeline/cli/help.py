@@ -87,7 +87,7 @@ def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
 
 
 def _usage(parser: CommandParser, prog: str) -> list[str]:
-    """Return the lines that say how a command is typed, and what it does."""
+    """Return the lines of usage and description of a command."""
     options = list(find_options(parser.parser))
     arguments = [
         one.name.upper() if one.is_required else f"[{one.name.upper()} ...]"
@@ -159,7 +159,7 @@ def _rows(options: Sequence[Option]) -> Iterator[str]:
 
 
 def _described(option: Option) -> str:
-    """Return what an option is for, and whether it is required or what it is by default."""
+    """Return an option's help, with its default or that it is required."""
     text = f"{option.text.rstrip('.')}." if option.text else ""
     if option.placeholder.startswith("CHOICE"):
         text += f" Choices: {', '.join(option.choices)}."

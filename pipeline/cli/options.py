@@ -70,7 +70,7 @@ class Option:
 
     @property
     def placeholder(self) -> str:
-        """What stands for its value in the help: its choices if they are short, or its kind.
+        """The placeholder of its value in the help: its choices if they are short, or its kind.
 
         Empty for a truth value; `CHOICE` for choices that are too long to be listed.
         """
@@ -112,7 +112,7 @@ def find_options(parser: jsonargparse.ArgumentParser) -> Iterator[Option]:
 
 
 def find_sections(parser: jsonargparse.ArgumentParser) -> Mapping[str, str]:
-    """Return what the sections of a parser's options are about, by their dotted names."""
+    """Return the descriptions of a parser's sections, by their dotted names."""
     return {name: group.title or "" for name, group in (parser.groups or {}).items()}
 
 

@@ -54,7 +54,7 @@ def get_summary(command: Command) -> str:
 
 
 def get_description(command: Command) -> str:
-    """Return what a command's docstring says before its arguments, in one paragraph."""
+    """Return a command's docstring before its arguments, in one paragraph."""
     described = docstring_parser.parse(inspect.getdoc(command) or "")
     parts = (described.short_description, described.long_description)
     return " ".join(" ".join(part.split()) for part in parts if part)
@@ -99,26 +99,22 @@ class CommandParser:
         self.parser.add_function_arguments(
             command, as_group=False, as_positional=True, skip=set(lists)
         )
-        self._has_own_storage = "storage" in self.parser.get_defaults()
+        actions: list[Any] = self.parser._actions  # to ask for all defaults takes far longer
+        self._has_own_storage = any(action.dest == "storage" for action in actions)
         if not self._has_own_storage:
             self.parser.add_argument("--storage", type=StorageConfig, default=StorageConfig())
         for name in lists:
             # jsonargparse would make an option of it, since it need not be given.
             self.parser.add_argument(name, nargs="*", type=str, default=[], help=lists[name])
-        defaults = self.parser.get_defaults()
-        self.sections = {
-            action.dest
-            for action in self.parser._actions
-            if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
-        }
-        actions: list[Any] = self.parser._actions  # those of sections have their dataclass
-        self._section_types: dict[str, type] = {
-            f"--{action.dest}": action.basetype
+        sections: dict[str, type] = {
+            action.dest: action.basetype
             for action in actions
-            if action.dest in self.sections
+            if dataclasses.is_dataclass(getattr(action, "basetype", None))
         }
+        self.sections = set(sections)
+        self._section_types = {f"--{name}": section for name, section in sections.items()}
         self.given: set[str] = set()
-        self._options = {option for a in self.parser._actions for option in a.option_strings}
+        self._options = {option for action in actions for option in action.option_strings}
 
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
@@ -234,7 +230,7 @@ class CommandParser:
         path: str = finder.parse_known_args(arguments)[0].config
         if not path:
             return
-        known = vars(self.parser.get_defaults())
+        known = {action.dest.partition(".")[0] for action in self.parser._actions}
         # A command's own option may be called as a section of the run is: `--vocab FILE`.
         values = {
             name: value
@@ -271,7 +267,7 @@ class CommandParser:
             raise InputError(describe_error(error, self._options - {"-h", "--help"})) from error
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
-        """Return what to call the command's function with: parsed values, sections as dataclasses.
+        """Return the arguments of the command's function: parsed values, sections as dataclasses.
 
         Where a run starts from a checkpoint, and in the estimate of a fine-tuning, tasks have their
         recipes (`with_recipes`). The section `storage` holds for this process from now on.

@@ -28,7 +28,7 @@ def without_print_config(parser: CommandParser, arguments: Sequence[str]) -> tup
 
 
 def print_config(settings: Mapping[str, Any]) -> None:
-    """Print those of a command's settings that belong to the configuration of a run.
+    """Print the settings of a command that belong to the configuration of a run.
 
     Args:
         settings: What the command would be called with.

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.storage import is_remote, join

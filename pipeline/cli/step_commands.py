@@ -7,12 +7,12 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest
-from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.places.models import find_model, find_models
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig

@@ -258,6 +258,7 @@ _TASK_BOOKKEEPING = (
     "num_dev",
     "num_train",
     "probe_last_layer_score",
+    "training_jit_compile",
     "training_precision",
     "without_model_score",
 )
@@ -282,7 +283,11 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
 
 
 def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each export, made or held back, one for GLUE's site, one for a promotion."""
+    """Yield a line for each control that computed otherwise, export, GLUE's site and promotion.
+
+    Exports that were held back have one, too; GLUE's site also one for each remark.
+    """
+    yield from filter(None, (task.get("random_weights_other_compute") for task in summary["tasks"]))
     for export in summary["exports"]:
         if export["differences"]:
             yield f"Exported {export['task']}: {', '.join(export['differences'])}"

@@ -42,6 +42,7 @@ class LocalInputs:
         Raises:
             InputError: A file is missing or unusable, the vocabulary to take is not the one of the
                 settings, the date is missing, wrong or of no use, or the accepted model is gone.
+            ServiceError: The storage failed.
         """
         accepted = _make_absolute(config.retraining.accepted)
         retraining = dataclasses.replace(config.retraining, accepted=accepted)
@@ -112,6 +113,7 @@ class LocalInputs:
         Raises:
             InputError: The checkpoint is missing or unusable, its path stands for several models,
                 or it has no vocabulary; or `self.date` is set, on which nothing depends.
+            ServiceError: The storage failed.
         """
         if self.date != NO_DATE:
             raise InputError(
@@ -149,6 +151,7 @@ class LocalInputs:
         Raises:
             InputError: There is no `data_dir`, the task is unknown, or fine-tuning and evaluation
                 would refuse a file or a row (`check_task_data`).
+            ServiceError: The storage failed.
         """
         if not config.data_dir:
             raise InputError("data_dir: got nothing; expected the folder of the tasks' folders")

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a finished run left.
+    """The results of a finished run.
 
     Attributes:
         folder: The run's folder.
@@ -242,7 +242,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _show_outputs(folder: Path) -> None:
-    """Make the places of a run at work lead to what its steps have made so far.
+    """Link the places of a run at work to the outputs that its steps have made so far.
 
     Whatever stands in the way is told when the run ends.
     """

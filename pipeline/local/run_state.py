@@ -86,6 +86,7 @@ def describe_stored_run(address: str) -> RunDescription:
 
     Raises:
         InputError: A file of it cannot be read, or its scores or its summary are not JSON.
+        ServiceError: The storage failed.
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]

@@ -59,6 +59,7 @@ def run_to_bucket(
     Raises:
         InputError: Bad input; the bucket then holds what it held before, unless a step has begun.
         StepFailedError: A step failed; the next run continues there.
+        ServiceError: The storage failed.
     """
     address = address.rstrip("/")
     with _claimed_folder(address, config, reconfigure=reconfigure) as has_begun:

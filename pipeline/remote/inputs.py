@@ -28,8 +28,8 @@ from albert_core.tasks.registry import (
     splits_to_find,
     with_known_labels,
 )
+from albert_core.tasks.source import Split
 from albert_core.tasks.split_files import USUAL_FILES, with_found_files
-from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date
@@ -163,6 +163,7 @@ def list_inputs(config: RunConfig) -> list[str]:
         NoAccessError: A bucket cannot be read from here.
         NoConnectionError: There is no way to a bucket.
         InputError: An input is missing.
+        ServiceError: The storage failed.
     """
     starts = (config.pretraining.init_checkpoint, config.vocab.source)
     for address in (*config.checkpoint.addresses.values(), *filter(None, starts)):
@@ -237,17 +238,25 @@ def _find_files(
         InputError: No folder has the dev set, a file of the training or dev set is missing, several
             files could be those of a split, or labels are needed and not found.
     """
+    found: tuple[Task, str] | None = None
     for name in candidate_folders(declared):
+        if found and name == ".":  # the files of other tasks, as `find_task` has it
+            continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
         names = [one.removeprefix(below) for one in listing if one.startswith(below)]
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
-        if any(_matches(folder, source.file, listing) for source in task.sources("dev")):
-            task = with_known_labels(task, declared, folder)
+        if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
+            continue
+        found = found or (task, folder)
+        needed = [source.file for source in task.sources("train") if not source.is_optional]
+        if all(_matches(folder, file, listing) for file in needed):
+            found = task, folder
             break
-    else:
+    if found is None:
         raise no_dev_set(declared, data_dir)
+    task, folder = with_known_labels(found[0], declared, found[1]), found[1]
     files = []
     for split in SPLITS:
         for source in task.sources(split):

@@ -91,6 +91,7 @@ def read_package(path: str) -> Package:
 
     Raises:
         InputError: It is missing, or is no compiled pipeline.
+        ServiceError: The storage failed.
     """
     return parse_package(read_bytes(path), source=f"--package {path}")
 

@@ -180,7 +180,7 @@ class _Plan:
 
 
 def _in_order(tasks: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield tasks after those they depend on; by name where that leaves a choice."""
+    """Yield tasks in the order of their dependencies; by name where that leaves a choice."""
     waiting = dict(sorted(tasks.items()))
     while waiting:
         ready = [

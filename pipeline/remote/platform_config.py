@@ -40,7 +40,7 @@ class RemotePlatformConfig(PlatformConfig):
         )
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
-        """Give the task of a step what it gets on the platform, in place, and return it.
+        """Configure the task of a step for the platform, in place, and return it.
 
         That is title, cores, memory, GPUs, retries and cache; what only this platform has, such as
         environment variables; and, for a task with GPUs or TPUs of its own, their image in place

@@ -32,7 +32,7 @@ _ResourcesFile: Any = dataclasses.make_dataclass(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What all steps get on a platform.
+    """The resources of all steps on a platform.
 
     Attributes:
         platform: The platform.
@@ -88,7 +88,7 @@ class Resources:
 
     @property
     def pretrain(self) -> StepResources:
-        """What pretraining gets."""
+        """The resources of pretraining."""
         return self.steps["pretrain"]
 
     def with_environment(self, environment: Mapping[str, str]) -> "Resources":
@@ -107,7 +107,7 @@ class Resources:
 
 
 def default_resources(platform: PlatformRules) -> Resources:
-    """Return what the steps get by default: small machines, and four TPU chips for pretraining."""
+    """Return the steps' default resources: small machines, and four TPU chips for pretraining."""
     steps = {name: platform.default_resources(step) for name, step in STEPS.items()}
     return Resources(platform=platform, steps=steps)
 
@@ -122,6 +122,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
 
     Raises:
         InputError: The file is missing, or a step, a setting or a value in it is wrong.
+        ServiceError: The storage failed.
     """
     if not path:
         return default_resources(platform)

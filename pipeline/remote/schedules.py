@@ -13,7 +13,7 @@ ScheduleChange = Literal["created", "changed", "unchanged"]
 def set_schedule(
     platform: Platform, request: Request, name: str
 ) -> tuple[RemoteSchedule, ScheduleChange]:
-    """Leave exactly one schedule of a name, which does what the request says.
+    """Make or change the schedule of a name by a request, and delete others of that name.
 
     A schedule that was made by an equal request stays as it is; else one of the name is changed,
     or a new one is created. All others of the name are deleted, also those that other programs

@@ -39,7 +39,7 @@ class Accelerator:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepResources:
-    """What one step gets.
+    """The resources of one step.
 
     Attributes:
         display_name: Its name on the platform's pages.

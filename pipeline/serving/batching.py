@@ -17,7 +17,7 @@ class QueueFullError(Exception):
 
 
 class BatcherClosedError(Exception):
-    """No batches are run any more, so that a request would wait for ever."""
+    """The batcher is closed: a request would wait for ever."""
 
 
 @dataclasses.dataclass(frozen=True)

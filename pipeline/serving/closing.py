@@ -51,7 +51,7 @@ class Timer:
 
 
 class LingeringTransport:
-    """A transport with a lingering close, which has an end.
+    """A transport whose close lingers for a limited time.
 
     A socket that is closed while bytes of its client arrive resets the connection, and the client,
     which may still be sending a long body, loses the answer that was sent. `close` therefore ends

@@ -11,7 +11,7 @@ _IPV6_NETWORK_BITS = 64
 
 
 class Connection(Protocol):
-    """What the table knows of a connection.
+    """A connection, as the table of connections uses it.
 
     Attributes:
         network: Whose it is, as `get_network` names it; empty for one that no bound of an address
@@ -134,7 +134,7 @@ class _Connections:
 
 
 def get_network(host: str) -> str:
-    """Return what connections from a host are counted under.
+    """Return the key by which connections from a host are counted.
 
     That is an IPv4 address itself; of IPv6 the network of 64 bits, since a single machine has all
     of its addresses; other names as they are. It is empty for this machine's loopback addresses,

@@ -32,7 +32,10 @@ _VERSION = "1"
 
 
 class InstancesFailure(Strict):
-    """The body of every answer but 200: what was wrong, what was got and expected."""
+    """The body of every answer but 200 below `/v1/`: what was wrong, got and expected, as a text.
+
+    A request whose path never arrived is answered with a `FailureResponse`.
+    """
 
     error: str
 

@@ -100,7 +100,7 @@ def _content_encodings(scope: Scope) -> Sequence[str]:
 
 
 def _headers_without_encoding(scope: Scope, length: int) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a request with what they say of the body as it is decompressed."""
+    """Return the headers of a request, changed to describe its decompressed body."""
     headers = [pair for pair in scope["headers"] if pair[0] not in _DESCRIPTIONS_OF_BODY]
     return [*headers, (b"content-length", str(length).encode())]
 

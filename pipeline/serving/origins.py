@@ -36,7 +36,7 @@ def check_origin(origin: str) -> None:
 
 
 def _as_sent(origin: str) -> str | None:
-    """Return an origin as browsers send it; None if it is none of http or https."""
+    """Return an origin as browsers send it; None if its scheme is not http or https."""
     try:
         parts = urllib.parse.urlsplit(origin)
         host, port = _host_as_sent(parts.hostname or ""), parts.port

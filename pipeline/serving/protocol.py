@@ -36,7 +36,7 @@ _TOO_MANY: dict[Bound, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClientLimits:
-    """What the connections of a server share.
+    """Limits and counters that the connections of a server share.
 
     Attributes:
         connections: The open ones.
@@ -154,13 +154,15 @@ class LimitedProtocol(H11Protocol):
             self._unset_keepalive_if_required()
             self._headers_timer.start()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, _: str) -> None:
         """Answer bytes that are not HTTP with 400, count that, and close the connection.
 
-        An application that still waits for the body of a request learns that it ends here.
+        The answer is JSON, as to every other error. An application that still waits for the body
+        of a request learns that it ends here.
         """
         self._limits.on_drop("malformed")
-        super().send_400_response(msg)
+        self._write_error(RequestError(400, "request", "bytes that are not HTTP", "HTTP/1.1"))
+        self.transport.close()
         self._abandon_request()
 
     def pause_writing(self) -> None:
@@ -245,9 +247,10 @@ class LimitedProtocol(H11Protocol):
 
     def _write_error(self, error: RequestError) -> None:
         """Write an answer with an error; the connection is to be closed then."""
-        has_headers = self.conn.their_state is not h11.IDLE
-        headers, content = closing_response(error, self.scope["path"] if has_headers else "")
-        if has_headers and self.scope["method"] == "HEAD":
+        # Of a request whose headers are not whole nothing is known; `scope` is the one's before.
+        is_known = self.cycle is not None and not self.cycle.response_complete
+        headers, content = closing_response(error, self.scope["path"] if is_known else "")
+        if is_known and self.scope["method"] == "HEAD":
             content = b""
         events: tuple[h11.Event, ...] = (
             h11.Response(status_code=error.status, headers=headers),

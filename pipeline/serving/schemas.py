@@ -265,7 +265,10 @@ class Failure(Strict):
 
 
 class FailureResponse(Strict):
-    """The body of every answer but 200."""
+    """The body of every answer but 200, beside those of the `instances` protocol.
+
+    Of these, whose clients expect a text, it is an `InstancesFailure`.
+    """
 
     error: Failure
 

@@ -52,6 +52,7 @@ def run_server(
     Raises:
         InputError: The model cannot be served, the address not be listened on, or the limit of open
             files leaves too few connections (`limit_by_open_files`).
+        ServiceError: The storage failed.
     """
     with _listen(config.host, config.port) as listener:
         metrics = ServerMetrics()

@@ -238,7 +238,7 @@ def new_model(work: Work, compute: ComputeSettings, devices: Devices) -> tuple[A
 
 def model_config(work: Work) -> Any:
     """Return the architecture."""
-    from albert_core.config import preset
+    from albert_core.presets import preset
 
     return preset(work.preset, vocab_size=work.vocab_size, **work.overrides)
 

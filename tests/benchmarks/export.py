@@ -71,9 +71,9 @@ def compare(formats: list[str], peer: str | None, root: Path, batch_size: int) -
 def write_model(name: str, folder: Path) -> None:
     """Export a classifier with random weights in one of the formats."""
     from albert_core.checkpoints import Checkpoint
-    from albert_core.config import preset
     from albert_core.model import AlbertForSequenceClassification
     from albert_core.model.weights import as_arrays, weights_by_name
+    from albert_core.presets import preset
 
     config = preset(PRESET, vocab_size=30_000)
     model = AlbertForSequenceClassification(config, num_labels=NUM_LABELS)

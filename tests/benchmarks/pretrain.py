@@ -113,7 +113,7 @@ def main() -> None:
 
 def compare(shape: Shape, peer: str | None, rounds: int, setup: Setup) -> None:
     """Let all take turns on a shape and print what came out."""
-    from albert_core.config import preset
+    from albert_core.presets import preset
     from albert_core.training.flops import training_flops_per_token
 
     sizes = dataclasses.asdict(shape)
@@ -206,7 +206,7 @@ def examples(shape: Shape, vocab_size: int) -> dict[str, Any]:
 
 def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
     """Return the tokens/s of `fit` with our model."""
-    from albert_core.config import preset
+    from albert_core.presets import preset
     from albert_core.pretraining.compilation import compiled_model
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.training.devices import set_precision, use_devices
@@ -267,7 +267,12 @@ def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
 
 
 def peer_update(
-    model: Any, inputs: Mapping[str, Any], device: str, *, is_compiled: bool
+    model: Any,
+    inputs: Mapping[str, Any],
+    device: str,
+    *,
+    is_compiled: bool,
+    precision: str = "bfloat16",
 ) -> Callable[[int], None]:
     """Return a function that makes so many updates of a model of transformers, with AdamW."""
     import torch
@@ -277,7 +282,7 @@ def peer_update(
 
     def update(times: int) -> None:
         for _ in range(times):
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
                 loss = forward(**inputs).loss
             loss.backward()
             optimizer.step()
@@ -291,7 +296,7 @@ def peer_config(name: str) -> Any:
     """Return transformers' configuration of one of our presets."""
     import transformers
 
-    from albert_core.config import preset
+    from albert_core.presets import preset
 
     ours = preset(name, vocab_size=30_000)
     shared = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers")

@@ -34,11 +34,11 @@ WORDS = {"short": (8.0, 6.0), "long": (110.0, 42.0)}
 def make_models(folder: Path, shape: str) -> None:
     """Write a classifier of two labels into `folder`, in a folder named as each of `FORMATS`."""
     from albert_core.checkpoints import Checkpoint
-    from albert_core.config import preset
     from albert_core.exports.formats import write_format
     from albert_core.finetuning.config import FinetuningConfig
     from albert_core.finetuning.models import new_task_model
     from albert_core.model.weights import as_arrays, weights_by_name
+    from albert_core.presets import preset
     from albert_core.tasks import TASKS
     from albert_core.tokenization import load_tokenizer
 

@@ -14,7 +14,7 @@ IMPORT_LIMIT_S, BUILD_LIMIT_S = 0.5, 3.0
 IMPORT = "import {module}; import time; print(time.process_time())"
 BUILD = """
 import time
-from albert_core.config import preset
+from albert_core.presets import preset
 from albert_core.model import AlbertForPreTraining
 start = time.process_time()
 model = AlbertForPreTraining(preset("base_v2", vocab_size=30_000))

@@ -11,13 +11,9 @@ from albert_core.errors import InputError
 from albert_core.tasks import find_task, read_examples, read_sentences
 from albert_core.tasks.description import describe_files
 from albert_core.tasks.reading import SPLITS
-from components.demo_data.docstrings import (
-    DocstringProse,
-    Sentence,
-    clean_docstring,
-    read_documents,
-)
+from components.demo_data.docstrings import DocstringProse, read_documents
 from components.demo_data.names import tag_names
+from components.demo_data.prose import Sentence, clean_docstring
 from components.demo_data.step import split_documents, write_corpus, write_data_set
 from components.demo_data.tasks import NEXT_LABELS, next_rows, package_rows
 

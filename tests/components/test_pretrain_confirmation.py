@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from albert_core.config import ModelConfig
 from albert_core.estimation import this_machine
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from components.pretrain import step
 from components.pretrain.command import pretrain_command

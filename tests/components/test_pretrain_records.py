@@ -2,9 +2,9 @@
 
 import pytest
 
-from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization import load_tokenizer

@@ -137,6 +137,39 @@ def test_random_weights_that_were_tuned_otherwise_are_no_control(tmp_path, setti
     assert (f"with other settings ({', '.join(unequal)})" in reasons) == bool(unequal)
 
 
+@pytest.mark.parametrize(
+    ("of_model", "of_control", "said"),
+    [
+        (("bfloat16", False), ("bfloat16", False), ""),
+        (("bfloat16", False), ("float32", True), "bfloat16 without XLA|float32 with XLA"),
+        (("float32", True), ("float32", False), "float32 with XLA|float32 without XLA"),
+        (("bfloat16", False), ("float32",), "bfloat16|float32"),  # of an earlier version
+        (("bfloat16", False), (), ""),
+    ],
+)
+def test_a_control_that_computed_otherwise_is_shown_and_that_is_said(
+    tmp_path, of_model, of_control, said
+):
+    names = ("training_precision", "training_jit_compile")
+    model = make_outputs(
+        tmp_path / "a", "pretrained", 160, {}, **dict(zip(names, of_model, strict=False))
+    )
+    random = make_outputs(
+        tmp_path / "b", "random", 130, {}, **dict(zip(names, of_control, strict=False))
+    )
+    task = summarise(model, random)
+    assert task.random_weights_score == 0.65
+    reasons = " ".join(judge(make_run(tasks=[task])).reasons)
+    if said:
+        first, second = said.split("|")
+        expected = f"topic was fine-tuned in {first}, from random weights in {second}: some"
+        assert expected in task.random_weights_other_compute
+        assert expected in reasons
+    else:
+        assert task.random_weights_other_compute == ""
+        assert "was fine-tuned in" not in reasons
+
+
 def test_the_frozen_probe_is_shown_for_every_layer_and_summed_up(tmp_path):
     def scores(*values: float) -> EncoderScores:
         layers = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from albert_core.finetuning.alignment import AlignedText, Aligner
 from albert_core.tasks import Answer, InvalidRows, Question, Task
+from albert_core.tasks.source import Source
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.squad_metrics import normalize_answer
-from albert_core.tasks.task import Source
 from albert_core.tokenization import Tokenizer
 
 _TASK = Task(name="any", kind="question_answering", metrics=("f1",), has_unanswerable=True)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.presets import ModelConfig
 from albert_core.records.config import RecordsConfig
 from components.finetune.step import finetune
 from components.pretrain.step import pretrain

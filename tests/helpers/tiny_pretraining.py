@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
+from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import RecordsConfig

@@ -16,11 +16,11 @@ import numpy as np
 import safetensors.numpy
 
 from albert_core.checkpoints import Checkpoint, save_folder
-from albert_core.config import preset
 from albert_core.corpus import CorpusConfig
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import as_arrays, weights_by_name
+from albert_core.presets import preset
 from albert_core.tasks import Source, Task
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig

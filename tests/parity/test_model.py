@@ -13,13 +13,14 @@ import keras
 import numpy as np
 import pytest
 
-from albert_core.config import AlbertConfig, preset
+from albert_core.config import AlbertConfig
 from albert_core.model import (
     AlbertForPreTraining,
     load_weights,
     pretraining_losses,
     weights_by_name,
 )
+from albert_core.presets import preset
 from tests.helpers.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backends

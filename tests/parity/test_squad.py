@@ -14,6 +14,7 @@ from albert_core.finetuning.answers import Answers
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
 from albert_core.tasks import TASKS, InvalidRows, Question, find_task, read_questions
+from albert_core.tasks.source import Source
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.squad_metrics import (
     best_threshold,
@@ -23,7 +24,6 @@ from albert_core.tasks.squad_metrics import (
     scores_at_threshold,
     word_f1,
 )
-from albert_core.tasks.task import Source
 from albert_core.tokenization import load_tokenizer
 from tests.helpers.answer_coverage import answer_coverage, read_file
 from tests.helpers.archives import read_member

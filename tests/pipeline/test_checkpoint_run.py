@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from albert_core.checkpoints import Checkpoint, save_folder
-from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import preset
 from albert_core.tasks import TASKS, expand_groups
 from components.checkpoint import step
 from components.checkpoint.config import CheckpointConfig

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import ModelConfig
 from albert_core.records.config import RecordsConfig
 from components.export.config import ExportConfig
 from pipeline.config import RunConfig

@@ -8,10 +8,10 @@ import pytest
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Checkpoint, save_folder
-from albert_core.config import ModelConfig, preset
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import ModelConfig, preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
 from albert_core.records.config import RecordsConfig

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from albert_core.config import CONFIG_NAME, preset
+from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
 from albert_core.places.links import update_places
+from albert_core.presets import preset
 from albert_core.training.flops import training_flops_per_token
 from pipeline.config import read_config
 from tests.benchmarks.leaderboard import main, repeat

@@ -9,15 +9,10 @@ from typing import Any
 
 import pytest
 
-from albert_core.config import (
-    PRESETS,
-    AlbertConfig,
-    ModelConfig,
-    describe_ignored_keys,
-    preset,
-)
+from albert_core.config import AlbertConfig, describe_ignored_keys
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.presets import PRESETS, ModelConfig, preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import MaskingConfig, RecordsConfig
 

@@ -38,7 +38,7 @@ def make_predict_function(model: Any) -> Callable[[Any], Any]:
         return outputs
 
     def spread(array: np.ndarray) -> Any:
-        """Return an array of all processes' rows, of which each process gives its part."""
+        """Return an array of all processes' rows, made of each process's part."""
         rows = rows_of_process(
             len(array), process_index=jax.process_index(), num_processes=jax.process_count()
         )

@@ -80,7 +80,7 @@ def _choose_strategy(num_gpus: int) -> tuple[StrategyName, str]:
 
 
 def _get_device_name(has_gpu: bool) -> str:
-    """Return what the driver calls the first GPU, or CPU."""
+    """Return the driver's name of the first GPU, or CPU."""
     if not has_gpu:
         return "CPU"
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])

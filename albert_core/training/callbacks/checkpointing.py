@@ -27,7 +27,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._interval_metrics: list[np.ndarray] | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Keep the metrics of an interval that is continued: Keras resets them as it begins.
+        """Copy the metrics of an interval that is continued, since Keras resets them.
 
         Copies them, if an interval is continued; else does nothing.
         """

@@ -42,7 +42,7 @@ class TimeBudget(keras.callbacks.Callback):
         self._settle_schedule(index)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Settle what can be settled after this step; save at once what is for good.
+        """Settle warm-up or steps of the phase if that can be done now, and save it at once.
 
         It looks at every step until the warm-up begins, and then at those with a row in the log.
 

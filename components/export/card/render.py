@@ -92,6 +92,7 @@ def make_card(
 
     Raises:
         InputError: The checkpoint cannot be read.
+        ServiceError: The storage failed.
     """
     source = input_folder(model)
     facts = gather_facts(

@@ -57,7 +57,7 @@ class Section:
 
 
 def keep_known(*facts: tuple[str, Any]) -> list[Fact]:
-    """Return facts with their values as text, without those of None or an empty text or list.
+    """Return facts with their values as text; leave out None, empty texts and empty lists.
 
     Zero and False are kept.
     """

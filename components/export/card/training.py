@@ -1,8 +1,7 @@
 """The card's sections about training: recipe, hardware, work, time, cost and energy."""
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
@@ -12,9 +11,8 @@ from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import has_detection
 from albert_core.pretraining.phases import Phase
-from albert_core.records.config import MaskingConfig, RecordsConfig
-from albert_core.settings import parse_settings, plain_values
 from components.export.card.config import CardConfig
+from components.export.card.recorded_pretraining import pretraining_flops, recorded_pretraining
 from components.export.card.sections import CardTable, Fact, Section, keep_known
 from components.export.lineage import Lineage
 from components.masked_lm import describe_ranks, shown_rows
@@ -115,7 +113,7 @@ def pretraining_section(
     manifest = lineage.pretrained
     if manifest is None:
         return Section(title="Pretraining")
-    config, phases = _recorded_training(manifest)
+    config, phases = recorded_pretraining(manifest)
     metrics = manifest.metrics
     return Section(
         title="Pretraining",
@@ -196,40 +194,6 @@ def _objective(config: PretrainingConfig) -> str:
     )
 
 
-def _recorded_training(manifest: Manifest) -> tuple[PretrainingConfig, Sequence[Phase]]:
-    """Return the settings of a pretraining, and its phases with the steps that minutes gave them.
-
-    Raises:
-        InputError: The settings in the manifest are not those of this version.
-    """
-    values = plain_values(manifest.config["pretraining"])
-    config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
-    phases = config.resolved_phases(_first_sequence_length(manifest))
-    return config, _settled_phases(phases, manifest.metrics.get("settled_phases"))
-
-
-def _settled_phases(
-    phases: Sequence[Phase], settled: Sequence[Mapping[str, int]] | None
-) -> Sequence[Phase]:
-    """Return the phases that began, with their steps and those of their warm-up.
-
-    Args:
-        phases: By the settings.
-        settled: Steps that minutes gave each phase that began; None of phases that have steps by
-            the settings, which are all returned as they are.
-    """
-    if settled is None:
-        return phases
-    return [
-        dataclasses.replace(
-            phase,
-            num_train_steps=numbers["num_train_steps"],
-            num_warmup_steps=numbers["num_warmup_steps"],
-        )
-        for phase, numbers in zip(phases, settled, strict=False)
-    ]
-
-
 def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return masked-LM accuracy, loss and fraction of the predictions by what the model is shown.
 
@@ -244,16 +208,6 @@ def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         for words, fraction, loss, accuracy in shown_rows(metrics)
     ]
     return [*facts, *([("Masks", metrics["masking"])] if "masking" in metrics else [])]
-
-
-def _first_sequence_length(manifest: Manifest) -> int:
-    """Return the sequence length of a pretraining's first records, as its inputs name them.
-
-    It is that of the whole pretraining if it has no phases of other lengths. There must be an
-    input `records <sequence length>`; not checked.
-    """
-    names = [name for name in manifest.inputs if name.startswith("records ")]
-    return int(names[0].removeprefix("records "))
 
 
 def _schedule(config: PretrainingConfig) -> str:
@@ -307,71 +261,6 @@ def _phases_table(phases: Sequence[Phase]) -> CardTable:
         for phase in phases
     ]
     return CardTable.from_values(_PHASE_COLUMNS, rows)
-
-
-def pretraining_flops(
-    manifest: Manifest, records: Sequence[Manifest], architecture: AlbertConfig
-) -> float:
-    """Return the FLOPs of the matrix products of a pretraining, forwards and backwards.
-
-    They are those of the tokens that were really trained on.
-
-    Args:
-        manifest: Of the pretraining.
-        records: Manifests of its records, for the masks of static ones.
-        architecture: Of the model, with all its layers.
-
-    Raises:
-        InputError: The settings in a manifest are not those of this version.
-    """
-    config, phases = _recorded_training(manifest)
-    parts = _split_by_phase(manifest.metrics["num_tokens"], phases, config, records)
-    flops = (
-        num_tokens
-        * config.flops_per_token(
-            phase.architecture(architecture),
-            phase.sequence_length,
-            masking.max_predictions(phase.sequence_length),
-        )
-        for num_tokens, phase, masking in parts
-    )
-    return float(sum(flops))
-
-
-def _split_by_phase(
-    num_tokens: int,
-    phases: Sequence[Phase],
-    config: PretrainingConfig,
-    records: Sequence[Manifest],
-) -> Iterator[tuple[int, Phase, MaskingConfig]]:
-    """Yield for each phase, in order, the tokens trained on, the phase and its masking.
-
-    A pretraining that stopped early has fewer tokens than planned, or 0, in its last phases. The
-    masking is that of static records of this length, or else the pretraining's.
-
-    Args:
-        num_tokens: Tokens trained on in all phases together.
-        phases: The phases as planned.
-        config: The pretraining's settings.
-        records: Manifests of its records.
-    """
-    static = _static_masking(records)
-    ends = itertools.accumulate(phase.num_tokens for phase in phases)
-    begins = itertools.accumulate((phase.num_tokens for phase in phases), initial=0)
-    for phase, begin, end in zip(phases, begins, ends, strict=False):
-        masking = static.get(phase.sequence_length, config.masking)
-        yield max(0, min(num_tokens, end) - begin), phase, masking
-
-
-def _static_masking(records: Sequence[Manifest]) -> dict[int, MaskingConfig]:
-    """Return the masking of static records by sequence length; others are masked when read."""
-    configs = [
-        parse_settings(
-            RecordsConfig, plain_values(m.config["records"]), source="manifest of records"
-        )
-        for m in records
-    ]
-    return {c.sequence_length: c.static_masking for c in configs if c.format == "static"}
 
 
 def _time_and_cost(num_tokens: int, tokens_per_second: float, card: CardConfig) -> list[Fact]:

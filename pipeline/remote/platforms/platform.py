@@ -66,7 +66,7 @@ class RemoteRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunState:
-    """How far a run is.
+    """The state of a run and of its tasks.
 
     Attributes:
         state: In lower case, such as `running`.
@@ -139,13 +139,14 @@ class Platform(abc.ABC):
         """
 
     def read_resources(self, path: str) -> Resources:
-        """Return what the steps get: the platform's defaults, overridden by a file's values.
+        """Return the resources of the steps: the platform's defaults, with a file's values on top.
 
         Args:
             path: YAML file with what differs, by step; empty for the defaults.
 
         Raises:
             InputError: The file is missing, or a value in it is wrong.
+            ServiceError: The storage failed.
         """
         return read_resources(self.rules, path)
 
@@ -178,7 +179,7 @@ class Platform(abc.ABC):
 
     @abc.abstractmethod
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
-        """Return how far a run is."""
+        """Return the state of a run and of its tasks."""
 
     @abc.abstractmethod
     def schedule_request(
@@ -207,7 +208,7 @@ class Platform(abc.ABC):
     def change_schedule(
         self, schedule: RemoteSchedule, request: Request, timeout_s: float
     ) -> RemoteSchedule:
-        """Make a schedule do what another request says; a paused one stays paused.
+        """Change a schedule to another request; a paused one stays paused.
 
         Where schedules cannot be changed a new one is created and returned, and the old one is left
         for the caller to delete.

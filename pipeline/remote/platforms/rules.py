@@ -33,7 +33,7 @@ class PlatformRules(abc.ABC):
     sends_email: ClassVar[bool] = False
 
     def default_resources(self, step: Step, *, has_tpus: bool | None = None) -> StepResources:
-        """Return what a step gets when no file says otherwise.
+        """Return the default resources of a step.
 
         Args:
             step: The step.

@@ -80,6 +80,7 @@ def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, mo
     on("float32")  # as if the folder had been moved to another machine
     continued = tune("topic", output="disturbed", **settings)
     assert continued.metrics["training_precision"] == "bfloat16"
+    assert continued.metrics["training_jit_compile"] == JITS_VARYING_LENGTHS
     undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
     assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
 

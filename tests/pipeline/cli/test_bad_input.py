@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from albert_core.config import ModelConfig
+from albert_core.presets import ModelConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tracking import trackers
 from pipeline.cli.main import main

@@ -121,6 +121,13 @@ def test_steps_for_several_lengths_and_tasks_have_the_key_metrics_of_their_kind(
     assert ["finetune", "cola", "3.4", "run", "accuracy", "0.5"] in lines
 
 
+def test_a_control_that_computed_otherwise_is_named_below_the_scores(capsys):
+    said = "cola was fine-tuned in bfloat16, from random weights in float32"
+    task = {**make_summary()["tasks"][0], "random_weights_other_compute": said}
+    print_result(make_summary(tasks=[task]), frozenset(), "index.html")
+    assert said in capsys.readouterr().out.splitlines()
+
+
 def test_models_that_were_held_back_say_why(capsys):
     export = {
         "task": "cola",

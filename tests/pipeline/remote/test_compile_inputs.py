@@ -64,6 +64,17 @@ def test_parquet_of_squad_1_is_not_taken_for_squad_2() -> None:
     assert seen.find_task("squad1", config, None).folder == "gs://b/squad"
 
 
+def test_a_folder_with_a_dev_set_alone_gives_way_to_one_with_both() -> None:
+    addresses = ["gs://b/squad/dev-v2.0.json", "gs://b/train-v2.0.json", "gs://b/dev-v2.0.json"]
+    config = parse_settings(RunConfig, {**CONFIG, "data_dir": "gs://b"}, source="test")
+    seen = inputs.RemoteInputs(date="", listing=addresses, with_hashes=False)
+    with pytest.raises(InputError, match=r"no file gs://b/squad/train-v2.0.json"):
+        seen.find_task("squad2", config, None)
+    addresses += [f"gs://b/squad_v2/{name}-v2.0.json" for name in ("train", "dev")]
+    seen = inputs.RemoteInputs(date="", listing=addresses, with_hashes=False)
+    assert seen.find_task("squad2", config, None).folder == "gs://b/squad_v2"
+
+
 def compile_small() -> str:
     """The text of the pipeline of `CONFIG` for Vertex AI."""
     return compile_pipeline(

@@ -191,7 +191,10 @@ def test_instances_are_answered_as_examples(server: Server) -> None:
     status = server.get(path).body
     assert (status["name"], status["ready"]) == ("topic", True)
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
-    assert server.get("/v1/models/other").status == 404
+    unknown, wrong = server.get("/v1/models/other"), server.get(f"{path}:predict")
+    assert (unknown.status, wrong.status) == (404, 405)
+    assert unknown.body["error"].startswith("path: got /v1/models/other, expected one of ")
+    assert wrong.body == {"error": "method: got GET, expected POST"}
 
 
 @pytest.mark.parametrize(
@@ -334,6 +337,9 @@ def test_a_failure_of_the_model_is_no_traceback(topic_model: Path) -> None:
         assert failed.status == 500
         assert failed.body["error"]["what"] == "server"
         assert b"secret" not in failed.content
+        failed = client.post("/v1/models/topic:predict", {"instances": SENTENCES[:1]})
+        assert failed.status == 500
+        assert failed.body["error"].startswith("server: got an error of its own")
         assert client.post("/predict", asking("a")).status == 200
 
 

@@ -190,12 +190,29 @@ def test_a_client_that_waits_to_be_asked_for_a_long_body_is_not(served: Served) 
         assert refusal(read_all(connection)) == (413, "body")
 
 
-def test_a_broken_chunk_is_refused_once_and_counted(
-    served: Served, caplog: pytest.LogCaptureFixture
+NO_HTTP = {"what": "request", "got": "bytes that are not HTTP", "expected": "HTTP/1.1"}
+BROKEN_CHUNK = b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (b"POST / HTTP/1.1\r\n" + BROKEN_CHUNK, NO_HTTP),
+        (
+            b"POST /v1/models/topic:predict HTTP/1.1\r\n" + BROKEN_CHUNK,
+            "request: got bytes that are not HTTP, expected HTTP/1.1",
+        ),
+        (b"\x16\x03\x01 no HTTP\r\n\r\n", NO_HTTP),
+        (GET + b"no HTTP\r\n\r\n", NO_HTTP),
+    ],
+)
+def test_what_is_not_http_is_refused_once_with_json_and_counted(
+    served: Served, sent: bytes, error: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = served.dropped["malformed"]
-    with served.send(POST[:-16] + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n") as connection:
-        assert read_all(connection).startswith(b"HTTP/1.1 400")
+    with served.send(sent) as connection:
+        last = read_all(connection).rpartition(b"HTTP/1.1 400")[2]
+    assert json.loads(last.partition(b"\r\n\r\n")[2]) == {"error": error}
     time.sleep(1.5 * TIMEOUT_S)
     assert served.dropped["malformed"] == before + 1
     assert caplog.text == ""

@@ -24,7 +24,6 @@ from albert_core.checkpoints import (
     write_tf1_checkpoint,
 )
 from albert_core.checkpoints import conversion as conversion_module
-from albert_core.config import preset
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model import (
     AlbertForPreTraining,
@@ -34,6 +33,7 @@ from albert_core.model import (
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.settings import OptimizerName
 from albert_core.pooling import POOLINGS
+from albert_core.presets import preset
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import save_checkpoint
 from albert_core.training.state import TrainingState

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import find_slice
 from albert_core.estimation.collectives import exchanged_bytes
@@ -14,6 +13,7 @@ from albert_core.estimation.compiled_step import CompiledStep
 from albert_core.estimation.estimate import estimate, fill_minutes
 from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import LIST_PRICES, Prices
+from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
 from pipeline.cli.main import main
@@ -88,6 +88,13 @@ def test_a_loop_without_a_limit_is_not_guessed():
 def test_prices_need_a_date():
     with pytest.raises(InputError, match="expected one as 2026-01-31"):
         Prices(date="last year", source="somebody")
+
+
+def test_prices_of_unknown_chips_are_refused():
+    assert Prices(date="2026-01-31", source="us", per_chip_hour={"h200": 10.0, "v5e": 1.0})
+    message = r"per_chip_hour: got 'H200', expected some of v5e, .*; did you mean h200\?"
+    with pytest.raises(InputError, match=message):
+        Prices(date="2026-01-31", source="us", per_chip_hour={"H200": 10.0})
 
 
 @pytest.mark.parametrize(
@@ -232,9 +239,11 @@ def test_minutes_have_as_many_steps_as_fit(compiled):
 
 @pytest.mark.slow
 def test_a_pretraining_above_the_most_it_may_cost_is_refused(compiled):
-    refuse_above(compiled.cost, [compiled], LIST_PRICES)
+    assert refuse_above(compiled.cost, [compiled], LIST_PRICES) == compiled.cost
     with pytest.raises(InputError, match=r"--max_cost: got .* on v5e-4 is estimated at"):
         refuse_above(compiled.cost, [compiled, compiled], LIST_PRICES)
     unknown = dataclasses.replace(compiled, price_per_hour=None)
-    with pytest.raises(InputError, match="--prices: no price of v5e-4"):
+    with pytest.raises(
+        InputError, match=r"--max_cost: no price of v5e in .* per_chip_hour: \{v5e: PRICE\}"
+    ):
         refuse_above(compiled.cost, [unknown], LIST_PRICES)

@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation.this_machine import (
     Machine,
@@ -15,6 +14,7 @@ from albert_core.estimation.this_machine import (
     training_flops,
 )
 from albert_core.machine import num_usable_cores
+from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
 from pipeline.config import RunConfig, read_config

@@ -5,12 +5,12 @@ import types
 import pytest
 
 from albert_core.backends import distribution
-from albert_core.config import preset
 from albert_core.inference.batch_size import (
     batch_size_for,
     resolve_batch_size,
     sequences_per_example,
 )
+from albert_core.presets import preset
 
 GIB = 2**30
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from albert_core.config import AlbertConfig, preset
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
 from albert_core.pretraining.phases import PhaseConfig

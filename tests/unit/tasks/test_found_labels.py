@@ -9,6 +9,7 @@ import pytest
 
 from albert_core.errors import InputError
 from albert_core.tasks import (
+    InvalidRows,
     Task,
     find_task,
     named_task,
@@ -62,6 +63,26 @@ def test_labels_are_those_of_the_rows_in_order(tmp_path: Path) -> None:
         [(*row[:3], label) for row, label in zip(ROWS, (10, 9, 2), strict=True)],
     )
     assert found_in(tmp_path).labels == ("2", "9", "10")
+
+
+@pytest.mark.parametrize("labels", ["labels: [0, 1]\n", "labels: ['0', '1']\n", ""])
+def test_whole_numbers_that_pandas_wrote_as_floats_are_the_numbers(
+    labels: str, tmp_path: Path
+) -> None:
+    declare(tmp_path, DECLARATION + labels + "skipped_labels: [-1]\n")
+    texts = [row[:3] for row in ROWS]
+    # A label is missing in the training rows alone, so the dev rows have whole numbers.
+    train = ("1.0", "0.0", "", "-1.0")
+    rows = [(*texts[n % 3], label) for n, label in enumerate(train)]
+    write_csv(tmp_path / "train.csv", rows)
+    write_csv(tmp_path / "dev.csv", [(*texts[0], "1"), (*texts[1], "0")])
+    task = found_in(tmp_path)
+    assert task.labels == ("0", "1")
+    invalid = InvalidRows("leave_out")
+    found = read_examples(task, tmp_path, "train", invalid_rows=invalid)
+    assert [one.target for one in found] == [1.0, 0.0]
+    assert invalid.counts == {"unknown label": 1}
+    assert [one.target for one in read_examples(task, tmp_path, "dev")] == [1.0, 0.0]
 
 
 def test_a_folder_may_have_brackets_in_its_name(tmp_path: Path) -> None:

@@ -95,6 +95,28 @@ def test_parquet_of_version_1_is_not_taken_for_version_2(tmp_path: Path) -> None
     assert find_task("squad2", tmp_path) == (TASKS["squad2"], tmp_path / "squad")
 
 
+def test_a_folder_with_a_dev_set_alone_gives_way_to_one_with_both(tmp_path: Path) -> None:
+    for name in ("squad", "squad_v2"):
+        (tmp_path / name).mkdir()
+    write_json(tmp_path / "squad" / "dev-v2.0.json", ROWS)
+    assert find_task("squad2", tmp_path)[1] == tmp_path / "squad"
+    for split in ("train", "dev"):
+        write_json(tmp_path / f"{split}-v2.0.json", ROWS)  # beside the named folders
+    assert find_task("squad2", tmp_path)[1] == tmp_path / "squad"
+    for split in ("train", "validation"):
+        write_parquet(tmp_path / "squad_v2" / f"{split}-00000-of-00001.parquet", ROWS)
+    assert find_task("squad2", tmp_path)[1] == tmp_path / "squad_v2"
+
+
+def test_parquet_of_version_1_is_refused_where_its_folder_does_not_tell(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        write_parquet(tmp_path / f"{split}-00000-of-00001.parquet", ROWS[:1])
+    task, folder = find_task("squad2", tmp_path)
+    with pytest.raises(InputError, match=r"got 1 questions that all have an answer.* task squad1"):
+        read_questions(task, folder, "train")
+    assert len(read_questions(task, folder, "dev")) == 1
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("name", ["test.json", "test.json.gz"])
 @pytest.mark.parametrize(

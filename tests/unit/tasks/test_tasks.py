@@ -17,7 +17,8 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.glue import GLUE_FOLDERS
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.source import Source
+from albert_core.tasks.task import Task
 
 FILES = {
     "cola": {

@@ -189,6 +189,17 @@ def test_a_server_of_mlflow_that_lets_nobody_in_is_asked_once(status, remedy):
     assert remedy in said[-1]
 
 
+def test_a_missing_key_of_wandb_is_said_and_not_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the client keeps keys
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    with loopback(lambda call: Answer(b"no", 401)) as server:
+        said = track("wandb", run_at(server.address), steps=range(1, 5))
+    assert "5 of 5 rows of values did not reach it (nothing more is sent: " in said[-1]
+    assert "No API key" in said[-1]
+    assert "set WANDB_API_KEY to a key of the server" in said[-1]
+
+
 @pytest.mark.parametrize(
     ("status", "remedy"), [(403, "give this account the role"), (404, "correct project and")]
 )

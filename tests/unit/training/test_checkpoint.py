@@ -3,6 +3,7 @@
 import contextlib
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,32 @@ def test_only_so_many_are_kept(folder):
     save_checkpoint(folder, new_model(), TrainingState(step=4), keep=2)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["checkpoint-000000003", "checkpoint-000000004"]
+
+
+def test_what_somebody_keeps_beside_them_is_neither_restored_nor_removed(folder):
+    shutil.copytree(folder / "checkpoint-000000001", folder / "checkpoint-before-the-change")
+    (folder / "checkpoint-notes.txt").write_text("the rate was too high")
+    model = new_model()
+    assert restore_latest(folder, model).step == 3
+    save_checkpoint(folder, model, TrainingState(step=4), keep=1)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint-000000004",
+        "checkpoint-before-the-change",
+        "checkpoint-notes.txt",
+    ]
+
+
+def test_an_old_one_that_cannot_be_removed_is_named_and_the_training_goes_on(folder, capsys):
+    stuck = folder / "checkpoint-000000001"
+    shutil.rmtree(stuck)
+    stuck.touch()  # which is no folder, so that it is not removed as one
+    model = new_model()
+    fill(model, 4.0)
+    save_checkpoint(folder, model, TrainingState(step=4), keep=1)
+    assert sorted(path.name for path in folder.iterdir()) == [stuck.name, "checkpoint-000000004"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"albert: {stuck}: of an older checkpoint, and cannot be removed (Not")
+    assert restore_latest(folder, model).step == 4
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "a missing end", "no state"])

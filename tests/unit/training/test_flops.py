@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from albert_core.config import preset
+from albert_core.presets import preset
 from albert_core.training.flops import (
     measured_matrix_flops,
     peak_flops,

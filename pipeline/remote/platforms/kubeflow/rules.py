@@ -40,7 +40,7 @@ class KubeflowRules(PlatformRules):
             )
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Give the task's pod what it asks of Kubernetes, in place, and its environment.
+        """Configure the task's pod and its environment, in place.
 
         That is node selectors, TPUs, Spot nodes, time-out, shared memory, and what `_configure_pod`
         gives; each only if `resources` has it.

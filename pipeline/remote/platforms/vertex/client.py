@@ -63,7 +63,7 @@ class VertexPlatform(Platform):
         return join(self.config.root, "work")
 
     def read_resources(self, path: str) -> Resources:
-        """Return what the steps get: the defaults, overridden by a file's values.
+        """Return the resources of the steps: the defaults, overridden by a file's values.
 
         Where training runs as a custom job on TPUs and the file has no settings for it, it gets the
         account, network, key and labels that the pipeline itself runs with.

@@ -28,7 +28,7 @@ class VertexRules(PlatformRules):
     max_title_characters = 128  # of a display name
 
     def default_resources(self, step: Step, *, has_tpus: bool | None = None) -> StepResources:
-        """Return what a step gets by default: never shared memory, nor a time-out without TPUs.
+        """Return the default resources of a step: no shared memory, and no time-out without TPUs.
 
         A task that waits for a custom job on TPUs is small. Vertex AI does not know time-outs for
         the steps of a pipeline.
