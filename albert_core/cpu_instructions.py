@@ -12,16 +12,18 @@ _WITHOUT_BFLOAT16 = (
     *("avx512_core", "avx512_core_vnni"),
 )
 _WITHOUT_AMX = (*_WITHOUT_BFLOAT16, "avx512_core_bf16", "avx512_core_fp16", "avx10_1_512")
+_INTEL = "GenuineIntel"
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # the first one wins
 
 
 def bfloat16_instructions(
     *, cpuinfo: Path = _CPUINFO, environment: Mapping[str, str] = os.environ
 ) -> str | None:
-    """Return the fastest instructions for products in bfloat16: `AMX`, `AVX512_BF16` or none.
+    """Return the instructions that make products in bfloat16 fast: `AMX`, `AVX512_BF16` or none.
 
     None is an empty text. Instructions that a setting of oneDNN's (ONEDNN_MAX_CPU_ISA,
-    DNNL_MAX_CPU_ISA, TF_ENABLE_ONEDNN_OPTS=0 or false) keeps it from do not count.
+    DNNL_MAX_CPU_ISA, TF_ENABLE_ONEDNN_OPTS=0 or false) keeps it from do not count, nor does
+    AVX512_BF16 of Intel's processors, whose products in float32 are faster (docs/benchmarks.md).
 
     Args:
         cpuinfo: File in which Linux lists the processor's instructions.
@@ -30,25 +32,25 @@ def bfloat16_instructions(
     Returns:
         The name, or None where the machine does not tell: it is no x86-64 processor under Linux.
     """
-    flags = _read_flags(cpuinfo)
-    if flags is None:
+    processor = _read_processor(cpuinfo)
+    if "flags" not in processor:
         return None
+    flags = set(processor["flags"].split())
     if environment.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
         return ""
     limit = next(filter(None, (environment.get(name) for name in _LIMITS)), "").lower()
     if "amx_bf16" in flags and limit not in _WITHOUT_AMX:
         return "AMX"
-    return "AVX512_BF16" if "avx512_bf16" in flags and limit not in _WITHOUT_BFLOAT16 else ""
+    if processor.get("vendor_id") == _INTEL or limit in _WITHOUT_BFLOAT16:
+        return ""
+    return "AVX512_BF16" if "avx512_bf16" in flags else ""
 
 
-def _read_flags(cpuinfo: Path) -> set[str] | None:
-    """Return the names of the first core's instructions; None if they are not listed."""
+def _read_processor(cpuinfo: Path) -> dict[str, str]:
+    """Return what Linux tells of the last core, by name; empty if it tells nothing."""
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return set(value.split())
-    return None
+        return {}
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}

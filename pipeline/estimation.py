@@ -27,6 +27,11 @@ from albert_core.tokenization.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
 from pipeline.remote.tpu import TpuSlice
 
+_NOT_COUNTED = (
+    "fine-tuning and all other steps are not counted (albert estimate --task tells what a "
+    "fine-tuning costs)"
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CostLimit:
@@ -209,9 +214,9 @@ def read_prices(path: str) -> Prices:
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Does nothing when `limit.max_cost` is 0, nor for a run from a checkpoint, which pretrains
-    nothing. Else it compiles the training step, which takes a while, with progress on standard
-    error.
+    Does nothing when `limit.max_cost` is 0. Of a run from a checkpoint, which pretrains nothing, it
+    says that nothing is counted. Else it compiles the training step, which takes a while, with
+    progress on standard error, and says what was estimated and what is not counted.
 
     Args:
         config: The run.
@@ -224,7 +229,11 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
             prices have none for the slice.
         ServiceError: The storage failed.
     """
-    if not limit.max_cost or config.checkpoint.path:
+    if not limit.max_cost:
+        return
+    report = to_stderr("estimate")
+    if config.checkpoint.path:
+        report(0, 0, f"--max_cost limits nothing of a run from a checkpoint; {_NOT_COUNTED}")
         return
     if tpu is None:
         raise InputError(
@@ -239,13 +248,16 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         accelerator=tpu.name,
         utilisation=limit.utilisation,
         prices=limit.prices,
-        progress=to_stderr("estimate"),
+        progress=report,
     )
-    refuse_above(limit.max_cost, estimates, prices)
+    cost = refuse_above(limit.max_cost, estimates, prices)
+    report(0, 0, f"pretraining on {tpu.name}: {cost:,.2f} {prices.currency}; {_NOT_COUNTED}")
 
 
-def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
+def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> float:
     """Refuse a pretraining whose phases together are estimated at more than a limit.
+
+    Returns the price of all phases.
 
     Args:
         max_cost: The limit, in the currency of the prices; 0 is a limit, too.
@@ -266,3 +278,4 @@ def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Pr
             f"--max_cost: got {max_cost:,.2f}, but pretraining on {name} is estimated at "
             f"{cost:,.2f} {prices.currency}; raise it, or train less"
         )
+    return cost

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
+from albert_core.training.devices import StrategyName
 from albert_core.training.flops import PEAK_FLOPS
 
 
@@ -217,6 +218,25 @@ def slice_names(generation: str) -> str:
     """Return the names of a generation's slices, separated by commas."""
     chip = GENERATIONS[generation]
     return ", ".join(f"{generation}-{count * chip.cores_per_chip}" for count in chip.topologies)
+
+
+def check_strategy(strategy: StrategyName, accelerator: Accelerator, section: str) -> None:
+    """Refuse a training on one of several chips, of which no estimate is made.
+
+    Args:
+        strategy: How devices share the work.
+        accelerator: The chips.
+        section: Name of the settings in the configuration, for the message.
+
+    Raises:
+        InputError: It is `single`, and there are several chips.
+    """
+    if strategy == "single" and accelerator.num_chips > 1:
+        raise InputError(
+            f"{section}.strategy: got single with the {accelerator.num_chips} chips of "
+            f"{accelerator.name}, expected auto: all but one would be paid for and do nothing; or "
+            "estimate one chip, such as v5e-1 or h100"
+        )
 
 
 def check_utilisation(utilisation: float) -> None:

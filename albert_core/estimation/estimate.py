@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice, check_utilisation
+from albert_core.estimation.accelerators import Slice, check_strategy, check_utilisation
 from albert_core.estimation.compiled_step import (
     CompiledStep,
     compile_step,
@@ -124,12 +124,13 @@ def estimate(
 
     Raises:
         InputError: The compiler is not installed, or has no /dev/shm; `utilisation` is not above 0
-            and at most 1; the chips or the batch cannot be divided evenly; the layers of a phase do
-            not go together with the model's; a step cannot be made with its settings; or it needs
-            more memory than a chip has: further steps are then compiled, so that the message says
-            what would fit.
+            and at most 1; one of several chips is to train; the chips or the batch cannot be
+            divided evenly; the layers of a phase do not go together with the model's; a step cannot
+            be made with its settings; or it needs more memory than a chip has: further steps are
+            then compiled, so that the message says what would fit.
     """
     check_utilisation(utilisation)
+    check_strategy(config.strategy, accelerator, "pretraining")
     if accelerator.num_chips % config.model_parallel_size:
         raise InputError(
             f"pretraining.model_parallel_size: got {config.model_parallel_size}, expected a "

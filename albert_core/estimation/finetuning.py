@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from albert_core.errors import InputError
-from albert_core.estimation.accelerators import Slice, check_utilisation
+from albert_core.estimation.accelerators import Slice, check_strategy, check_utilisation
 from albert_core.estimation.compiled_step import (
     compile_step,
     flops_of_all_layers,
@@ -75,12 +75,14 @@ def estimate_finetuning(
         progress: Told what is compiled.
 
     Raises:
-        InputError: `utilisation` is not above 0 and at most 1; the chips cannot be divided by the
-            model's parts; nothing fits, or nothing that was compiled; the step cannot be made with
-            its settings; or the compiler is not installed, or has no /dev/shm.
+        InputError: `utilisation` is not above 0 and at most 1; one of several chips is to train;
+            the chips cannot be divided by the model's parts; nothing fits, or nothing that was
+            compiled; the step cannot be made with its settings; or the compiler is not installed,
+            or has no /dev/shm.
     """
     check_utilisation(utilisation)
     accelerator, parts = step.accelerator, step.layout.model_parallel_size
+    check_strategy(step.config.strategy, accelerator, "finetuning")
     if accelerator.num_chips % parts:
         raise InputError(
             f"finetuning.model_parallel_size: got {parts}, expected a divisor of the "

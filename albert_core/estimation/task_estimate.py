@@ -68,7 +68,17 @@ class TaskEstimate:
 
     @property
     def num_train_steps(self) -> int:
-        """Steps of one training; a question counts as one window over its context."""
+        """Steps of one training; a question counts as one window over its context.
+
+        With `train_minutes` as many as fit into these with their evaluations, 1 at least.
+        """
+        config = self.step.config
+        if config.train_minutes is not None:
+            interval, evaluation_s = config.evaluation_interval_steps, self.evaluation_seconds
+            num_fixed = 1 if interval else config.num_evaluations
+            left_s = 60 * config.train_minutes - num_fixed * evaluation_s
+            of_step = self.step_seconds + (evaluation_s / interval if interval else 0.0)
+            return max(1, int(left_s / of_step))
         return num_train_steps(
             self.step.config,
             self.step.task,

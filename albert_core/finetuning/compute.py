@@ -57,11 +57,11 @@ def _describe_compilations(
 ) -> str:
     """Return in words how often a trial's training step is compiled at most.
 
-    Where XLA compiles it, once for each length of batches, else once for all.
+    Where XLA compiles it, once for each length of batches; else the step is traced once, and for
+    each length only the loops that are compiled by themselves are.
     """
-    count = 1
+    count = count_padded_lengths(trainer.train.features, config.sequence_length)
+    lengths = f"at most {count} lengths of batches" if count > 1 else "one length of batches"
     if compute.jit_compile:
-        count = count_padded_lengths(trainer.train.features, config.sequence_length)
-    return (
-        f"the step is compiled at most {count} times" if count > 1 else "the step is compiled once"
-    )
+        return f"the step is compiled for {lengths}"
+    return f"the step is traced once, its element-wise loops are compiled for {lengths}"

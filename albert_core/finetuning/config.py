@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -34,12 +35,16 @@ RecipeName = Literal["general", "original"]
 Frozen = Literal["nothing", "embeddings", "encoder"]
 BadRowsSetting = Literal["as_declared", "refuse", "leave_out"]
 
-# Settings that say the same in two ways: as passes, a fraction or a count, and in steps.
+# Settings that say the same in two ways, of which the second wins: as passes, a fraction or a
+# count, and in steps; as passes or steps, and in minutes.
 _ALTERNATIVES = (
     ("num_epochs", "num_train_steps"),
     ("warmup_ratio", "num_warmup_steps"),
     ("num_evaluations", "evaluation_interval_steps"),
+    ("num_epochs", "train_minutes"),
+    ("num_train_steps", "train_minutes"),
 )
+_LENGTHS = frozenset({"num_epochs", "num_train_steps", "train_minutes"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         num_train_steps: Steps of training; if given, wins over `num_epochs`.
         num_warmup_steps: Steps that warm up, fewer than those of training; if given, wins over
             `warmup_ratio`.
+        train_minutes: Minutes of each training, over all interruptions and with its evaluations; if
+            given, wins over `num_train_steps` and `num_epochs`. The first steps, at rate 0, measure
+            the speed; the steps are settled before the warm-up ends, so that the rate is 0 when
+            the minutes are over.
         bias_correction: Whether the optimizer's moments are corrected for beginning at 0; not by
             the recipes of the original.
         batch_size: Examples in a step, over all devices; for questions, windows over their
@@ -145,6 +154,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     warmup_ratio: float = 0.1
     num_train_steps: int | None = None
     num_warmup_steps: int | None = None
+    train_minutes: float | None = None
     batch_size: int = 32
     sequence_length: int = 128
     max_choice_length: int = 128
@@ -185,6 +195,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
                 f"finetuning.safeguards.stuck_after_steps: got {self.safeguards.stuck_after_steps},"
                 " expected nothing: it is about the order of sentences, which pretraining learns"
             )
+        if self.train_minutes is not None and not 0 < self.train_minutes < math.inf:
+            raise InputError(
+                f"finetuning.train_minutes: got {self.train_minutes}, expected a number above 0"
+            )
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
         if self.head_rate_multiplier is not None and not self.head_rate_multiplier > 0:
@@ -192,13 +206,15 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
                 f"finetuning.head_rate_multiplier: got {self.head_rate_multiplier}, expected above "
                 "0; to train the head alone, set frozen to encoder"
             )
+        # Without `num_train_steps` the length of training is known once the data or the speed are:
+        # any number passes.
+        num_warmup_steps = self.num_warmup_steps or 0
+        num_train_steps = None if self.train_minutes is not None else self.num_train_steps
         for rate in (*self.grid_learning_rates, self.learning_rate):
-            # Without `num_train_steps` the length of training is known once the data are: any
-            # number passes.
             check_rates(
                 rate,
-                num_warmup_steps=self.num_warmup_steps or 0,
-                num_train_steps=self.num_train_steps or (self.num_warmup_steps or 0) + 1,
+                num_warmup_steps=num_warmup_steps,
+                num_train_steps=num_train_steps or num_warmup_steps + 1,
             )
         check_seed("finetuning.seed", self.seed)
         self.check_optimizer("finetuning")
@@ -264,8 +280,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         Later ones win: these settings, the task's recipe if asked for and if the original has one
         (with it the optimizer has moments as in the original), and the entries of `per_task` for
         every task and for this one.
-        If an entry sets the length of the training, the recipe's warm-up is taken as a fraction of
-        it. The result has no `per_task`, and a `pooling` other than `auto`.
+        If an entry or `train_minutes` sets the length of the training, the recipe's warm-up is
+        taken as a fraction of it. The result has no `per_task`, and a `pooling` other than `auto`.
 
         Args:
             task: The task.
@@ -278,9 +294,12 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
         recipe: Mapping[str, Any] = {}
         if self.recipe == "original" and task.recipe.settings():
-            keeps_length = {"num_train_steps", "num_epochs"}.isdisjoint(exceptions)
+            is_timed = self.train_minutes is not None
+            keeps_length = not is_timed and _LENGTHS.isdisjoint(exceptions)
             of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
             recipe = {**ORIGINAL_MOMENTS, **of_task()}
+            if is_timed:  # else the recipe's steps would replace the minutes
+                recipe = {name: value for name, value in recipe.items() if name not in _LENGTHS}
         config = self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
         return dataclasses.replace(config, pooling=config.pooling_of(task, poolings=poolings))
 

@@ -219,6 +219,7 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
 
+    Of a training by minutes its steps and its warm-up are there, too.
     Of several seeds their number is there, too, as `num_seeds`.
 
     Args:
@@ -239,6 +240,7 @@ def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
         "learning_rate": best.config.learning_rate,
         "batch_size": best.config.batch_size,
         "seed": best.config.seed,
+        **best.settled,
     }
 
 
@@ -270,6 +272,9 @@ def _write_results(
     copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
     shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
     write_json(results / TASK_NAME, dataclasses.asdict(task))
-    rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
+    rows = [
+        {"name": trial.name, "seed": trial.config.seed, **trial.settled, **trial.best}
+        for trial in trials
+    ]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
     write_history(results, best.history)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,14 @@ from albert_core.finetuning.batches import fill_up, padded_length, training_batc
 from albert_core.finetuning.config import FinetuningConfig, Frozen
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.models import new_task_model
-from albert_core.finetuning.num_steps import (
-    has_original_recipe,
-    num_evaluations,
-    num_train_steps,
-)
+from albert_core.finetuning.plan import describe_settled, make_plan, make_schedule
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.model import load_weights
 from albert_core.model.classification import PooledOutputModel
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model_function import ModelFunction, compiled_function
-from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.pooling import POOLINGS
 from albert_core.progress import ReportProgress
 from albert_core.tasks import Task
@@ -35,11 +30,8 @@ from albert_core.training.batch_division import BatchDivision, divide_batch
 from albert_core.training.devices import Devices
 from albert_core.training.history import best_row
 from albert_core.training.loop import train
-from albert_core.training.plan import TrainingPlan
 
 _ENCODER = "bert/"
-_LOG_STEPS = 50
-_LOG_ROWS = 100  # a curve of fewer points hides how it came down
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +45,7 @@ class Trial:
         best: The row of `history` whose weights are kept.
         weights: Their file in the folder, as `write_best` describes it; of several processes the
             first one alone knows it.
+        settled: Of a training by minutes its steps and its warm-up; else empty.
     """
 
     name: str
@@ -60,6 +53,7 @@ class Trial:
     history: Sequence[Mapping[str, Any]]
     best: Mapping[str, Any]
     weights: Mapping[str, Any]
+    settled: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +131,14 @@ class TrialTrainer:
             is_chief=self.devices.is_chief,
         )
         best = best_row(state.history, plan.monitor)
-        return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
+        return Trial(
+            name=name,
+            config=config,
+            history=state.history,
+            best=best,
+            weights=state.best,
+            settled=describe_settled(state),
+        )
 
     def _track_as(self, name: str) -> TrackRow:
         """Return a function that tracks values of a trial with the trial's name before theirs."""
@@ -169,11 +170,9 @@ class TrialTrainer:
             load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
         _freeze(model, config.frozen)
         start_at_mean_label(model, self.program.task, self.train)
-        optimizer = make_optimizer(
+        optimizer = make_phased_optimizer(
             config.optimizer,
-            learning_rate=config.learning_rate,
-            num_train_steps=plan.num_train_steps,
-            num_warmup_steps=_num_warmup_steps(config, plan),
+            make_schedule(config, plan),
             head_rate_multiplier=config.head_rate_of(self.program.task),
             **config.optimizer_settings,
         )
@@ -291,69 +290,3 @@ def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
     }
     for part in parts[frozen]:
         part.trainable = False
-
-
-def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskData) -> TrainingPlan:
-    """Return the plan of one training.
-
-    With `evaluation_interval_steps` it is evaluated before the first step, whenever that many are
-    done, and after the last. Without, its steps are rounded up to whole intervals between
-    `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; of a
-    short training without that setting more often, so that there are about 100 rows.
-
-    Args:
-        config: The settings of one training.
-        task: The task.
-        train: The training set.
-        dev: The development set.
-    """
-    steps = num_train_steps(
-        config, task, num_examples=len(train.examples), num_sequences=len(train.features)
-    )
-    monitor = _monitored_metric(config, task, dev)
-    limits = config.plan_limits
-    if config.evaluation_interval_steps:
-        return TrainingPlan(
-            phase_steps=(steps,),
-            interval_steps=config.evaluation_interval_steps,
-            are_last_intervals_short=True,
-            evaluates_first=True,
-            monitor=monitor,
-            patience=config.patience,
-            **limits,
-        )
-    evaluations = num_evaluations(config, steps)
-    # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
-    interval = math.ceil(steps / evaluations)
-    return TrainingPlan(
-        phase_steps=(interval * evaluations,),
-        interval_steps=interval,
-        monitor=monitor,
-        log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
-        patience=config.patience,
-        **limits,
-    )
-
-
-def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
-    """Return the name of the metric that chooses the best weights: the task's first.
-
-    With the original's recipe, of a task whose score is the mean of several files (MNLI) the first
-    file's alone.
-    """
-    first_file = task.sources("dev")[0].name
-    is_mean = task.averages_sources and len(set(dev.sources)) > 1
-    if is_mean and has_original_recipe(config, task):
-        return f"{first_file}_{task.metrics[0]}"
-    return task.metrics[0]
-
-
-def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
-    """Return the number of steps that warm up: `num_warmup_steps`, else by `warmup_ratio`.
-
-    The former is at most one step less than all steps of the plan; the ratio's product with these
-    is rounded down.
-    """
-    if config.num_warmup_steps is not None:
-        return min(config.num_warmup_steps, plan.num_train_steps - 1)
-    return int(config.warmup_ratio * plan.num_train_steps)

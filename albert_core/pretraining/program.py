@@ -32,6 +32,7 @@ from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.history import best_row
 from albert_core.training.log import read_log, recover_log
 from albert_core.training.loop import train
+from albert_core.training.minutes import PhaseTiming
 from albert_core.training.state import TrainingState
 
 
@@ -278,11 +279,7 @@ def _describe_settled(
         return {}
     return {
         "settled_phases": [
-            {
-                "num_train_steps": phase.num_train_steps,
-                "start_warmup_step": timing["start_warmup_step"] or 0,
-                "num_warmup_steps": timing["num_warmup_steps"],
-            }
+            PhaseTiming(**timing).describe(phase.num_train_steps)
             for phase, timing in zip(phases, state.timings, strict=False)
         ]
     }

@@ -29,6 +29,10 @@ class PhaseMinutes:
             warm-up do not depend on their number; 1 for phases before the one that it ends in.
         schedule_ratio: Steps of the schedule over those of the phase, as far as that is known
             before training; 1 unless the schedule spans several phases.
+        num_steps_of_evaluations: Steps that take as long as the evaluations to come, which the
+            measured speed does not contain; 0 where evaluations come as often before the steps are
+            settled as after it.
+        section: Section of the configuration whose `train_minutes` these are, for messages.
     """
 
     end_s: float
@@ -37,6 +41,8 @@ class PhaseMinutes:
     warmup_ratio: float | None = None
     stable_ratio: float = 0.0
     schedule_ratio: float = 1.0
+    num_steps_of_evaluations: float = 0.0
+    section: str = "pretraining"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,7 @@ class PhaseTiming:
             return dataclasses.replace(self, first_step=step, first_s=seconds)
         num_measured, measured_s = step - self.first_step, seconds - self.first_s
         expected = step + (phase.end_s - seconds) / max(measured_s / num_measured, 1e-9)
+        expected -= phase.num_steps_of_evaluations
         timing = dataclasses.replace(self, num_expected=max(step + 1, round(expected)))
         if self.start_warmup_step is None:
             wanted_s = min(_MEASURED_RATIO * (phase.end_s - self.begin_s), _MEASURED_MOST_S)
@@ -108,6 +115,18 @@ class PhaseTiming:
                 return timing
             timing = timing._with_warmup(step, phase)
         return timing._with_steps(step, phase, num_unchecked, num_before)
+
+    def describe(self, num_steps: int) -> dict[str, int]:
+        """Return steps and warm-up of the phase, for a manifest.
+
+        Args:
+            num_steps: Its steps, also where they were not settled.
+        """
+        return {
+            "num_train_steps": num_steps,
+            "start_warmup_step": self.start_warmup_step or 0,
+            "num_warmup_steps": self.num_warmup_steps,
+        }
 
     def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
         """Return the timing with the warm-up, which begins after `step` steps.
@@ -127,12 +146,13 @@ class PhaseTiming:
         )
         fewest = timing._fewest_steps(step, phase, num_before=0)
         if fewest > expected:
+            first_s = self.first_s - self.begin_s
             raise InputError(
-                f"pretraining.train_minutes: got time for about {expected:,} steps of a phase at "
-                f"the measured speed, the first of them after {self.first_s - self.begin_s:,.0f} "
+                f"{phase.section}.train_minutes: got time for about {expected:,} steps of a phase "
+                f"at the measured speed, the first of them after {first_s:,.0f} "
                 f"seconds, expected {fewest:,} or more: the warm-up ends at step "
                 f"{timing.warmup_end:,}, and the decay follows; give more minutes, or a shorter "
-                "warm-up (pretraining.warmup_ratio)"
+                f"warm-up ({phase.section}.warmup_ratio)"
             )
         return timing
 

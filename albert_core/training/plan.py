@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 from albert_core.errors import InputError
 from albert_core.training.minutes import PhaseMinutes
@@ -20,6 +21,8 @@ class TrainingPlan:
         are_last_intervals_short: Whether the last interval of a phase may be shorter than others.
         minutes: When each phase ends, of a training whose phases last minutes; empty: they have
             `phase_steps`.
+        num_evaluations: Evaluations that are spread evenly over a phase that lasts minutes, once
+            its steps are settled: `interval_steps` follows from them. None: it is given.
         spans_run: Whether one schedule spans all phases.
         evaluates_first: Whether the model is evaluated before the first step, too.
         monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
@@ -40,6 +43,7 @@ class TrainingPlan:
     monitor: str
     are_last_intervals_short: bool = False
     minutes: tuple[PhaseMinutes, ...] = ()
+    num_evaluations: int | None = None
     spans_run: bool = False
     evaluates_first: bool = False
     shown_metric: str = ""
@@ -76,10 +80,16 @@ class TrainingPlan:
         return tuple(itertools.accumulate(self.phase_steps))
 
     def settle(self, index: int, num_steps: int) -> None:
-        """Set the steps of the phase of an index, counted from 0; nothing is checked."""
+        """Set the steps of the phase of an index, counted from 0; nothing is checked.
+
+        With `num_evaluations`, `interval_steps` follows: before the steps are settled there is no
+        evaluation.
+        """
         phase_steps = list(self.phase_steps)
         phase_steps[index] = num_steps
         self.phase_steps = tuple(phase_steps)
+        if self.num_evaluations is not None:
+            self.interval_steps = math.ceil(num_steps / self.num_evaluations)
 
     def phase_begin(self, index: int) -> int:
         """Return the number of steps before the phase of an index, counted from 0."""

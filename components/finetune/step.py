@@ -29,6 +29,7 @@ _SHARED = {field.name for field in dataclasses.fields(TrainingConfig)} - {"preci
 _FORMERLY: Mapping[str, Any] = {
     **{name: _DEFAULTS[name] for name in _SHARED},
     "evaluation_interval_steps": None,
+    "train_minutes": None,
     "pooling": ORIGINAL_POOLING,
     "head_rate_multiplier": None,
     "grid_max_examples": None,

@@ -42,7 +42,7 @@ def submit(
         check_images: Whether the registry is asked for the images; false where only the platform
             reaches it.
         max_cost: Most that pretraining on TPUs may cost by the estimate, in the currency of the
-            prices; 0 for no limit.
+            prices; 0 for no limit. Fine-tuning and all other steps are not counted.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request, then on standard error the table of what it will run,
@@ -102,7 +102,7 @@ def create_schedule(
         check_images: Whether the registry is asked for the images; false where only the platform
             reaches it.
         max_cost: Most that pretraining on TPUs may cost in each run by the estimate, in the
-            currency of the prices; 0 for no limit.
+            currency of the prices; 0 for no limit. Fine-tuning and all other steps are not counted.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request, then on standard error the table of what it will run,

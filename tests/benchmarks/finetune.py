@@ -2,11 +2,13 @@
 
     python tests/benchmarks/finetune.py --peer .venv-interop/bin/python
 
-Both train the base model in bfloat16, without dropout, on the same random sequences: first all
-padded to the longest, as the original and most scripts of Hugging Face do, then ours with batches
-of like length. Lengths are drawn like those of SST-2 (sequence 128, batch 32) and of SQuAD
-(sequence 384, batch 16). All take turns, three times (`--rounds`); medians count. Without --peer,
-the environment of `make test-interop`, only ours is timed. CLOCK=cpu is as in pretrain.py.
+Both train the base model without dropout on the same random sequences: first all padded to the
+longest, as the original and most scripts of Hugging Face do, then ours with batches of like length.
+Ours computes in the precision that `auto` takes on this machine; the peer in both, with and without
+torch.compile, of which the best counts. Lengths are drawn like those of SST-2 (sequence 128, batch
+32) and of SQuAD (sequence 384, batch 16); `--batch_size` sets another batch for both, where the
+machine is slow. All take turns, three times (`--rounds`); medians count. Without --peer, the
+environment of `make test-interop`, only ours is timed. CLOCK=cpu is as in pretrain.py.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from tests.benchmarks.pretrain import clock, peer_config, peer_update, tokens_pe
 
 ROUNDS = 3
 NUM_BATCHES = 16
+NUM_PADDED_BATCHES = 4  # that are timed: they are all alike
 PEER_RATIO = 1.5
 VOCAB_SIZE = 30_000
 
@@ -51,6 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", help="Python of an environment with torch and transformers")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--task", help="only this task's shape: SST-2 or SQuAD")
+    parser.add_argument("--batch_size", type=int, help="examples in a step, of both tasks")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
     arguments = parser.parse_args()
     if arguments.worker:
@@ -59,7 +64,10 @@ def main() -> None:
         print(json.dumps(function(Shape(**work.pop("shape")), **work)))
         return
     for shape in SHAPES:
-        compare(shape, arguments.peer, arguments.rounds)
+        if arguments.task in (None, shape.task):
+            batch_size = arguments.batch_size or shape.batch_size
+            shape = dataclasses.replace(shape, batch_size=batch_size)
+            compare(shape, arguments.peer, arguments.rounds)
 
 
 def compare(shape: Shape, peer: str | None, rounds: int) -> None:
@@ -69,8 +77,10 @@ def compare(shape: Shape, peer: str | None, rounds: int) -> None:
         "ours, of like length": (sys.executable, {"who": "ours", "is_bucketed": True}),
     }
     if peer:
-        contestants["peer"] = (peer, {"who": "peer", "is_compiled": False})
-        contestants["peer, compiled"] = (peer, {"who": "peer", "is_compiled": True})
+        for precision, is_compiled in itertools.product(("bfloat16", "float32"), (False, True)):
+            name = f"peer, {precision}{', compiled' if is_compiled else ''}"
+            work = {"who": "peer", "precision": precision, "is_compiled": is_compiled}
+            contestants[name] = (peer, work)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for _, name in itertools.product(range(rounds), contestants):
         python, work = contestants[name]
@@ -113,10 +123,17 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
     from albert_core.optimizers.factory import make_optimizer
     from albert_core.presets import preset
-    from albert_core.training.devices import set_precision
+    from albert_core.training.compute import possible_settings
+    from albert_core.training.devices import set_precision, use_devices
 
-    set_precision("bfloat16")
     config = preset("base_v2", vocab_size=VOCAB_SIZE)
+    jit_compile = keras.backend.backend() == "jax"
+    with use_devices("single") as devices:
+        compute, *_ = possible_settings(
+            devices, config.hidden_size, precision="auto", jit_compile=jit_compile
+        )
+    set_precision(compute.precision)
+    print(compute)
     is_asked = shape.task == "SQuAD"
     model: Any = (
         AlbertForQuestionAnswering(config)
@@ -126,7 +143,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     optimizer = make_optimizer(
         "adamw", learning_rate=1e-5, num_train_steps=10_000, num_warmup_steps=0
     )
-    model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
+    model.compile(optimizer=optimizer, jit_compile=jit_compile)
     lengths = lengths_of(shape, NUM_BATCHES * shape.batch_size)
     rng = np.random.default_rng(1)
     features = Features.from_sequences(
@@ -152,12 +169,14 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
         model.fit(batches, steps_per_epoch=len(rows), epochs=1, verbose=0)
 
     update(list({length_of(rows): rows for rows in epoch}.values()))  # compiles every length
+    if not is_bucketed:
+        epoch = epoch[:NUM_PADDED_BATCHES]
     started = clock()
     update(epoch)
     return len(epoch) * shape.batch_size / (clock() - started)
 
 
-def time_peer(shape: Shape, *, is_compiled: bool) -> float:
+def time_peer(shape: Shape, *, precision: str, is_compiled: bool) -> float:
     """Return the examples/s of Hugging Face's model, with AdamW, on padded batches."""
     import numpy as np
     import torch
@@ -182,7 +201,7 @@ def time_peer(shape: Shape, *, is_compiled: bool) -> float:
         "attention_mask": torch.from_numpy((columns < lengths[:, None]).astype(int)).to(device),
         **targets,
     }
-    update = peer_update(model, inputs, device, is_compiled=is_compiled)
+    update = peer_update(model, inputs, device, is_compiled=is_compiled, precision=precision)
     return tokens_per_second(update, shape.batch_size)
 
 

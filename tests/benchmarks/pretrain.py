@@ -267,7 +267,12 @@ def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
 
 
 def peer_update(
-    model: Any, inputs: Mapping[str, Any], device: str, *, is_compiled: bool
+    model: Any,
+    inputs: Mapping[str, Any],
+    device: str,
+    *,
+    is_compiled: bool,
+    precision: str = "bfloat16",
 ) -> Callable[[int], None]:
     """Return a function that makes so many updates of a model of transformers, with AdamW."""
     import torch
@@ -277,7 +282,7 @@ def peer_update(
 
     def update(times: int) -> None:
         for _ in range(times):
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
                 loss = forward(**inputs).loss
             loss.backward()
             optimizer.step()

@@ -1,6 +1,7 @@
 """The same fine-tuning on one device and on several, whole and in micro-batches."""
 
 import json
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -178,6 +179,30 @@ def test_killed_between_two_steps_it_ends_with_the_same_bits(jax_outputs, task) 
     )
     for name, weight in undisturbed.items():
         np.testing.assert_array_equal(killed[name], weight, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["choices, in groups", "tags, 8 devices"])
+def test_killed_by_sigkill_on_8_devices_it_ends_with_the_same_bits(
+    jax_zygote, jax_outputs, tasks, model, tmp_path, name
+) -> None:
+    """The first has groups of devices, micro-batches and layers computed again; both kinds resume.
+
+    The process dies at step 3 of 4; another one goes on from the checkpoint before.
+    """
+    case = {**JAX_CASES[name], "kill_at": 3}
+    case.pop("evaluate", None)
+    case["settings"] = {**case["settings"], "checkpoint_interval_steps": 2}
+    arguments = [str(path) for path in (tasks, model, tmp_path / "cases.json", tmp_path)]
+    for kill_at, status in ((3, -signal.SIGKILL), (-1, 0)):
+        (tmp_path / "cases.json").write_text(json.dumps({"killed": {**case, "kill_at": kill_at}}))
+        process = jax_zygote.start(arguments, {**JAX, **EIGHT_DEVICES}, RUN_CASES)
+        said = process.wait(timeout=600)
+        assert process.returncode == status, said
+    undisturbed, killed = (
+        read_weights(folder / WEIGHTS_NAME) for folder in (jax_outputs / name, tmp_path / "killed")
+    )
+    for variable, weight in undisturbed.items():
+        np.testing.assert_array_equal(killed[variable], weight, err_msg=variable)
 
 
 def assert_same_scores(model: Path) -> None:

@@ -5,10 +5,14 @@ Virtual devices must be there before the framework first looks for any, so they 
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 # Code for a process of its own, whose arguments are those of `main`.
 RUN_CASES = "from tests.helpers.finetuning_cases import main; main()"
@@ -39,10 +43,11 @@ def main() -> None:
     tasks, model, cases, output = (Path(argument) for argument in sys.argv[1:])
     for name, case in json.loads(cases.read_text()).items():
         is_evaluated = case.pop("evaluate", False)
-        with contextlib.suppress(InterruptedHereError):
-            finetune_case(tasks, model, output / name, **case)
         if "interrupt_at" in case:
-            finetune_case(tasks, model, output / name, **{**case, "interrupt_at": -1})
+            with pytest.raises(InterruptedHereError):
+                finetune_case(tasks, model, output / name, **case)
+            case["interrupt_at"] = -1
+        finetune_case(tasks, model, output / name, **case)
         if is_evaluated:
             evaluate_case(tasks / case["task"], output / name, case["settings"])
 
@@ -66,6 +71,7 @@ def finetune_case(
     settings: Mapping[str, Any],
     num_devices: int | None = None,
     interrupt_at: int = -1,
+    kill_at: int = -1,
 ) -> None:
     """Fine-tune on a tiny task, with the settings `EXACT` and others.
 
@@ -77,14 +83,20 @@ def finetune_case(
         settings: Settings of fine-tuning.
         num_devices: Devices that JAX is shown, the first ones; None: all.
         interrupt_at: Step after which it is interrupted.
+        kill_at: Step after which this process kills itself with SIGKILL.
     """
+    from albert_core.training.callbacks import progress
     from components.finetune.step import finetune
     from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning
 
     def interrupt(done: int, total: int, text: str) -> None:
         if done == interrupt_at:
             raise InterruptedHereError
+        if done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
+    if max(interrupt_at, kill_at) >= 0:
+        progress._REPORT_EVERY_S = -1.0  # after every step, not only after those that take long
     with _shown_devices(num_devices):
         finetune(
             task=TINY_TASKS[task],

@@ -43,6 +43,22 @@ def test_instructions_of_a_processor_that_onednn_may_use(
     assert bfloat16_instructions(cpuinfo=cpuinfo, environment=environment) == expected
 
 
+@pytest.mark.parametrize(
+    ("flags", "vendor", "expected"),
+    [
+        (ZEN4, "AuthenticAMD", "AVX512_BF16"),
+        (ZEN4, "GenuineIntel", ""),  # a virtual machine may have an Intel processor without its AMX
+        (SAPPHIRE_RAPIDS, "GenuineIntel", "AMX"),
+    ],
+)
+def test_without_amx_intels_processors_are_not_faster_in_bfloat16(
+    flags: str, vendor: str, expected: str, tmp_path: Path
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n")
+    assert bfloat16_instructions(cpuinfo=cpuinfo, environment={}) == expected
+
+
 def test_a_processor_that_does_not_tell_them(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     assert bfloat16_instructions(cpuinfo=cpuinfo, environment={}) is None  # macOS has no such file

@@ -59,8 +59,8 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
 def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
-    On a CPU, products in bfloat16 are fast where the processor has instructions for them, and most
-    of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
+    On a CPU, products in bfloat16 are fast where the processor has fast instructions for them, and
+    most of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
     undecided. A narrow model, and single texts, gain nothing by them: float32 comes first.
 
     Args:
@@ -87,7 +87,7 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     if instructions is None and devices.strategy == "single":
         ways = zip(in_float32, in_bfloat16, strict=True)
         return Ranking.of(*itertools.chain(*ways), num_undecided=2)
-    why = "this CPU has no bfloat16, or oneDNN may not use it"
+    why = "this CPU is not faster in bfloat16, or oneDNN may not use it"
     return Ranking.of(*in_float32, *in_bfloat16, why=why)
 
 

@@ -21,17 +21,28 @@ class Budget(keras.callbacks.Callback):
     def __init__(self, session: TrainingSession) -> None:
         super().__init__()
         self.session = session
+        self._interval_steps = session.plan.interval_steps
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Note the interval between evaluations that Keras takes for an epoch."""
+        self._interval_steps = self.session.plan.interval_steps
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Stop at a spent budget, and at the end of a phase.
+        """Stop at a spent budget, and where Keras does not know that an interval ends.
 
         Keras then ends the epoch, which evaluates and saves. A budget that is spent at the last
         step of an interval is left to `on_epoch_end`.
         """
         if self.session.interval_step:  # the last step of an interval: after its evaluation
             self._stop_by(self._spent_budget())
-        elif self.session.state.step in self.session.plan.phase_ends:
-            # To Keras the last interval of a phase is as long as the others.
+            return
+        plan = self.session.plan
+        # To Keras the last interval of a phase is as long as the others, and one that was settled
+        # meanwhile as long as it was before.
+        if (
+            self.session.state.step in plan.phase_ends
+            or plan.interval_steps != self._interval_steps
+        ):
             self.session.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

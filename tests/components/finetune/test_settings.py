@@ -11,11 +11,13 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError
 from albert_core.finetuning.probe_results import read_probe
+from albert_core.model.heads import AlbertWithHead
 from components.finetune.step import finetune
 from tests.helpers.tiny_tasks import (
     NUM_TRAIN,
     SHORT,
     TINY_TASKS,
+    WHOLE,
     tiny_finetuning,
     weights_of,
 )
@@ -59,6 +61,28 @@ def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
     assert figures["accuracy_mean"] == pytest.approx(np.mean(chosen), abs=1e-4)
     assert figures["accuracy_std"] == pytest.approx(np.std(chosen, ddof=1), abs=1e-4)
     assert figures["accuracy"] == pytest.approx(max(chosen), abs=1e-4)
+
+
+def test_a_step_is_traced_once_and_it_is_said_for_how_many_lengths_it_is_compiled(
+    tune, monkeypatch
+):
+    traced, told = [], []
+    batch_totals = AlbertWithHead.batch_totals
+
+    def count(*arguments: Any) -> Any:
+        traced.append(arguments)
+        return batch_totals(*arguments)
+
+    monkeypatch.setattr(AlbertWithHead, "batch_totals", count)
+    tune(
+        "topic",
+        sequence_length=WHOLE,
+        num_train_steps=12,
+        progress=lambda done, total, text: told.append(text),
+    )
+    assert len(traced) == 1
+    (said,) = (text for text in told if "the step is traced once" in text)
+    assert "its element-wise loops are compiled for at most 3 lengths of batches" in said
 
 
 def test_frozen_parts_keep_their_weights(tune, model, tmp_path):

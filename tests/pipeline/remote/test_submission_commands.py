@@ -205,6 +205,7 @@ def test_a_run_from_a_checkpoint_is_submitted_and_scheduled_without_a_cost(
     status = main([*shlex.split(command), *connection(platform), *options])
     captured = capfd.readouterr()
     assert status == 0, captured.err
+    assert "--max_cost limits nothing of a run from a checkpoint; fine-tuning" in captured.err
     assert f"{bucket}/base/model.ckpt-best" in captured.out
     for of_text in ("train-vocab", "make-records", "corpus"):
         assert of_text not in captured.out

@@ -239,7 +239,7 @@ def test_minutes_have_as_many_steps_as_fit(compiled):
 
 @pytest.mark.slow
 def test_a_pretraining_above_the_most_it_may_cost_is_refused(compiled):
-    refuse_above(compiled.cost, [compiled], LIST_PRICES)
+    assert refuse_above(compiled.cost, [compiled], LIST_PRICES) == compiled.cost
     with pytest.raises(InputError, match=r"--max_cost: got .* on v5e-4 is estimated at"):
         refuse_above(compiled.cost, [compiled, compiled], LIST_PRICES)
     unknown = dataclasses.replace(compiled, price_per_hour=None)

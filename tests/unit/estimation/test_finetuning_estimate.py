@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import io
+import re
 
 import pytest
 import rich.console
@@ -306,6 +307,19 @@ def test_what_is_given_wins_over_the_recipe_and_a_folder_is_a_task(capsys, tmp_p
     assert "for 6 steps and 3 evaluations" in text
 
 
+def test_minutes_are_estimated_as_the_steps_that_fit_into_them(capsys):
+    options = "--task sst-2 --accelerator h200 --finetuning.train_minutes"
+    assert main(["estimate", *options.split(), "30"]) == 0
+    text = capsys.readouterr().out
+    assert "time        30 min for " in text
+    main(["estimate", *options.split(), "60"])
+    steps, fewer = (
+        int(re.search(r"for ([\d,]+) steps", told)[1].replace(",", ""))
+        for told in (capsys.readouterr().out, text)
+    )
+    assert steps == pytest.approx(2 * fewer, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -324,6 +338,14 @@ def test_what_is_given_wins_over_the_recipe_and_a_folder_is_a_task(capsys, tmp_p
         (
             ["--task", "race", "--accelerator", "h200", "--finetuning.sequence_length", "600"],
             "finetuning.sequence_length: got 600, expected at most",
+        ),
+        (
+            ["--task", "race", "--accelerator", "8xh100", "--finetuning.strategy", "single"],
+            "finetuning.strategy: got single with the 8 chips of 8xh100, expected auto",
+        ),
+        (
+            ["--accelerator", "v5e-8", "--pretraining.strategy", "single"],
+            "pretraining.strategy: got single with the 8 chips of v5e-8, expected auto",
         ),
     ],
 )

@@ -33,6 +33,23 @@ def test_a_spent_budget_stops_training_within_an_interval(tmp_path, settings, st
     assert session.model.stop_training == (stopped_by is not None)
 
 
+def test_an_interval_that_was_settled_meanwhile_ends_where_keras_does_not_know_of_it(tmp_path):
+    session = new_session(
+        tmp_path, phase_steps=(UNSETTLED,), num_evaluations=3, are_last_intervals_short=True
+    )
+    session.plan.settle(0, UNSETTLED)
+    budget, stops = Budget(session), []
+    budget.on_train_begin()
+    for step in range(1, 8):
+        if step == 2:
+            session.plan.settle(0, 7)
+        session.state.step, session.model.stop_training = step, False
+        budget.on_train_batch_end(0)
+        if session.model.stop_training:
+            stops.append(step)
+    assert stops == [3, 6, 7]
+
+
 def test_an_interval_ends_with_its_phase(tmp_path):
     session = new_session(tmp_path, phase_steps=(14, 10), are_last_intervals_short=True)
     counts, stops = [], []
