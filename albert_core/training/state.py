@@ -51,5 +51,13 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoint folders, the oldest (fewest steps) first; none without the folder."""
-    return sorted(folder.glob(f"{CHECKPOINT_PREFIX}*"))
+    """Return the checkpoint folders, the oldest (fewest steps) first; none without the folder.
+
+    Only names of the prefix and a number count: a copy that somebody keeps beside them under
+    another name is neither restored nor removed.
+    """
+    return sorted(
+        path
+        for path in folder.glob(f"{CHECKPOINT_PREFIX}*")
+        if path.name.removeprefix(CHECKPOINT_PREFIX).isdecimal()
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from albert_core.errors import InputError
-from albert_core.finetuning import trials
+from albert_core.finetuning import plan
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS
 from albert_core.training.session import TrainingSession
@@ -32,8 +32,8 @@ def test_a_fine_tuning_by_minutes_ends_with_them_and_the_same_when_it_was_killed
 ):
     clock = property(lambda session: 0.1 * session.state.step)
     monkeypatch.setattr(TrainingSession, "seconds", clock)
-    monkeypatch.setattr(trials, "_LOG_STEPS_BY_MINUTES", 1)
-    monkeypatch.setattr(trials, "_FORWARD_PART", 16 / NUM_DEV)  # an evaluation is one step long
+    monkeypatch.setattr(plan, "_LOG_STEPS_BY_MINUTES", 1)
+    monkeypatch.setattr(plan, "_FORWARD_PART", 16 / NUM_DEV)  # an evaluation is one step long
     settings = {**MINUTES, **settings}
     figures = tune("topic", output="undisturbed", **settings).metrics
     rows, log = (

@@ -12,10 +12,12 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features
+from albert_core.finetuning.plan import make_plan
 from albert_core.finetuning.task_program import TaskData
-from albert_core.finetuning.trials import make_plan, trial_name
+from albert_core.finetuning.trials import trial_name
 from albert_core.tasks import TASKS
 from albert_core.training.checkpoint import TrainingState
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.session import TrainingSession
 
@@ -148,3 +150,23 @@ def test_rates_that_look_alike_have_trials_of_their_own() -> None:
     assert len(set(names)) == len(rates)
     assert names[0] == "rate-1e-05-batch-32-seed-12345"
     assert names[1] == "rate-1.0000001e-05-batch-32-seed-12345"
+
+
+def test_minutes_are_known_by_the_plan_and_evaluations_once_the_steps_are(tmp_path) -> None:
+    """A third of a step for as many sequences: 96 of the dev set are 1 step of 32, three times."""
+    config = FinetuningConfig(train_minutes=2.0, num_epochs=1.0, num_evaluations=3)
+    plan = plan_of("rte", config, data_of(1000), data_of(96))
+    (minutes,) = plan.minutes
+    assert (minutes.end_s, minutes.warmup_ratio) == (120.0, 0.1)
+    assert minutes.num_steps_of_evaluations == pytest.approx(3.0)
+    assert plan.num_train_steps == UNSETTLED
+    plan.settle(0, 20)
+    assert evaluated_steps(plan, tmp_path) == [7, 14, 20]
+
+
+def test_minutes_win_over_the_steps_of_the_recipe_whose_evaluations_stay() -> None:
+    config = dataclasses.replace(RECIPE, train_minutes=2.0)
+    plan = plan_of("rte", config, data_of(1000))
+    assert (plan.num_train_steps, plan.interval_steps) == (UNSETTLED, 100)
+    assert plan.minutes[0].warmup_ratio == 200 / 800
+    assert plan.minutes[0].num_steps_of_evaluations == 0

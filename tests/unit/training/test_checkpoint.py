@@ -92,6 +92,19 @@ def test_only_so_many_are_kept(folder):
     assert names == ["checkpoint-000000003", "checkpoint-000000004"]
 
 
+def test_what_somebody_keeps_beside_them_is_neither_restored_nor_removed(folder):
+    shutil.copytree(folder / "checkpoint-000000001", folder / "checkpoint-before-the-change")
+    (folder / "checkpoint-notes.txt").write_text("the rate was too high")
+    model = new_model()
+    assert restore_latest(folder, model).step == 3
+    save_checkpoint(folder, model, TrainingState(step=4), keep=1)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint-000000004",
+        "checkpoint-before-the-change",
+        "checkpoint-notes.txt",
+    ]
+
+
 def test_an_old_one_that_cannot_be_removed_is_named_and_the_training_goes_on(folder, capsys):
     stuck = folder / "checkpoint-000000001"
     shutil.rmtree(stuck)
