@@ -2,6 +2,7 @@
 
 import ast
 import collections.abc
+import copy
 import dataclasses
 import functools
 import re
@@ -55,7 +56,9 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     try:
         named = rename_settings(values, source=source)
         settled = settle_nulls(cls, named, source=source)
-        given = _merge(_defaults_unlike_classes(of_any), _whole_numbers(settled, ""))
+        # A copy: jsonargparse writes values with dotted names into the mappings that it is given.
+        unlike = copy.deepcopy(_defaults_unlike_classes(of_any))
+        given = _merge(unlike, _whole_numbers(settled, ""))
         # The dataclasses have the defaults themselves; the parser would take ten times as long.
         parsed = parser.parse_object({"settings": given}, defaults=False)
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:

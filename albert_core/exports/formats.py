@@ -36,7 +36,8 @@ _ORIGINAL_POOLINGS = frozenset(name for name, spec in POOLINGS.items() if spec.i
 # with every layer written out; in SavedModels several graphs, and the tables that normalise text.
 _WEIGHTS_OVERHEAD, _GRAPH_OVERHEAD, _SAVED_MODEL_OVERHEAD = 1 << 16, 1 << 20, 4 << 20
 
-
+# onnxruntime compiles nothing, and multiples of 8 cost a fifth of short texts.
+_ONNX_LENGTH_MULTIPLE = 1
 # Measured with sequences of 16 tokens: 27 to 44 for models of 256 to 768 wide, float32 and int8.
 _ONNX_BATCH_COST_TOKENS = 32
 
@@ -172,7 +173,7 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         open=_import_when_called("albert_core.exports.onnx:open_onnx"),
         files=("model.onnx",),
         packages=("onnx", "onnxruntime", "tf2onnx"),
-        length_multiple=1,  # it compiles nothing, and multiples of 8 cost a fifth of short texts
+        length_multiple=_ONNX_LENGTH_MULTIPLE,
         batch_cost_tokens=_ONNX_BATCH_COST_TOKENS,
     ),
     "onnx_int8": FormatSpec(
@@ -183,7 +184,7 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         files=("model.onnx",),
         bounds=Bounds(difference=0.35, score_change=0.02, is_quantized=True),
         packages=("onnx", "onnxruntime", "tf2onnx"),
-        length_multiple=1,  # it compiles nothing, and multiples of 8 cost a fifth of short texts
+        length_multiple=_ONNX_LENGTH_MULTIPLE,
         batch_cost_tokens=_ONNX_BATCH_COST_TOKENS,
     ),
     "litert": FormatSpec(

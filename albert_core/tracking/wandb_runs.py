@@ -38,7 +38,10 @@ class StepRun:
         try:
             self._open()
         except (AuthenticationError, UsageError) as error:
-            raise NothingTakenError(f"{error}; set WANDB_API_KEY to a key of the server") from error
+            # The client has one error for a missing key and for settings that are wrong.
+            is_key = isinstance(error, AuthenticationError) or "API key" in str(error)
+            remedy = "set WANDB_API_KEY to a key of the server" if is_key else "correct the setting"
+            raise NothingTakenError(f"{remedy} ({error})") from error
 
     def _open(self) -> None:
         """Start the run or go on with it, with all failures as the client raises them."""

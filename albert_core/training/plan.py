@@ -15,8 +15,9 @@ class TrainingPlan:
     It changes only by `settle`.
 
     Attributes:
-        phase_steps: Steps of each phase, each a multiple of `interval_steps`; batches change their
-            shape from one phase to the next. `UNSETTLED` where they are not settled yet.
+        phase_steps: Steps of each phase, each a multiple of `interval_steps` unless
+            `are_last_intervals_short`; batches change their shape from one phase to the next.
+            `UNSETTLED` where they are not settled yet.
         interval_steps: Steps between evaluations, each with a checkpoint.
         are_last_intervals_short: Whether the last interval of a phase may be shorter than others.
         minutes: When each phase ends, of a training whose phases last minutes; empty: they have

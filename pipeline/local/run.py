@@ -44,6 +44,7 @@ from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import exit_when_interrupted
 from pipeline.local.progress_display import show_progress
 from pipeline.local.run_folder import has_begun, lock_run_folder
+from pipeline.local.step_forks import forked_steps
 from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
@@ -223,7 +224,8 @@ def _run_pipeline(
             enable_caching=True,
             cache_root=str(folder / "cache"),
         )
-        return Path(pipeline(**arguments).output.path)
+        with contextlib.nullcontext() if containers else forked_steps(pipeline, log):
+            return Path(pipeline(**arguments).output.path)
 
 
 @contextlib.contextmanager

@@ -261,8 +261,10 @@ def _run_python(connection: socket.socket) -> None:
         sys.argv = [option, *arguments]
         exec(program, {"__name__": "__main__"})
 
+    pid = os.getpid()
     status = _status_of(run)
-    connection.sendall(str(status).encode())
+    if os.getpid() == pid:  # and not a fork that the program itself has made
+        connection.sendall(str(status).encode())
     os._exit(status)
 
 

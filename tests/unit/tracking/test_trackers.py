@@ -200,6 +200,12 @@ def test_a_missing_key_of_wandb_is_said_and_not_tried_again(tmp_path, monkeypatc
     assert "set WANDB_API_KEY to a key of the server" in said[-1]
 
 
+def test_a_setting_that_wandb_refuses_is_not_taken_for_a_missing_key(tmp_path):
+    said = track("wandb", run_at(str(tmp_path), experiment="a:b"), steps=range(1, 5))
+    assert "nothing more is sent: correct the setting (Invalid project name 'a:b'" in said[-1]
+    assert "WANDB_API_KEY" not in said[-1]
+
+
 @pytest.mark.parametrize(
     ("status", "remedy"), [(403, "give this account the role"), (404, "correct project and")]
 )
