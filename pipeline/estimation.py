@@ -24,7 +24,7 @@ from albert_core.tasks import TASKS, Task, find_task, named_task
 from albert_core.tasks.registry import DECLARATION_NAME
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
-from pipeline.config import RunConfig, read_yaml
+from pipeline.config import RunConfig, read_section
 from pipeline.remote.tpu import TpuSlice
 
 _NOT_COUNTED = (
@@ -208,7 +208,8 @@ def read_prices(path: str) -> Prices:
     """
     if not path:
         return LIST_PRICES
-    return parse_settings(Prices, read_yaml(path, option="--prices"), source=f"--prices {path}")
+    values = read_section(path, Prices, option="--prices")
+    return parse_settings(Prices, values, source=f"--prices {path}")
 
 
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:

@@ -47,10 +47,10 @@ class Prices:
             check_minimum(f"per_chip_hour.{kind}", price, 0)
 
     def describe_missing(self, kind: str) -> str:
-        """Return a sentence that a kind of chip has no price, and how to give one."""
+        """Return in part of a line that a kind of chip has no price, and how to give one."""
         return (
-            f"no price of {kind} in the table of {self.date}: give --prices FILE with "
-            f"per_chip_hour: {{{kind}: PRICE}}"
+            f"no price of {kind} in the table of {self.date}: give --prices FILE with date, source "
+            f"and per_chip_hour: {{{kind}: PRICE}}"
         )
 
 

@@ -83,10 +83,11 @@ def run_finetuning(
 
     Returns:
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
-        rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
-        model; the scores of the frozen probe; the sizes of both sets; in words the files that they
-        are from; `training_precision` and `training_jit_compile`; training rows left out, by
-        cause; `strategy`, the devices in words, if they are several.
+        rate, batch size and seed of the best model, and of a training by minutes its steps and its
+        warm-up; `majority_score` of a baseline that needs no model; the scores of the frozen probe;
+        the sizes of both sets; in words the files that they are from; `training_precision` and
+        `training_jit_compile`; training rows left out, by cause; `strategy`, the devices in words,
+        if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -219,8 +220,8 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
 
-    Of a training by minutes its steps and its warm-up are there, too.
-    Of several seeds their number is there, too, as `num_seeds`.
+    Of a training by minutes its steps and its warm-up are there, too; of several seeds their number,
+    as `num_seeds`.
 
     Args:
         trials: The trials of the best settings, one for each seed; the sample std is over these.

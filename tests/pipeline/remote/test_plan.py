@@ -110,6 +110,14 @@ def test_prices_are_those_of_the_file_and_unknown_chips_have_none(capsys):
     assert "Prices" not in text
 
 
+def test_a_date_of_prices_needs_no_quotation_marks(tmp_path):
+    path = tmp_path / "prices.yaml"
+    path.write_text("{date: 2026-11-27, source: our contract, per_chip_hour: {h200: 10}}")
+    assert read_prices(str(path)) == Prices(
+        date="2026-11-27", source="our contract", per_chip_hour={"h200": 10.0}
+    )
+
+
 @pytest.mark.parametrize("path", ["none.yaml", "base_v2"])
 def test_a_file_of_prices_that_is_missing_is_named_by_its_option(path):
     with pytest.raises(InputError, match=rf"^--prices .*{path}: no such file$"):
