@@ -220,8 +220,8 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
 
-    Of a training by minutes its steps and its warm-up are there, too; of several seeds their number,
-    as `num_seeds`.
+    Of a training by minutes its steps and its warm-up are there, too; of several seeds their
+    number, as `num_seeds`.
 
     Args:
         trials: The trials of the best settings, one for each seed; the sample std is over these.
