@@ -40,9 +40,10 @@ class Prices:
         known = [*GENERATIONS, *GPUS]
         for kind, price in self.per_chip_hour.items():
             if kind not in known:
+                # A key of a YAML file may be a number.
                 raise InputError(
                     f"per_chip_hour: got {kind!r}, expected some of {', '.join(known)}"
-                    f"{did_you_mean(kind, known)}"
+                    f"{did_you_mean(str(kind), known)}"
                 )
             check_minimum(f"per_chip_hour.{kind}", price, 0)
 

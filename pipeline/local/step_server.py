@@ -48,6 +48,7 @@ a run. A step may import more; one that is not listed runs in a new interpreter.
 
 _NAME_BYTES = 256
 _SIGNAL_BYTES = 512
+_BLOCK_BYTES = 1 << 16
 
 
 class _Request(NamedTuple):
@@ -188,8 +189,9 @@ def _run(request: _Request) -> None:
         os.dup2(stream, number)
     os.close(nowhere)
     os.close(request.output)
-    with request.connection as connection, connection.makefile("rb") as command:
-        source, *arguments = json.loads(command.read())
+    with request.connection as connection:
+        command = b"".join(iter(lambda: connection.recv(_BLOCK_BYTES), b""))
+    source, *arguments = json.loads(command)
     tempfile.tempdir = None  # looked for anew
     program = Path(tempfile.mkdtemp(), "ephemeral_component.py")
     program.write_text(source, encoding="utf-8")
