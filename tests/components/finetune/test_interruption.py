@@ -11,52 +11,35 @@ from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.errors import InputError, StepFailedError
 from albert_core.finetuning import models, trials
 from albert_core.training.compute import ComputeSettings
-from tests.helpers.tiny_tasks import (
-    NUM_TRAIN,
-    weights_of,
-)
+from tests.helpers.finetuning_cases import InterruptedHereError
+from tests.helpers.tiny_tasks import NUM_TRAIN, weights_of
 
 pytestmark = pytest.mark.slow
 
 
-class InterruptedHereError(Exception):
-    pass
-
-
-def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, tmp_path):
+def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, ends_alike):
     settings = {"num_seeds": 2, "num_train_steps": 12, "num_evaluations": 3}
     settings["num_probe_examples"] = NUM_TRAIN
     tune("topic", output="undisturbed", **settings)
 
     seen = []
 
-    def interrupt(done: int, total: int, text: str) -> None:
+    def is_due(done: int, text: str) -> bool:
         seen.append(done)
-        if len([d for d in seen if d == 8]) == 2:  # in the second seed's training
-            raise InterruptedHereError
+        return seen.count(8) == 2  # in the second seed's training
 
-    with pytest.raises(InterruptedHereError):
-        tune("topic", output="disturbed", progress=interrupt, **settings)
-    tune("topic", output="disturbed", **settings)
-    undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
-    assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+    assert ends_alike(is_due, **settings)
 
 
-def test_a_fine_tuning_with_a_short_last_interval_ends_the_same_when_it_was_killed(tune, tmp_path):
+def test_a_fine_tuning_with_a_short_last_interval_ends_the_same_when_it_was_killed(
+    tune, ends_alike, tmp_path
+):
     settings = {"num_train_steps": 8, "evaluation_interval_steps": 3}
     tune("topic", output="undisturbed", **settings)
     rows = (tmp_path / "undisturbed/metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["global_step"] for row in rows] == [0, 3, 6, 8]
 
-    def interrupt(done: int, total: int, text: str) -> None:
-        if done == 6:
-            raise InterruptedHereError
-
-    with pytest.raises(InterruptedHereError):
-        tune("topic", output="disturbed", progress=interrupt, **settings)
-    tune("topic", output="disturbed", **settings)
-    undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
-    assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+    assert ends_alike(lambda done, text: done == 6, **settings)
 
 
 def test_a_fine_tuning_goes_on_in_the_precision_it_began_with(tune, tmp_path, monkeypatch):
