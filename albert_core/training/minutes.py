@@ -69,6 +69,8 @@ class PhaseTiming:
         num_steps: Steps of the phase, once they are settled.
         num_expected: Steps of the phase by the speed so far; None without a speed.
         is_final: Whether the steps, which are settled, do not change any more.
+        revised_at_step: Step at which the number of steps was revised; None if it was not.
+        num_steps_before: The number until then.
     """
 
     begin_s: float
@@ -79,6 +81,8 @@ class PhaseTiming:
     num_steps: int | None = None
     num_expected: int | None = None
     is_final: bool = False
+    revised_at_step: int | None = None
+    num_steps_before: int | None = None
 
     @property
     def warmup_end(self) -> int:
@@ -130,16 +134,20 @@ class PhaseTiming:
         return timing._with_steps(step, seconds, phase, num_unchecked, num_before)
 
     def describe(self, num_steps: int) -> dict[str, int]:
-        """Return steps and warm-up of the phase, for a manifest.
+        """Return steps and warm-up of the phase, and what was revised, for a manifest.
 
         Args:
             num_steps: Its steps, also where they were not settled.
         """
-        return {
+        described = {
             "num_train_steps": num_steps,
             "start_warmup_step": self.start_warmup_step or 0,
             "num_warmup_steps": self.num_warmup_steps,
         }
+        if self.revised_at_step is not None and self.num_steps_before is not None:
+            described["num_train_steps_before"] = self.num_steps_before
+            described["revised_at_step"] = self.revised_at_step
+        return described
 
     def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
         """Return the timing with the warm-up, which begins after `step` steps.
@@ -194,8 +202,8 @@ class PhaseTiming:
     ) -> "PhaseTiming":
         """Return the timing with the steps expected now, after a quarter of them or of the time.
 
-        The fewest possible count if they are more. Before that the timing is returned as it is. Steps that
-        a checkpoint of an earlier version has settled are final if they are not revisable.
+        The fewest possible count if they are more. Before that the timing is returned as it is.
+        Steps that a checkpoint of an earlier version has settled are final unless revisable.
         """
         if not phase.is_revisable:
             return dataclasses.replace(self, is_final=True)
@@ -204,7 +212,14 @@ class PhaseTiming:
         if is_early_s and step < _REVISED_RATIO * self.num_steps:
             return self
         num_steps = max(expected, self._fewest_steps(step, phase, num_before))
-        return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps, is_final=True)
+        return dataclasses.replace(
+            self,
+            num_steps=num_steps,
+            num_expected=num_steps,
+            is_final=True,
+            revised_at_step=step,
+            num_steps_before=self.num_steps,
+        )
 
     def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
         """Return the fewest steps whose decay begins neither before `step` nor in the warm-up."""

@@ -10,7 +10,7 @@ from albert_core.backends import of_first_process
 from albert_core.training.minutes import UNSETTLED, PhaseTiming
 from albert_core.training.session import TrainingSession
 
-_PART_BETWEEN_CHECKS = 10  # a check after every tenth of the steps so far
+_CHECKS_WITHIN = 10  # while the speed is measured: one after each tenth part of the steps so far
 
 
 class TimeBudget(keras.callbacks.Callback):
@@ -48,8 +48,8 @@ class TimeBudget(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Settle warm-up or steps of the phase if that can be done now, and save it at once.
 
-        It looks about every tenth step until the warm-up begins, and then at those with a row in
-        the log.
+        It looks after every tenth part of the steps so far until the warm-up begins, and then at
+        steps with a row in the log.
 
         Raises:
             InputError: There is too little time for the warm-up and the decay.
@@ -66,7 +66,7 @@ class TimeBudget(keras.callbacks.Callback):
             return
         if logs:
             float(next(iter(logs.values())))  # waits for the device, whose time it is
-        self._next_check = step + max(1, step // _PART_BETWEEN_CHECKS)
+        self._next_check = step + max(1, step // _CHECKS_WITHIN)
         # All processes must settle the same, and their clocks differ.
         seconds = of_first_process(session.seconds)
         before = timing

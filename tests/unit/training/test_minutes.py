@@ -58,6 +58,10 @@ def test_steps_settled_at_another_speed_are_revised_after_a_quarter(step_s):
     timing, final_at, seconds = settle(dataclasses.replace(phase, is_revisable=True), step_s)
     num_revised = min(0.25 * fixed.num_steps, 0.25 * timing.num_steps)
     assert final_at == pytest.approx(num_revised, rel=0.2)
+    described = timing.describe(timing.num_steps)
+    assert described["revised_at_step"] == final_at
+    assert described["num_train_steps_before"] == fixed.num_steps
+    assert "revised_at_step" not in fixed.describe(fixed.num_steps)
     assert timing.start_warmup_step == fixed.start_warmup_step
     assert seconds == pytest.approx(1030.0, rel=0.15)
 
