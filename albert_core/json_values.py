@@ -62,7 +62,7 @@ def describe_value(value: Any) -> str:
     """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
     A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
-    quotes. Of a long number the first 40 digits are shown; of any other value its type.
+    quotes. For a long number the first 40 digits are shown; for any other value its type.
     """
     if value is None:
         return "null"

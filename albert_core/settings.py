@@ -134,7 +134,7 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
     Args:
         cls: The dataclass that the values are for.
         values: Its values by field; any other value is returned as it is.
-        written: The same with all scalars as text (`load_yaml_as_text`).
+        written: The same values with all scalars as text (`load_yaml_as_text`).
     """
     if not _are_alike(values, written):
         return values

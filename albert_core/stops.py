@@ -242,7 +242,7 @@ class _StopWatch:
     To be opened and closed in the main thread; there is one at a time.
 
     Attributes:
-        number: That of the first signal; 0 before.
+        number: Number of the first signal; 0 before.
         is_main_told: Whether the main thread knows of it.
         grace_from_s: When `GRACE_S` begins, by the monotonic clock.
     """
@@ -298,8 +298,8 @@ class _StopWatch:
     def begin(self, number: int) -> None:
         """Note the first signal, and drop what is written to standard error from now on.
 
-        Libraries, threads and Python itself would tell of all that breaks on the way out. Of later
-        calls none has an effect.
+        Libraries, threads and Python itself would tell of all that breaks on the way out. Later
+        calls have no effect.
         """
         with self._lock:
             if self.number:

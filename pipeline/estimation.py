@@ -215,8 +215,8 @@ def read_prices(path: str) -> Prices:
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Does nothing when `limit.max_cost` is 0. Of a run from a checkpoint, which pretrains nothing, it
-    says that nothing is counted. Else it compiles the training step, which takes a while, with
+    Does nothing when `limit.max_cost` is 0. For a run from a checkpoint, which pretrains nothing,
+    it says that nothing is counted. Else it compiles the training step, which takes a while, with
     progress on standard error, and says what was estimated and what is not counted.
 
     Args:

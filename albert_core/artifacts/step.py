@@ -217,7 +217,8 @@ def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
     """Call a function every 0.2 s until it returns something true, which is returned.
 
     Raises:
-        StepFailedError: It does not within five minutes; the message begins with `failure`.
+        StepFailedError: The function returned nothing true within five minutes; the message begins
+            with `failure`.
     """
     deadline = time.monotonic() + _LEADER_TIMEOUT_S
     while not (result := probe()):

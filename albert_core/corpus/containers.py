@@ -195,7 +195,7 @@ def _zip_streams(
 def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
     """Return whether a member of an archive, which nobody named, is no text of this corpus.
 
-    Of a Parquet corpus: whether it does not begin as Parquet. Text in a form that is not read is
+    For a Parquet corpus: whether it does not begin as Parquet. Text in a form that is not read is
     not left out: it is refused later.
     """
     if config.format == "parquet":
@@ -206,7 +206,7 @@ def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
 def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
     """Refuse a file by its first bytes, if they are those of something that is not text.
 
-    Of a Parquet corpus any file passes, and Parquet where no format is set.
+    In a Parquet corpus any file is accepted; where no format is set, Parquet files are.
 
     Raises:
         InputError: It is text in a form that is not read (such as UTF-16), or another kind of file;

@@ -111,8 +111,8 @@ class Parity:
     def _changed_score(self) -> Iterator[str]:
         """Yield a sentence if the metric changed by more than the bound; none without scores.
 
-        Of a quantized model only a loss counts. Of others a gain does, too, but a change by one
-        example is allowed, however few there are.
+        For a quantized model only a loss counts. For other models a gain counts, too, but a change
+        by one example is allowed, however few examples there are.
         """
         if self.scores is None:
             return

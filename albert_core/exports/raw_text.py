@@ -89,8 +89,8 @@ class GraphTokenizer:
     def encode_with_offsets(self, texts_N: Any) -> TokensWithOffsets:
         """Return the tokens of strings and the characters they stand for.
 
-        `with_offsets` must have been True. Of a piece that the digit-comma rule splits, the comma
-        has its own offsets, and the tokens of the number all have those of the number.
+        `with_offsets` must have been True. If the digit-comma rule splits a piece, the comma has
+        its own offsets, and each token of the number has the offsets of the whole number.
         """
         return self._operations.encode_with_offsets(
             self._normalize(texts_N), tf.size(texts_N, tf.int64)

@@ -285,8 +285,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be; where the best one is not among them, it is
-                `pooler`.
+            poolings: The poolings that `auto` may become; if the best one is not among them, it
+                becomes `pooler`.
 
         Raises:
             InputError: They are impossible together, or the task cannot have the pooling.
@@ -313,7 +313,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be. A pooling that is set by its name may be another.
+            poolings: The poolings that `auto` may become. A pooling that is set by its name may be
+                another.
 
         Raises:
             InputError: A task of this kind cannot have the pooling that is set.

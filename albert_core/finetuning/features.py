@@ -83,7 +83,7 @@ def make_features(
     max_choice_length: int = 128,
     are_apart: bool = False,
 ) -> Features:
-    """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
+    """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or such a pair for each choice.
 
     An example with three or more texts is a text and its choices. With `are_apart` an example is
     two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged, not padded
@@ -165,9 +165,9 @@ def _pairs(
 ) -> list[list[list[int]]]:
     """Return the token ids of the one or two texts of each sequence of an example, cut to fit.
 
-    One or two texts make one sequence (`_cut`). Of more, the first makes a pair with each of the
-    others, its choices: a choice loses its beginning where it is too long, then the first text its
-    end.
+    One or two texts make one sequence (`_cut`). If there are more, the first text makes a pair with
+    each of the others, its choices: a choice that is too long loses its beginning, then the first
+    text loses its end.
     """
     if len(texts) <= 2:
         return [_cut(list(texts), sequence_length)]
@@ -184,7 +184,8 @@ def _pairs(
 def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
     """Return one or two texts, cut at their ends to fit into a sequence with its special tokens.
 
-    Of two, the longer loses tokens until both fit or are equally long, then both do.
+    Of two texts, the longer one loses tokens until both fit or are equally long; then both lose
+    tokens.
     """
     room = sequence_length - len(texts) - 1
     if len(texts) == 1:

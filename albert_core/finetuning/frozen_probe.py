@@ -73,9 +73,9 @@ def probe_frozen_encoder(
     """Score ridge regressions on the means of each layer, of a model and of random weights.
 
     Texts are encoded one by one, also those of a pair or the choices of a question. Classes and
-    labels are told one against the rest; scores directly; choices by how right each is. Of two
-    texts a regression reads both means, their absolute difference, their product and their cosine,
-    after they were standardised. Computes in float32.
+    labels are told one against the rest; scores directly; choices by how right each is. For two
+    texts the regression reads both means, their absolute difference, their product and their
+    cosine, after they were standardised. Computes in float32.
 
     Args:
         task: A task that `can_probe` accepts.

@@ -42,8 +42,8 @@ def mean_and_scale(vectors_NH: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def join_columns(columns: Sequence[np.ndarray], task: Task) -> np.ndarray:
     """Return the features of examples from the standardised means of their texts [N, H] each.
 
-    Of a text they are the mean [N, H], of a pair [N, 4 H + 1], of a text and C choices those of
-    each pair of the text and a choice, one after the other [N C, 4 H + 1].
+    For single texts they are the mean [N, H]; for pairs [N, 4 H + 1]; for a text and C choices the
+    features of each pair of the text and a choice, one after the other [N C, 4 H + 1].
     """
     first, *others = columns
     if not others:

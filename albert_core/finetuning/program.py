@@ -54,8 +54,8 @@ def run_finetuning(
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
     the best mean of it. Sets the seed of all random states, and Keras's dtype policy, which is
-    float32 afterwards. Of several processes the first one alone writes the model and what belongs
-    to it.
+    float32 afterwards. With several processes, only the first writes the model and the files that
+    belong to it.
 
     A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`: after
     the model is written, and by every process, each of which writes frozen_probe.json.
@@ -220,7 +220,7 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
 
-    Of a training by minutes its steps and its warm-up are there, too; of several seeds their
+    For a training by minutes there are also its steps and its warm-up; for several seeds their
     number, as `num_seeds`.
 
     Args:

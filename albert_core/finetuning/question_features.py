@@ -134,7 +134,7 @@ def refuse_long_question(question: Question, num_tokens: int, sequence_length: i
         sequence_length: Length of the sequence, with its three special tokens.
 
     Raises:
-        InputError: It leaves none.
+        InputError: The question leaves no token.
     """
     most = sequence_length - 4
     if num_tokens > most:
@@ -242,7 +242,7 @@ def _spans(num_tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
 def _max_contexts(spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Return for each window whether it shows the most around each of its tokens, bool [D].
 
-    Of windows that show as much the first does.
+    If several windows show as much, the first one does.
     """
     if len(spans) == 1:
         return [np.ones(spans[0][1], bool)]

@@ -105,7 +105,7 @@ class TaskProgram(abc.ABC):
         Args:
             folder: Folder of the task's files.
             split: Which files.
-            most: Of dev and test files no more examples than these, spread over the split; None:
+            most: Largest number of examples of dev and test files, spread over the split; None:
                 all. Not for training files, whose cached features are those of all (not checked).
 
         Raises:
@@ -334,8 +334,8 @@ def task_program(
         config: Its settings.
         tokenizer: The vocabulary.
         feature_cache: Folder of features.
-        reads_answer_mask: Of questions that may have no answer, whether the model has the head of
-            SQuAD 2.0, which reads `p_mask`; else it has one for spans alone.
+        reads_answer_mask: For questions that may have no answer, whether the model has the head of
+            SQuAD 2.0, which reads `p_mask`; otherwise its head only scores spans.
     """
     program: type[TaskProgram] = TextProgram
     if task.kind == "token_classification":

@@ -45,7 +45,7 @@ class Trial:
         best: The row of `history` whose weights are kept.
         weights: Their file in the folder, as `write_best` describes it; of several processes the
             first one alone knows it.
-        settled: Of a training by minutes its steps and its warm-up; else empty.
+        settled: Steps and warm-up of a training by minutes; otherwise empty.
     """
 
     name: str
@@ -71,7 +71,7 @@ class TrialTrainer:
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
         track: Told the rows of the logs and the evaluations.
-        devices: Those that train.
+        devices: The devices that train.
         is_alone: Whether there is one trial only; of several, the tracked names begin with theirs.
     """
 
@@ -204,9 +204,9 @@ class TrialTrainer:
     def batches_from(self, step: int, config: FinetuningConfig) -> Any:
         """Return endless batches of the training set, from that of a step on, counted from 0.
 
-        Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.
-        They have this process's rows alone, and weights where the devices need more rows than there
-        are examples.
+        Batches of examples of similar lengths, each padded to its longest sequence, rounded up;
+        drawn by the trial's seed. They have this process's rows alone, and weights where the
+        devices need more rows than there are examples.
         """
         features = self.train.features
         num_rows = self._divide_batch(config).num_rows

@@ -238,7 +238,7 @@ class LoadedModel:
         """Return the vocabulary, or refuse a model without one.
 
         Raises:
-            InputError: There is none.
+            InputError: The model has no vocabulary.
         """
         if self.tokenizer is None:
             raise InputError(

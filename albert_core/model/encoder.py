@@ -119,7 +119,7 @@ class AlbertEncoder(keras.layers.Layer):
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
             instead of kept: a third more work, memory for one layer instead of all.
-        embeddings: Those of another encoder, built, which both then share; new ones when not given.
+        embeddings: Built embeddings of another encoder, to share with it; new ones when not given.
         has_pooler: Whether there is a pooler, and so a `pooled_output`.
 
     Raises:

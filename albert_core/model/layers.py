@@ -35,7 +35,7 @@ class ConfigSerializable:
         """Return a new model, with new weights, of the arguments that `get_config` returned.
 
         Args:
-            config: Those arguments.
+            config: The arguments.
             custom_objects: Not used.
 
         Raises:

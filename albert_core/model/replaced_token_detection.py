@@ -60,7 +60,7 @@ class Generator(keras.layers.Layer):
 
     Args:
         config: Its architecture; sizes of embeddings and vocabulary are those of the other.
-        embeddings: Those of the other encoder, built.
+        embeddings: Built embeddings of the other encoder.
         rematerialize: Whether layers are computed again for the gradient instead of kept.
     """
 
@@ -116,7 +116,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
     Args:
         config: The architecture of ALBERT.
-        generator_config: That of the generator.
+        generator_config: Architecture of the generator.
         loss_weight: What the loss of the detection is multiplied by.
         rematerialize: Whether both encoders compute layers again for the gradient.
         sentence_order_weight: What the sentence-order loss is multiplied by in the sum.

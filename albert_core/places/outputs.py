@@ -105,10 +105,10 @@ def is_run_folder(folder: Path) -> bool:
 def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
     """Find the outputs of a run's steps by their manifests, of a run of any version.
 
-    Of a finished run these are the outputs that its report names by their hashes, and the models
-    of other tasks from the same pretraining. Of one that is at work or failed it is the newest of
-    each step. Only manifests are read; outputs with one that cannot be read are left out, and named
-    on standard error.
+    In a finished run these are the outputs that its report names by their hashes, and the models of
+    other tasks from the same pretraining. In a run that is at work or failed, it is the newest
+    output of each step. Only manifests are read; outputs with one that cannot be read are left out,
+    and named on standard error.
 
     Args:
         run: The run's folder.
@@ -133,9 +133,10 @@ def read_outputs(addresses: Iterable[str]) -> RunOutputs:
     """Return the outputs of one run that are at the given addresses, local, gs:// or s3://.
 
     Only manifests are read; an address without one, or with that of a step that has no place in a
-    run, is left out. Of several outputs of the same step (and task or length) the last one counts.
-    Only `exports`, the folders with the formats of a task's model, are chosen task by task from all
-    exports: the last one of the very model that counts, else the last one of the task.
+    run, is left out. If there are several outputs of the same step (and task or length), the last
+    one counts. Only `exports`, the folders with the formats of a task's model, are chosen task by
+    task from all exports: the last one of the very model that counts, else the last one of the
+    task.
 
     Raises:
         InputError: A manifest cannot be read.

@@ -39,9 +39,9 @@ def choose_pretraining_compute(
     Args:
         model_config: The architecture.
         config: How to train.
-        phases: Those of `config`, resolved, at least one.
+        phases: Phases of `config`, resolved; at least one.
         data: For each phase its records.
-        devices: Those that train.
+        devices: The devices that train.
         checkpoints: Folder of the checkpoints.
         work: What is trained.
         progress: Told the choice.

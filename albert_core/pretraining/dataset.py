@@ -38,7 +38,7 @@ class PretrainingData:
     Attributes:
         records: The files to read, and their format.
         masking: What to mask in compact records; static ones are masked already.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: Ids of the vocabulary's special tokens.
         seed: Seed of order, swaps, masks, replacement draws and offsets.
         replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
@@ -110,8 +110,8 @@ class PretrainingData:
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
-            start_step: Steps done before. Of their records only those of the epoch that has begun
-                are read, and dropped first.
+            start_step: Number of steps done before. Only the records of the current epoch that were
+                used in these steps are read again, and dropped first.
         """
         return record_reader.train_batches(self, batch_size, start_step)
 

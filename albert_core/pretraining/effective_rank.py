@@ -47,8 +47,8 @@ def unmasked_inputs(
     """Return `input_ids`, `input_mask`, `segment_ids` [B, S] of a batch with no token masked.
 
     Args:
-        inputs: Of a pretraining model.
-        targets: Of the same batch.
+        inputs: Inputs of a pretraining model.
+        targets: Targets of the same batch.
     """
     # Here, not above: this imports numba, for a third of a second.
     from albert_core.records.static import unmask

@@ -55,7 +55,7 @@ def run_pretraining(
     `residual_init_scale`.
 
     Changes global settings of Keras: the random seed, and the precision, which is float32
-    afterwards. Of several processes the first one alone writes `results`.
+    afterwards. With several processes, only the first writes `results`.
 
     Args:
         records: What there is to read, by sequence length: every length a phase asks for. Without
@@ -172,9 +172,9 @@ def _train(
     Args:
         model: Compiled.
         data: For each phase its records.
-        phases: Those of `config`, resolved.
+        phases: Phases of `config`, resolved.
         config: How to train, with the precision and the compilation that were chosen.
-        devices: Those that train.
+        devices: The devices that train.
         checkpoints: Folder of checkpoints, best weights and log.
         work: What is trained.
         progress: Told how far it is.

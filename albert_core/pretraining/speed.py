@@ -26,7 +26,7 @@ class SpeedMeter:
         data: For each phase its records.
         phases: The phases.
         plan: Tells the phase of a step.
-        devices: Those that train.
+        devices: The devices that train.
     """
 
     def __init__(

@@ -38,8 +38,8 @@ def replacement_inputs(targets: dict[str, Any], draws_BP: Any) -> dict[str, Any]
     texts without masks are made.
 
     Args:
-        targets: Of masked LM.
-        draws_BP: Those of `records.replacement_draws`.
+        targets: Targets of masked LM.
+        draws_BP: What `records.replacement_draws` returned.
     """
     names = ("masked_lm_ids", "masked_lm_weights")
     return {**{name: targets[name] for name in names}, REPLACEMENT_DRAWS: draws_BP}

@@ -158,7 +158,7 @@ def _compare_in_buckets(
 
     Args:
         buckets: uint64 [R], sorted.
-        keys: uint64 [R, 2], sorted within each bucket. Of rows of the same key the first counts.
+        keys: uint64 [R, 2], sorted within each bucket. If rows have the same key, the first counts.
         signatures: uint8 [R, P].
         least_matches: Equal bytes that make two documents near-duplicates, 1 or more.
         representatives: uint8 [16, P], as in `_Search`, and changed, like the next three.

@@ -28,7 +28,7 @@ def count_batch(
 
     Args:
         batch: The batch, not changed.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
@@ -70,7 +70,7 @@ def _count_runs(
         token_ids: int32 [B, S], the tokens as they were before masking.
         is_predicted: bool [B, S].
         lengths: int64 [B], lengths without padding.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         cls: Id of [CLS].
         sep: Id of [SEP].
         runs: Receives int64 [R], added to: runs of 1, 2, ... words; the last counts longer ones.

@@ -82,8 +82,8 @@ def read_range(path: str, begin: int, end: int) -> bytes:
 def exists(path: str) -> bool:
     """Return whether there is a file or an object at an address; False for a folder.
 
-    Of an object by one request, which may raise the errors of `ObjectStorage`: that of no right is
-    not taken for False.
+    For an object, makes one request, which may raise the errors of `ObjectStorage`; a missing right
+    is such an error, not False.
     """
     if not is_remote(path):
         return Path(path).is_file()
@@ -109,9 +109,9 @@ def content_hash(path: str) -> str:
 def find_stored_damage(path: str, facts: FileFacts) -> str | None:
     """Describe how a file at an address differs from its size and checksum, or return None.
 
-    A local file is read only if its size is right. Of an object in the cloud the storage's size and
-    checksum are compared, which takes one request; where it keeps no checksum, the size. A missing
-    file is a difference.
+    A local file is read only if its size is right. For an object in the cloud, the size and
+    checksum that the storage keeps are compared, which takes one request; without a checksum, only
+    the size. A missing file is a difference.
 
     Raises:
         NoAccessError: The bucket cannot be read from here.

@@ -84,7 +84,7 @@ def count_classes(
 
     Args:
         targets: Class numbers [M], or 1 and 0 for each label [M, C].
-        predicted: The same of the predictions.
+        predicted: Predictions in the same form.
         num_classes: Least number of classes C; None or 0: as many as the highest number that occurs
             asks for, which needs at least one example. Not read for labels [M, C].
     """

@@ -20,7 +20,7 @@ def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
     what the model is scored on is never trained on. Of these groups `task.dev_fraction` is drawn,
     of each class (of scores, each tenth by size) as far as numbers allow; a class of one group
     stays in the training set. The draw is by a hash of `task.dev_seed` and the texts: neither order
-    nor format of the files matters. Of few rows none may be drawn.
+    nor format of the files matters. From few rows, none may be drawn.
 
     Args:
         task: The task.
@@ -62,9 +62,9 @@ def _strata(
 ) -> list[list[str]]:
     """Return the groups of each class, in the order of the classes; of two groups or more.
 
-    A class of one group is left out: it is learned rather than scored. Of `multi_label` the labels
-    that apply together are a class, of words with tags the types of entities that occur together,
-    and those of one group are one class together.
+    A class of one group is left out: it is learned rather than scored. For `multi_label`, the set
+    of labels that apply together is a class; for words with tags, the set of types of entities in a
+    sentence; the classes in one group are one class together.
 
     Args:
         task: The task.

@@ -123,8 +123,8 @@ class _ObjectRows(TaskRows, abc.ABC):
     def _label(self, row: JsonObject, column: Column) -> tuple[str, ...]:
         """Return the spellings of a label, the task's where others are known for the file.
 
-        The name of a class comes before its number. Of `multi_label` these are all labels that
-        apply, of which each may have a value of its own.
+        The name of a class comes before its number. For `multi_label` these are all labels that
+        apply; each may have a value of its own.
 
         Raises:
             UnusableRowError: The value is missing, or that of one label is neither 1 nor 0.

@@ -79,14 +79,14 @@ class Task:
             `dev_split`.
         test: Test files, predicted and, where they have labels, scored.
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
-            multiple choice the text, then one list of choices. A name with braces is a template
-            of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
-            follows the colon. None for `squad` and `race` files. Of `token_classification` the
+            multiple choice the text, then one list of choices. A name with braces is a template of
+            keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
+            follows the colon. None for `squad` and `race` files. For `token_classification`, the
             words: in `jsonl` a list of texts, in `conll` a column, the first if none is given.
-        label: Column or name of the label; -1 is the last column. Of `multi_label` it holds the
+        label: Column or name of the label; -1 is the last column. For `multi_label` it holds the
             labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas; a file
-            without it may have 1 or 0 in a column for each of `labels`, named as these. Of
-            `token_classification` the tags: in `jsonl` a list of texts, or of numbers of `labels`;
+            without it may have 1 or 0 in a column for each of `labels`, named as these. For
+            `token_classification`, the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
         labels: Class names in order of their numbers; of classification, `multi_label` and
             `token_classification` only, of which they are the tags as the files have them. A
@@ -272,10 +272,10 @@ class Task:
         """Refuse metrics that do not fit the kind of the task.
 
         Raises:
-            InputError: There are none, one is not of the kind or there twice, also in `combined`;
-                `combined` names others; the first is an error, of which the highest is not the
-                best; or F1 is asked for of a classification that has not just two labels, or of
-                tags that are no entities'.
+            InputError: There are no metrics; a metric is not one for the kind of the task, or is
+                there twice, also in `combined`; `combined` names a metric that is not in `metrics`;
+                the first is an error, of which the highest is not the best; or F1 is asked for of a
+                classification that has not just two labels, or of tags that are no entities'.
         """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):

@@ -230,7 +230,7 @@ def step_group(config: TrackingConfig, *, step: str, output: str) -> str:
     """Return the id of the pipeline's run that a step of this process belongs to.
 
     That of the environment; on a platform the part of the output's address before that of the step,
-    which is the run's. Of a command alone, or where the address has no such part, it is
+    which is the run's. For a single command, or where the address has no such part, it is
     `tracking.run`, which may be empty.
 
     Args:

@@ -158,10 +158,10 @@ def check_experiment(name: str, experiment: str) -> None:
 
 
 def refuse_missing_package(name: str) -> None:
-    """Refuse a tracker whose client is not installed; imports none.
+    """Refuse a tracker whose client is not installed; import no client.
 
     Raises:
-        InputError: It is not; names what to install.
+        InputError: The client is not installed; the message names what to install.
     """
     kind = TRACKERS[name]
     if not _is_installed(kind.package):

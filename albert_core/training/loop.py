@@ -48,8 +48,8 @@ def train(
     Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted training
     that is continued ends with the same bits as one that was not interrupted. The model itself is
     left with the weights of the last step. If a divergence is to be rolled back, a new training is
-    saved before its first step, too. Of a complete training nothing is trained; an evaluation that
-    an interruption left out is made.
+    saved before its first step, too. If the training is complete already, nothing is trained; an
+    evaluation that an interruption prevented is made.
 
     Args:
         model: Built, and compiled with an optimizer of `albert_core.optimizers`.

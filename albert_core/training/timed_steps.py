@@ -30,7 +30,7 @@ class StepTimes(keras.callbacks.Callback):
     That is after three noted steps or more that took a second together.
 
     Attributes:
-        seconds: Of each step so far but the first two, which compile and allocate.
+        seconds: For each step so far except the first two, which compile and allocate.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def fastest(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> Co
 
     Args:
         possible: The ways; an earlier one is taken unless a later one is more than 3 % faster.
-        seconds: Of a step in each, in their order.
+        seconds: For a step in each phase, in the order of the phases.
     """
     best, best_s = possible[0], seconds[0]
     for one, its_s in zip(possible, seconds, strict=True):

@@ -210,7 +210,7 @@ def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
     workers' memory is not known.
 
     Raises:
-        InputError: It is such a cluster.
+        InputError: No worker of the cluster has so much memory.
     """
     if config.job_endpoint or not cluster.worker_mib:
         return

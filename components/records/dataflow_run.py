@@ -206,7 +206,8 @@ class _JobWatch:
         """Return in a line how a job ended that did not succeed, why, and what to do.
 
         For the reason of a failed job its messages are waited for, up to 50 seconds, and warnings
-        and errors among them told. Of several errors the first of those that tell most counts.
+        and errors among them told. If there are several errors, the first of the most informative
+        kind is taken.
 
         Raises:
             ServiceError: Dataflow refused a call, or kept failing.

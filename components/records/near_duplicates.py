@@ -131,7 +131,7 @@ class LeftOutDocuments:
         """Read what the indexes of all partitions have of a shard, one after the other.
 
         Raises:
-            DamageError: One is damaged.
+            DamageError: An index is damaged.
         """
         sections, examples = {}, []
         for partition in context.partitions:

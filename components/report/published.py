@@ -128,8 +128,8 @@ def parse_row(line: str) -> tuple[str, list[str]]:
 def _cell(task: TaskSummary | None, metrics: Sequence[str]) -> str:
     """Return a run's score of a task as it is published, in points; empty without the task.
 
-    Scores of several metrics have slashes between them. Of RACE it is that on the test set, if the
-    run had one.
+    Scores of several metrics have slashes between them. For RACE it is the score on the test set,
+    if the run had one.
     """
     if task is None:
         return ""

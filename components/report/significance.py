@@ -82,7 +82,7 @@ def widen_by_seeds(
 
     Args:
         interval: The bootstrap interval of one training's score, or of the difference of two.
-        around: That score or difference.
+        around: The score or difference.
         centre: The mean score, or the difference of two means.
         seeds: The scores that `centre` is the mean of; two for a difference.
     """
@@ -178,7 +178,7 @@ def mean_gain(differences: Sequence[Difference]) -> tuple[float, Interval | None
     The interval's half width is the root of the sum of the squared half widths, over their number.
 
     Args:
-        differences: One for each task, at least one; the tasks' dev sets are independent.
+        differences: Difference of each task, at least one; the tasks' dev sets are independent.
     """
     mean = math.fsum(one.gain for one in differences) / len(differences)
     halves = [

@@ -85,12 +85,13 @@ class TaskSummary:
         num_dev: Dev examples.
         data_files: Which files they are from, in words; empty of earlier versions.
         history: A row for each dev evaluation of fine-tuning: global_step, train_loss, metrics.
-        random_weights_history: The same from random weights, empty if it was not run.
+        random_weights_history: `history` of the training from random weights; empty if there was
+            none.
         kind: Kind of the task.
         without_model_score: Score by TF-IDF, or None.
         differences: The score against each baseline that there is.
         training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
-        random_weights_log: The same from random weights.
+        random_weights_log: `log` of the training from random weights.
         analysis: What the model gets right and wrong.
         probe: The frozen probe of the pretrained model, a `FrozenProbe` as plain values; empty
             without one.
@@ -222,8 +223,9 @@ class RunSummary:
     Attributes:
         title: Name of the run.
         checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
-            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. Of any other it is
-            empty; of one from a checkpoint nothing is in the fields about text and pretraining.
+            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. For any other run
+            it is empty; for a run from a checkpoint the fields about text and pretraining are
+            empty.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,

@@ -88,7 +88,7 @@ def summarise_tasks(
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
     The task's run from random weights, if there is one with the same settings, becomes its
-    baseline. Of two runs of a task from the same weights the last one counts.
+    baseline. If there are two runs of a task from the same weights, the last one counts.
 
     Args:
         folders: Output folders by step; those of `finetune` and `evaluate` belong together
@@ -267,11 +267,11 @@ def _difference(
 ) -> Difference:
     """Return a difference with its paired interval, or else one of the two scores' intervals.
 
-    Of several seeds it is that of the means, and the interval holds for other seeds, too.
+    With several seeds it is the gain of the means, and the interval holds for other seeds, too.
 
     Args:
         baseline: What the score is compared with.
-        method: The same in words.
+        method: The baseline in words.
         run: The model's run.
         score: The baseline's score, of several seeds the best one's.
         paired: The paired interval of both best ones, if the predictions of both are known.

@@ -185,7 +185,7 @@ def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
 def _task_sentence(task: TaskSummary) -> str:
     """Return in one sentence how a task's score compares with each of its baselines.
 
-    Of several seeds it is their mean that is compared. Empty without baselines.
+    With several seeds, their mean is compared. Empty without baselines.
     """
     if not task.differences:
         return ""

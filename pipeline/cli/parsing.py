@@ -195,7 +195,7 @@ class CommandParser:
     def _todays_name(self, option: str) -> str:
         """Return an option with its short name and the old name of a setting replaced.
 
-        An old name is told on standard error.
+        An old name is reported on standard error.
         """
         alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")

@@ -63,7 +63,7 @@ class RemoteInputs:
         found by a step later.
 
         Raises:
-            InputError: The corpus is to be hashed and missing.
+            InputError: The corpus is to be hashed, and is missing.
         """
         is_hashed = self.with_hashes and not config.is_dated
         beam = config.beam.with_worker_image(image_name("data"))
@@ -74,10 +74,10 @@ class RemoteInputs:
         )
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
-        """Return the checkpoint as it is, its files hashed only `with_hashes`.
+        """Return the checkpoint as it is; hash its files only with `with_hashes`.
 
         Raises:
-            InputError: It is to be hashed and missing.
+            InputError: The checkpoint is to be hashed, and is missing.
         """
         fingerprint = UNKNOWN
         if self.with_hashes:

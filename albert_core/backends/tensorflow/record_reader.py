@@ -46,8 +46,8 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     Args:
         data: The records, and how to mask them.
         batch_size: Rows of a batch over all processes; this process gets its part of them.
-        start_step: Steps done before the first batch. Of their records only those of the epoch
-            that has begun are read, and dropped.
+        start_step: Number of steps done before the first batch. Only the records of the current
+            epoch that were used in these steps are read again and dropped.
     """
     num_records = data.records.num_train_records
     epoch, num_skipped = divmod(start_step * batch_size, num_records)
