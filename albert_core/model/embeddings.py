@@ -36,7 +36,9 @@ class Embeddings(keras.layers.Layer):
         }
         for name, num_rows in tables.items():
             shape = (num_rows, c.embedding_size)
-            table = self.add_weight(name=name, shape=shape, initializer=initializer(c))
+            table = self.add_weight(
+                name=name, shape=shape, initializer=initializer(c), autocast=False
+            )
             setattr(self, name, table)
         self.norm.build((*input_shape, c.embedding_size))
 
@@ -60,7 +62,7 @@ class Embeddings(keras.layers.Layer):
                 of range; neither is checked inside a compiled step.
         """
         self._check(ids_BS, segments_BS, position_offsets_B)
-        words_BSE = ops.take(self.word_embeddings, ids_BS, axis=0)
+        words_BSE = self.embed_words(ids_BS)
         # As in the original: with so few rows a product is faster than a lookup.
         segments_BST = ops.one_hot(segments_BS, self.config.type_vocab_size, dtype=words_BSE.dtype)
         segments_BSE = ops.matmul(
@@ -70,6 +72,13 @@ class Embeddings(keras.layers.Layer):
         summed_BSE = words_BSE + segments_BSE + ops.cast(positions, words_BSE.dtype)
         # Dropout after the normalisation, unlike in a block: so it is in embedding_postprocessor.
         return self.dropout(self.norm(summed_BSE), training=training)
+
+    def embed_words(self, ids_BS: Any) -> Any:
+        """Return the word embeddings alone, [B, S, E] in the type that layers compute in."""
+        # The rows are cast, not the table: so the gradient of a row is summed in float32. With JAX
+        # on a GPU a sum in bfloat16 loses most of a word that a batch has hundreds of times, and
+        # takes half of the step.
+        return ops.cast(ops.take(self.word_embeddings, ids_BS, axis=0), self.compute_dtype)
 
     def _embed_positions(self, length: Any, position_offsets_B: Any) -> Any:
         """Return the embeddings of `length` positions: [S, E] from 0 on, or [B, S, E] with offsets.

@@ -153,7 +153,7 @@ class SiameseHead(PoolingHead):
         tokens and, beside them, of the word embeddings. [CLS] and [SEP] do not count in the means.
         """
         outputs = encoder(ids, input_mask=mask, segment_ids=segments, training=training)
-        words_NSE = ops.take(encoder.embeddings.word_embeddings, ids, axis=0)
+        words_NSE = encoder.embeddings.embed_words(ids)
         inner_NS = without_ends(mask)
         comparisons = []
         for tokens in (outputs["sequence_output"], words_NSE):

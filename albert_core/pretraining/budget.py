@@ -193,6 +193,7 @@ class BudgetConfig(ScheduleConfig):
                 warmup_ratio=phase.warmup_ratio,
                 stable_ratio=1.0 if goes_on else self.get_schedule(phase).stable_ratio,
                 schedule_ratio=num_steps / phase.num_train_steps if self.spans_run else 1.0,
+                is_revisable=not self.spans_run,
             )
             minutes.append(of_phase)
         return tuple(minutes)

@@ -1,7 +1,8 @@
 """How many steps fit into the minutes of a phase, settled while it is trained.
 
 The rates of the first steps of a schedule do not depend on how long it is. So the number of steps
-is settled as late as they allow: from then on the schedule is one by steps. Does not import Keras.
+is settled as late as they allow, and revised once if that is early in the phase: from then on the
+schedule is one by steps. Does not import Keras.
 """
 
 import dataclasses
@@ -14,6 +15,9 @@ UNSETTLED = 10**9
 
 _MEASURED_RATIO, _MEASURED_MOST_S = 0.005, 10.0  # time that measures the speed, without training
 _MEASURED_LEAST_STEPS = 2
+# The first steps tell little of the speed: a GPU made 65 and later 133 of them a second. Not later:
+# an interrupted training ends in the same weights only if its steps were final before.
+_REVISED_RATIO = 0.25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class PhaseMinutes:
         num_steps_of_evaluations: Steps that take as long as the evaluations to come, which the
             measured speed does not contain; 0 where evaluations come as often before the steps are
             settled as after it.
+        is_revisable: Whether the steps may change after they were settled: nothing but the rates
+            and the end of the phase must depend on them.
         section: Section of the configuration whose `train_minutes` these are, for messages.
     """
 
@@ -42,6 +48,7 @@ class PhaseMinutes:
     stable_ratio: float = 0.0
     schedule_ratio: float = 1.0
     num_steps_of_evaluations: float = 0.0
+    is_revisable: bool = False
     section: str = "pretraining"
 
 
@@ -53,13 +60,17 @@ class PhaseTiming:
 
     Attributes:
         begin_s: When the phase began.
-        first_step: Step after which the speed is measured; None before the first one.
+        first_step: Step after which the speed is measured, the first one or that at which the steps
+            were settled; None before the first one.
         first_s: When it was done.
         start_warmup_step: Step at which the warm-up begins: until then the rate is 0, and the speed
             is measured; None while it is.
         num_warmup_steps: Length of the warm-up, once that is settled; 1 at least.
         num_steps: Steps of the phase, once they are settled.
         num_expected: Steps of the phase by the speed so far; None without a speed.
+        is_final: Whether the steps, which are settled, do not change any more.
+        revised_at_step: Step at which the number of steps was revised; None if it was not.
+        num_steps_before: The number until then.
     """
 
     begin_s: float
@@ -69,6 +80,9 @@ class PhaseTiming:
     num_warmup_steps: int = 1
     num_steps: int | None = None
     num_expected: int | None = None
+    is_final: bool = False
+    revised_at_step: int | None = None
+    num_steps_before: int | None = None
 
     @property
     def warmup_end(self) -> int:
@@ -84,13 +98,14 @@ class PhaseTiming:
         num_unchecked: int,
         num_before: int = 0,
     ) -> "PhaseTiming":
-        """Return the timing after some more steps of the phase, while `num_steps` is not settled.
+        """Return the timing after some more steps of the phase, until it is final.
 
         The first call notes step and time, from which the speed is measured: compiling does not
         count. Each later one expects as many steps as fit at the speed so far. The warm-up begins
         once two steps or more have been measured, for 0.5 % of the phase's time or for 10 seconds
         if that is less; the number of steps is settled when the rates of the next `num_unchecked`
-        steps depend on it.
+        steps depend on it. If that is before a quarter of them and they are revisable, they are
+        settled again after a quarter of them or of the time, by the speed since the first time.
 
         Args:
             step: Steps of the phase that are done, above 0 and more than at the last call.
@@ -108,25 +123,31 @@ class PhaseTiming:
         num_measured, measured_s = step - self.first_step, seconds - self.first_s
         expected = step + (phase.end_s - seconds) / max(measured_s / num_measured, 1e-9)
         expected -= phase.num_steps_of_evaluations
+        if self.num_steps is not None:
+            return self._revised(step, seconds, round(expected), phase, num_before)
         timing = dataclasses.replace(self, num_expected=max(step + 1, round(expected)))
         if self.start_warmup_step is None:
             wanted_s = min(_MEASURED_RATIO * (phase.end_s - self.begin_s), _MEASURED_MOST_S)
             if num_measured < _MEASURED_LEAST_STEPS or measured_s < wanted_s:
                 return timing
             timing = timing._with_warmup(step, phase)
-        return timing._with_steps(step, phase, num_unchecked, num_before)
+        return timing._with_steps(step, seconds, phase, num_unchecked, num_before)
 
     def describe(self, num_steps: int) -> dict[str, int]:
-        """Return steps and warm-up of the phase, for a manifest.
+        """Return steps and warm-up of the phase, and what was revised, for a manifest.
 
         Args:
             num_steps: Its steps, also where they were not settled.
         """
-        return {
+        described = {
             "num_train_steps": num_steps,
             "start_warmup_step": self.start_warmup_step or 0,
             "num_warmup_steps": self.num_warmup_steps,
         }
+        if self.revised_at_step is not None and self.num_steps_before is not None:
+            described["num_train_steps_before"] = self.num_steps_before
+            described["revised_at_step"] = self.revised_at_step
+        return described
 
     def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
         """Return the timing with the warm-up, which begins after `step` steps.
@@ -157,12 +178,13 @@ class PhaseTiming:
         return timing
 
     def _with_steps(
-        self, step: int, phase: PhaseMinutes, num_unchecked: int, num_before: int
+        self, step: int, seconds: float, phase: PhaseMinutes, num_unchecked: int, num_before: int
     ) -> "PhaseTiming":
         """Return the timing with the number of steps, if it must be known before the next check.
 
-        The number is that of the steps expected, or the fewest possible if that is more. Else the
-        timing is returned as it is.
+        The number is that of the steps expected, or the fewest possible if that is more. If it is
+        to be revised, the speed is measured anew from here on. Else the timing is returned as it
+        is.
         """
         expected = self.num_expected or 0
         stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
@@ -170,7 +192,34 @@ class PhaseTiming:
         if step + num_unchecked <= max(self.warmup_end, min(stable, expected - 1)):
             return self
         num_steps = max(expected, self._fewest_steps(step, phase, num_before))
-        return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
+        settled = dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
+        if not phase.is_revisable or step >= _REVISED_RATIO * num_steps:
+            return dataclasses.replace(settled, is_final=True)
+        return dataclasses.replace(settled, first_step=step, first_s=seconds)
+
+    def _revised(
+        self, step: int, seconds: float, expected: int, phase: PhaseMinutes, num_before: int
+    ) -> "PhaseTiming":
+        """Return the timing with the steps expected now, after a quarter of them or of the time.
+
+        The fewest possible count if they are more. Before that the timing is returned as it is.
+        Steps that a checkpoint of an earlier version has settled are final unless revisable.
+        """
+        if not phase.is_revisable:
+            return dataclasses.replace(self, is_final=True)
+        assert self.num_steps is not None
+        is_early_s = seconds - self.begin_s < _REVISED_RATIO * (phase.end_s - self.begin_s)
+        if is_early_s and step < _REVISED_RATIO * self.num_steps:
+            return self
+        num_steps = max(expected, self._fewest_steps(step, phase, num_before))
+        return dataclasses.replace(
+            self,
+            num_steps=num_steps,
+            num_expected=num_steps,
+            is_final=True,
+            revised_at_step=step,
+            num_steps_before=self.num_steps,
+        )
 
     def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
         """Return the fewest steps whose decay begins neither before `step` nor in the warm-up."""

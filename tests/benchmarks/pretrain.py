@@ -187,18 +187,27 @@ def clock() -> float:
 
 
 def examples(shape: Shape, vocab_size: int) -> dict[str, Any]:
-    """Return a batch of random pieces."""
+    """Return a batch of random pieces, as frequent as in text by Zipf's law.
+
+    That a few pieces are most of a batch is what the gradient of their embeddings costs on a GPU.
+    """
     import numpy as np
 
     rng = np.random.default_rng(0)
+    frequencies = 1.0 / np.arange(1, vocab_size + 1)
+
+    def draw_pieces(*shape: int) -> Any:
+        pieces = rng.choice(vocab_size, shape, p=frequencies / frequencies.sum())
+        return pieces.astype("int32")
+
     size, length, predictions = shape.batch_size, shape.sequence_length, shape.num_predictions
     positions = np.stack([rng.permutation(length)[:predictions] for _ in range(size)])
     return {
-        "input_ids": rng.integers(0, vocab_size, (size, length), dtype="int32"),
+        "input_ids": draw_pieces(size, length),
         "input_mask": np.ones((size, length), "int32"),
         "segment_ids": np.repeat([[0, 1]], length // 2, axis=1).repeat(size, 0).astype("int32"),
         "masked_lm_positions": np.sort(positions).astype("int32"),
-        "masked_lm_ids": rng.integers(0, vocab_size, (size, predictions), dtype="int32"),
+        "masked_lm_ids": draw_pieces(size, predictions),
         "masked_lm_weights": np.ones((size, predictions), "float32"),
         "sentence_order_labels": rng.integers(0, 2, size, dtype="int32"),
     }

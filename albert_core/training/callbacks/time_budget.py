@@ -10,6 +10,8 @@ from albert_core.backends import of_first_process
 from albert_core.training.minutes import UNSETTLED, PhaseTiming
 from albert_core.training.session import TrainingSession
 
+_CHECKS_WITHIN = 10  # while the speed is measured: one after each tenth part of the steps so far
+
 
 class TimeBudget(keras.callbacks.Callback):
     """Measures the speed and settles warm-up and steps of each phase, in state, plan and schedule.
@@ -22,6 +24,7 @@ class TimeBudget(keras.callbacks.Callback):
         """Take up what the session's state has settled already."""
         super().__init__()
         self.session = session
+        self._next_check = 0  # step of the phase, while the speed is measured
         self._settle_plan()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -38,13 +41,15 @@ class TimeBudget(keras.callbacks.Callback):
                 # The schedule goes on: there is neither a warm-up nor a measurement before it.
                 timing = dataclasses.replace(timing, start_warmup_step=0, num_warmup_steps=0)
             session.state.timings.append(dataclasses.asdict(timing))
+        self._next_check = 0
         self._settle_plan()
         self._settle_schedule(index)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Settle warm-up or steps of the phase if that can be done now, and save it at once.
 
-        It looks at every step until the warm-up begins, and then at those with a row in the log.
+        It looks after every tenth part of the steps so far until the warm-up begins, and then at
+        steps with a row in the log.
 
         Raises:
             InputError: There is too little time for the warm-up and the decay.
@@ -54,14 +59,17 @@ class TimeBudget(keras.callbacks.Callback):
         index = session.last_phase
         timing = PhaseTiming(**session.state.timings[index])
         is_measuring = timing.start_warmup_step is None
-        is_due = is_measuring or session.recent_metrics is not None
-        if timing.num_steps is not None or not is_due:
+        step = session.state.step - plan.phase_begin(index)
+        # Waiting for each step would keep the host from working ahead, and measure that.
+        is_due = step >= self._next_check if is_measuring else session.recent_metrics is not None
+        if timing.is_final or not is_due:
             return
         if logs:
             float(next(iter(logs.values())))  # waits for the device, whose time it is
+        self._next_check = step + max(1, step // _CHECKS_WITHIN)
         # All processes must settle the same, and their clocks differ.
         seconds = of_first_process(session.seconds)
-        step = session.state.step - plan.phase_begin(index)
+        before = timing
         timing = timing.after(
             step,
             seconds,
@@ -71,11 +79,12 @@ class TimeBudget(keras.callbacks.Callback):
         )
         session.state.timings[index] = dataclasses.asdict(timing)
         begins_warmup = is_measuring and timing.start_warmup_step is not None
-        if begins_warmup or timing.num_steps is not None:
+        settles_steps = timing.num_steps is not None and timing != before
+        if begins_warmup or settles_steps:
             self._settle_plan()
             session.sync_variables()
             self._settle_schedule(index)
-        if timing.num_steps is not None:
+        if settles_steps:
             # At once: a process killed before the next checkpoint would settle another number.
             session.save()
 

@@ -15,6 +15,14 @@ from albert_core.training.session import TrainingSession
 from tests.helpers.training_sessions import evaluated, new_session
 
 
+def model_with_schedule() -> Any:
+    """Return what a training by minutes needs of a model: a schedule that can be settled."""
+    schedule = types.SimpleNamespace(settle=lambda **_: None)
+    return types.SimpleNamespace(
+        optimizer=types.SimpleNamespace(schedule=schedule), jax_state_sync=lambda: None
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "step", "stopped_by"),
     [
@@ -98,11 +106,8 @@ def test_minutes_settle_schedule_and_plan_phase_by_phase(tmp_path, spans_run, ex
         PhaseMinutes(end_s=3.0 * n, peak=0.1 * n, num_warmup_steps=5, stable_ratio=ratio)
         for n, ratio in enumerate(stable_ratios, start=1)
     )
-    settled: list[Any] = []
-    schedule = types.SimpleNamespace(settle=lambda **numbers: settled.append(numbers))
-    model = types.SimpleNamespace(
-        optimizer=types.SimpleNamespace(schedule=schedule), jax_state_sync=lambda: None
-    )
+    settled, model = [], model_with_schedule()
+    model.optimizer.schedule.settle = lambda **numbers: settled.append(numbers)
     session = new_session(
         tmp_path,
         model,
@@ -133,6 +138,37 @@ def test_minutes_settle_schedule_and_plan_phase_by_phase(tmp_path, spans_run, ex
     assert [(phase, step, tuple(numbers.values())) for phase, step, numbers in seen] == expected
     assert len(saved_at) == 2
     assert session.num_expected_steps == 60
+
+
+def test_revised_steps_end_the_phase_and_are_saved_at_once(tmp_path):
+    """Ten steps a second until they are settled, five after it: 100 steps would take 20 seconds."""
+    minutes = PhaseMinutes(end_s=10.0, peak=0.1, num_warmup_steps=5, is_revisable=True)
+    session = new_session(
+        tmp_path,
+        model_with_schedule(),
+        phase_steps=(UNSETTLED,),
+        are_last_intervals_short=True,
+        minutes=(minutes,),
+        log_steps=1,
+    )
+    saved: list[tuple[int, int]] = []
+    session.save = lambda: saved.append(  # type: ignore[method-assign]
+        (session.state.step, session.plan.num_train_steps)
+    )
+    budget, seconds = TimeBudget(session), 0.0
+    budget.on_train_begin()
+    while not session.is_finished:
+        session.state.step += 1
+        seconds += 0.2 if saved else 0.1
+        session._begin_s = time.monotonic() - seconds
+        session.recent_metrics = {"loss": 5.0}
+        budget.on_train_batch_end(0, {"loss": 5.0})
+    (first_at, first), (final_at, final) = saved
+    assert first_at == 8  # the warm-up begins after 3 steps
+    assert first == pytest.approx(100, abs=2)
+    assert final_at == pytest.approx(16, abs=2)  # after a quarter of the time
+    assert final == session.state.step == pytest.approx(54, abs=1)
+    assert seconds == pytest.approx(10.0, abs=0.3)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ def settle(phase: PhaseMinutes, step_s: list[float]) -> tuple[PhaseTiming, int, 
     """Train a phase whose steps take some seconds, the last of them again and again.
 
     Returns:
-        The timing, the step at which the steps were settled, and the seconds at its end.
+        The timing, the step at which the steps became final, and the seconds at its end.
     """
     timing, step, seconds, settled_at = PhaseTiming(begin_s=0.0), 0, 30.0, 0  # 30 s to compile
     while timing.num_steps is None or step < timing.num_steps:
         step, seconds = step + 1, seconds + step_s[min(step, len(step_s) - 1)]
         is_checked = timing.start_warmup_step is None or step % LOG_STEPS == 0
-        if timing.num_steps is None and is_checked:
+        if not timing.is_final and is_checked:
             timing = timing.after(step, seconds, phase, num_unchecked=LOG_STEPS)
             settled_at = step
     return timing, settled_at, seconds
@@ -47,6 +47,23 @@ def test_training_that_slows_down_still_decays_in_time():
     timing, settled_at, seconds = settle(phase, 2000 * [0.1] + [0.2])
     assert settled_at <= 0.7 * timing.num_steps
     assert seconds == pytest.approx(630.0, rel=0.15)
+
+
+@pytest.mark.parametrize("step_s", [100 * [0.3] + [0.1], 350 * [0.1] + [0.3]])
+def test_steps_settled_at_another_speed_are_revised_after_a_quarter(step_s):
+    """Else the first training would end after a third of its time, the second after three times."""
+    phase = dataclasses.replace(MINUTE, end_s=1030.0, stable_ratio=0.0, warmup_ratio=0.02)
+    fixed, settled_at, _ = settle(phase, step_s)
+    assert settled_at < 0.05 * fixed.num_steps
+    timing, final_at, seconds = settle(dataclasses.replace(phase, is_revisable=True), step_s)
+    num_revised = min(0.25 * fixed.num_steps, 0.25 * timing.num_steps)
+    assert final_at == pytest.approx(num_revised, rel=0.2)
+    described = timing.describe(timing.num_steps)
+    assert described["revised_at_step"] == final_at
+    assert described["num_train_steps_before"] == fixed.num_steps
+    assert "revised_at_step" not in fixed.describe(fixed.num_steps)
+    assert timing.start_warmup_step == fixed.start_warmup_step
+    assert seconds == pytest.approx(1030.0, rel=0.15)
 
 
 def test_the_decay_is_whole_even_if_there_is_no_time_left_for_it():
