@@ -42,8 +42,8 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         values: Values by field; mappings, never text, for fields that are dataclasses, of which
             null stands for the defaults. Whole floats pass for integers, as a pipeline's parameters
             lose the difference.
-        source: Where the values come from; messages begin with it, but for those about impossible
-            values, which the dataclass refuses itself.
+        source: Where the values come from; messages begin with it, except those about impossible
+            values, which the dataclass itself refuses.
 
     Raises:
         InputError: Not a mapping, an unknown or missing name, a wrong type, a null that is not one

@@ -123,8 +123,8 @@ class _Checker:
         """Check keys and items of a mapping or sequence, at any depth; return its number of nodes.
 
         Raises:
-            InputError: As of `check`: a key is twice, there are over 100,000 nodes, or an item is
-                refused.
+            InputError: Raised by `check`: a key is there twice, there are over 100,000 nodes, or an
+                item is refused.
         """
         if isinstance(node, yaml.MappingNode):
             self._refuse_repeated_keys(node)

@@ -31,7 +31,7 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
 
     Args:
         step: Name of the step in the table of steps, which has the role of its image.
-        image: Role of another image, of a component that only waits for the step's work; the
+        image: Role of another image, for a component that only waits for the step's work; the
             step's own when None.
     """
     role = image or STEPS[step].image

@@ -75,7 +75,7 @@ def length_sorted_batches(
     Args:
         lengths: Tokens of each example [M].
         batch_size: Most examples in a batch; only the last has fewer, unless batches are cut.
-        batch_cost_tokens: As of `predict_outputs`.
+        batch_cost_tokens: As for `predict_outputs`.
     """
     order = np.argsort(lengths, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -66,7 +66,7 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
 
     Args:
         path: A file, local, gs:// or s3://, or `-` for standard input.
-        row_format: Its format; of standard input not Parquet.
+        row_format: Its format; standard input cannot be Parquet.
         word_column: Number of the column of words of `conll`, below 0 from the end; not read in
             lines of one column.
 

@@ -121,7 +121,7 @@ class PretrainingData:
         All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
         down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
 
-        Records of the original have no held-out part; of those it is the first 100 batches of the
+        Records of the original have no held-out part; for them it is the first 100 batches of the
         training records, as in the original.
 
         Raises:

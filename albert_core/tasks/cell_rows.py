@@ -212,7 +212,7 @@ class CellRows(TaskRows):
             )
 
     def _labels_in(self, cell: str) -> Sequence[str]:
-        """Return the label in a cell, as it is; of `multi_label` the names between commas.
+        """Return the label in a cell, unchanged; for `multi_label` the names between commas.
 
         The names of `multi_label` are stripped and blank ones left out, so there may be none.
         """

@@ -72,7 +72,7 @@ class _ObjectRows(TaskRows, abc.ABC):
         )
 
     def cells(self, row: Row) -> RowCells:
-        """Return texts, label and id of an object; of multiple choice the text, then choices.
+        """Return texts, label and id of an object; for multiple choice the text, then choices.
 
         `find_names` must have been called, which iterating does.
 

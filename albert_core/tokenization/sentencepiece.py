@@ -274,11 +274,11 @@ class SentencePieceTokenizer(Tokenizer):
         return text_word_borders(self.pieces, word_start=WORD_START)
 
     def scores(self) -> list[float]:
-        """Return the log probability of each piece [V], of `used_model`."""
+        """Return the log probability of each piece [V], from `used_model`."""
         return self._processor.GetScore(list(range(len(self))))
 
     def content_hash(self) -> str:
-        """Return a hash of the model's bytes and the settings, of `strip_accents` only if false."""
+        """Return a hash of the model's bytes and the settings; `strip_accents` only if false."""
         settings = self._settings()
         if self.strip_accents:
             del settings["strip_accents"]  # as in the hashes of vocabularies without this setting

@@ -222,10 +222,9 @@ class RunSummary:
 
     Attributes:
         title: Name of the run.
-        checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
-            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. For any other run
-            it is empty; for a run from a checkpoint the fields about text and pretraining are
-            empty.
+        checkpoint: What a run from a checkpoint started from: source, kind, size, num_parameters,
+            vocab_size, lower_case, strip_accents, heads, notes. For any other run it is empty; for
+            a run from a checkpoint the fields about text and pretraining are empty.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,

@@ -204,8 +204,8 @@ class CommandParser:
     def _names_vocabulary(self, value: str) -> bool:
         """Return whether a value of `--vocab` is a checkpoint's vocabulary, not a section's file.
 
-        Only in commands with `--checkpoint.vocab`; there every value is, but for the next option, a
-        mapping in YAML, and a file whose name ends in .yaml, .yml or .json.
+        It can be one only in commands with `--checkpoint.vocab`. There it is one unless it is the
+        next option, a mapping in YAML, or a file whose name ends in .yaml, .yml or .json.
         """
         is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
         return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)
