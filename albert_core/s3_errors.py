@@ -109,7 +109,7 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _refused_login(path: str | Path, code: str, message: str) -> NoAccessError | None:
-    """Return the error of credentials that are refused or have no right to this; None of others.
+    """Return the error if credentials are refused or have no right to this; else None.
 
     After a refusal without credentials, the next call looks for some anew.
     """

@@ -78,7 +78,7 @@ def _parser_of(cls: type) -> jsonargparse.ArgumentParser:
 def _defaults_unlike_classes(cls: type) -> dict[str, Any]:
     """Return the defaults of a dataclass's sections that are not those of the sections' classes.
 
-    The parser makes a section of which nothing is given by its class alone.
+    The parser makes a section for which nothing is given from its class alone.
     """
     found = {}
     hints = typing.get_type_hints(cls)

@@ -59,7 +59,7 @@ def get_registry() -> str:
 
 
 def check_image_variables() -> None:
-    """Refuse values of ALBERT_REGISTRY and ALBERT_TAG of which no image's name can be made.
+    """Refuse values of ALBERT_REGISTRY and ALBERT_TAG that make no valid image name.
 
     What is empty or not set passes.
 

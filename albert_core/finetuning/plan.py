@@ -125,7 +125,7 @@ def make_schedule(config: FinetuningConfig, plan: TrainingPlan) -> PhasedSchedul
 
 
 def describe_settled(state: TrainingState) -> dict[str, int]:
-    """Return steps and warm-up of a training by minutes; empty of others."""
+    """Return steps and warm-up of a training by minutes; empty for other trainings."""
     if not state.timings:
         return {}
     timing = PhaseTiming(**state.timings[0])

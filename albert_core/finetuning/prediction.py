@@ -52,7 +52,7 @@ def predict_outputs(
         follows the batch's length, as logits of positions do, differ in size between examples.
 
     Raises:
-        SignalError: A signal has come during a training, of which this is an evaluation.
+        SignalError: A signal has come during the training that this is an evaluation of.
     """
     outputs: dict[str, list[np.ndarray]] = {}
     for examples in length_sorted_batches(features.lengths, batch_size, batch_cost_tokens):

@@ -33,7 +33,7 @@ class ScoredBaseline:
         score: The task's first metric.
         low: Lower bound of the score's 95 % bootstrap interval.
         high: Its upper bound.
-        num_train: Training examples it has learned from; 0 of a method that learns nothing.
+        num_train: Training examples it has learned from; 0 for a method that learns nothing.
     """
 
     name: str

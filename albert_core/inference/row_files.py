@@ -145,7 +145,7 @@ def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
     """Yield rows; text that is not UTF-8 is refused, and so is a damaged file.
 
     Raises:
-        InputError: There is such text, of which the line before is named, or damage.
+        InputError: There is such text, and the line before it is named; or the file is damaged.
     """
     last = "the first line"
     is_plain = without_compression(path) == path

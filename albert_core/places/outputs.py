@@ -180,7 +180,7 @@ def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
 
 
 def _key(manifest: Manifest) -> str:
-    """Return the key of an output in its run, such as `models/cola`; empty of other steps' outputs.
+    """Return the key of an output in its run, such as `models/cola`; empty for other steps.
 
     Models and evaluations have keys by task, and other keys for random weights (`random
     models/cola`); records by sequence length. Two outputs with the same key come from different
@@ -198,7 +198,7 @@ def _key(manifest: Manifest) -> str:
 def _find_report(
     run: Path, outputs: Sequence[StepOutput], report: Path | None
 ) -> StepOutput | None:
-    """Return the report whose inputs are the run's outputs; None of a run that has not finished.
+    """Return the report whose inputs are the run's outputs; None for a run that has not finished.
 
     It is the one in the folder `report` if that is given (None if it is not among the outputs),
     else the newest, if no output of a later run in the folder exists.

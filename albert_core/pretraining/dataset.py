@@ -148,7 +148,7 @@ class PretrainingData:
 
     @property
     def masking_of_batches(self) -> MaskingConfig | None:
-        """How the records of the batches are masked; None of static records that do not say it."""
+        """How the records of the batches are masked; None for static records that do not say it."""
         return self.records.masking if self.records.format == "static" else self.masking
 
     @property

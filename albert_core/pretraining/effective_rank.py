@@ -20,7 +20,7 @@ _MOST_SEQUENCES = 512
 
 
 def effective_rank(vectors_MH: np.ndarray) -> float:
-    """Return exp of the entropy of the singular values divided by their sum; 0 of zeros alone.
+    """Return exp of the entropy of the singular values divided by their sum; 0 for only zeros.
 
     It is between 1, if all vectors lie on one line, and min(M, H), if all singular values are
     equal. The mean is not subtracted: outputs that are all the same then have rank 1.

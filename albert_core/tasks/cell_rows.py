@@ -81,8 +81,8 @@ class CellRows(TaskRows):
         """Yield the number of the line and the cells of each row, without header and blank rows.
 
         The whole file is read first, and its columns are found by its first row and kept for
-        `cells`. Cells of a `tsv` that is an export are unquoted. Yields nothing of a file without
-        rows after its header, which is not checked then.
+        `cells`. Cells of a `tsv` that is an export are unquoted. Yields nothing for a file without
+        rows after its header, which is then not checked.
 
         Raises:
             InputError: The file is missing, cannot be read, is not UTF-8 or not in its format, or

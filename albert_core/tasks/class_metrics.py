@@ -44,7 +44,7 @@ class ClassCounts:
 
     @property
     def total(self) -> "ClassCounts":
-        """The counts of all classes together, [1], of which micro averages are made."""
+        """The counts of all classes together, [1], for micro averages."""
         return ClassCounts(*(getattr(self, name).sum(keepdims=True) for name in _COUNTS))
 
     @property

@@ -220,7 +220,7 @@ class ParquetRows(_ObjectRows):
 
 
 def _class_name(value: Any, names: Sequence[str]) -> str | None:
-    """Return the name that a class number stands for; None of anything else."""
+    """Return the name that a class number stands for; None for anything else."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return names[value] if is_number and 0 <= value < len(names) else None
 

@@ -196,7 +196,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _begins_with_space(self, text: str) -> bool:
         """Return whether a text begins with white space, after characters that normalisation drops.
 
-        False for a text of which nothing is left.
+        False for a text with nothing left.
         """
         for character in text:
             normal = self._continuing_processor.Normalize(self.preprocess(f"a{character}a"))

@@ -61,7 +61,7 @@ class SeedScores:
 
     Attributes:
         mean: Their mean.
-        std: Their sample standard deviation; 0 of a single training.
+        std: Their sample standard deviation; 0 for a single training.
         num: How many there are.
     """
 

@@ -127,8 +127,8 @@ class CommandParser:
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; or a list, a
-                section, --config or a key of a mapping is given twice, of which the first would be
-                lost.
+                section, --config or a key of a mapping is given twice, so that the first value
+                would be lost.
         """
         arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())

@@ -239,7 +239,7 @@ def steps_table(steps: Sequence[Mapping[str, Any]], states: Mapping[str, str]) -
     """Return the table of a run's steps, in their order.
 
     Args:
-        steps: The name, seconds and metrics of each; seconds are None of one that is not done.
+        steps: The name, seconds and metrics of each; seconds are None for a step that is not done.
         states: How each was done, or ended, by name.
     """
     table = make_table("step", "seconds", "", "key metrics", right=("seconds",))

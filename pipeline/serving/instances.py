@@ -57,7 +57,7 @@ class ModelStatus(Strict):
 
 
 class ModelList(Strict):
-    """The names of the models, of which there is one."""
+    """The names of the models: always one."""
 
     models: list[str]
 

@@ -157,7 +157,7 @@ def pretraining_section(
 def _detection_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return held-out metrics and loss of the replaced-token detection, and its baseline.
 
-    The baseline is the accuracy of taking no token for replaced. Empty of masked LM alone.
+    The baseline is the accuracy of taking no token for replaced. Empty for masked LM alone.
     """
     if not has_detection(metrics):
         return []
