@@ -55,11 +55,13 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
 
 
 def compiled_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that runs a Keras model, compiled and without dropout.
+    """Return a function from arrays to arrays that runs a Keras model, compiled, without dropout.
 
-    It is compiled on the first call, and again for each new shape of the inputs. The rows of a
-    batch are spread over the devices of `use_devices`, if both the model and this function were
-    made inside of it.
+    The function is compiled on its first call, and may be compiled again for inputs of another
+    shape. It returns the outputs of a model that returns a dict by their names, and a single output
+    as `logits`; see `ModelFunction`. If both the model and the function were made inside
+    `use_devices`, the rows of a batch are spread over its devices; their number need not be
+    divisible by that of the devices.
     """
     from albert_core.backends import make_predict_function
 
@@ -73,7 +75,7 @@ def compiled_function(model: "keras.Model") -> ModelFunction:
 
 
 def _as_arrays(outputs: Mapping[str, Any]) -> ModelOutputs:
-    """Return tensors as arrays; those in bfloat16, which NumPy does not know, become float32."""
+    """Return tensors as arrays; bfloat16, which NumPy does not know, becomes float32."""
     arrays = {name: np.asarray(value) for name, value in outputs.items()}
     return {
         name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
@@ -84,7 +86,7 @@ def _as_arrays(outputs: Mapping[str, Any]) -> ModelOutputs:
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Call a Keras model, uncompiled and without dropout; return its outputs as a dict of tensors.
 
-    The one tensor of a model that returns no dict is named `logits`.
+    If the model returns a single tensor instead of a dict, it is named `logits`.
     """
     outputs = model(dict(inputs), training=False)
     return dict(outputs) if isinstance(outputs, Mapping) else {"logits": outputs}

@@ -17,14 +17,16 @@ _SHARED_VARIABLE = "ALBERT_SHARED_TMPDIR"
 
 @contextlib.contextmanager
 def temporary_files_in(folder: Path) -> Iterator[None]:
-    """Have this process and its children make their temporary files in a folder meanwhile.
+    """Have this process and its children make their temporary files in a folder, during the body.
 
-    Libraries remove theirs only if they are not killed; this folder is removed with all that is in
-    it, in the end, or by whoever comes next. `user_folder` stays where it was.
+    A killed process leaves the files of its libraries behind. Therefore the folder is removed with
+    everything in it after the body, or by the next process that uses it. `user_folder` stays where
+    it was.
 
     Args:
         folder: Folder to make anew, for this process alone; what is in it is removed first. If
-            something of an earlier process cannot be removed, the files are in a new folder in it.
+            something that an earlier process left cannot be removed, a new folder inside it is used
+            instead.
 
     Raises:
         InputError: A file has its name.
@@ -54,10 +56,10 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def shared_folder_variables() -> dict[str, str]:
-    """Return the variable that keeps `user_folder` in its place in processes of another TMPDIR.
+    """Return an environment variable that keeps `user_folder` the same under another TMPDIR.
 
-    By name, with its value. Empty where the machine has no folder for temporary files that can be
-    written.
+    The dict has its name and value, for the environment of a process that gets another TMPDIR. It
+    is empty on a machine without a writable folder for temporary files.
     """
     try:
         return {_SHARED_VARIABLE: str(_shared_folder())}
@@ -68,9 +70,9 @@ def shared_folder_variables() -> dict[str, str]:
 def _shared_folder() -> Path:
     """Return the folder for temporary files that all users have, as it was before any step began.
 
-    The first that can be written of ALBERT_SHARED_TMPDIR, `tempfile.tempdir`, TMPDIR, TEMP, TMP,
-    /tmp and /var/tmp. `tempfile` itself would first write a file of a random name there, which a
-    kill leaves behind.
+    It is the first writable one of ALBERT_SHARED_TMPDIR, `tempfile.tempdir`, TMPDIR, TEMP, TMP,
+    /tmp and /var/tmp. `tempfile` itself is not asked: it would write a file of a random name there,
+    which stays if the process is killed.
 
     Raises:
         InputError: There is none that can be written.

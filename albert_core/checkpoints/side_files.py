@@ -59,7 +59,8 @@ def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str]
 
     Args:
         folder: Folder of the file.
-        default: The heads where there is no such file or it names none, with 0 outputs.
+        default: The heads to return, with 0 outputs, where there is no head.json or it names no
+            heads.
 
     Raises:
         InputError: The file cannot be read or holds something else.
@@ -73,10 +74,10 @@ def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str]
 def read_pooling(folder: Path) -> HeadPooling:
     """Return the pooling that the classifier of an export reads, by head.json.
 
-    `pooler` without that file, and in those of versions that had no other.
+    It is `pooler` without that file, and if the file, as in earlier versions, names no pooling.
 
     Raises:
-        InputError: The file cannot be read, or names a pooling that this version has not.
+        InputError: The file cannot be read, or names a pooling that this version does not have.
     """
     head = _read_head(folder)
     name = head.text("pooling") if "pooling" in head else ORIGINAL_POOLING
@@ -116,14 +117,14 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
 def write_side_files(checkpoint: "Checkpoint", folder: Path, *, with_head: bool = True) -> None:
     """Write task.json, finetuning.json and head.json into an existing folder.
 
-    Each is written only if the checkpoint knows something for it; a file there is replaced. Where
-    it knows nothing for a file, a file that is there stays.
+    Each file is written, or replaced, only if the checkpoint has contents for it; otherwise an
+    existing file stays as it is.
 
     Args:
         checkpoint: The model.
         folder: The folder.
-        with_head: Whether head.json is written, which formats that say the same themselves do
-            without.
+        with_head: Whether to write head.json; formats that hold the same information do not need
+            it.
     """
     files: dict[str, Mapping[str, Any] | None] = {
         TASK_NAME: checkpoint.task,
@@ -141,12 +142,13 @@ def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
 
 
 def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
-    """Return the contents of head.json, empty if there is nothing to say.
+    """Return the contents of head.json; an empty dict if no such file is needed.
 
-    Always the pooling, unless it is `pooler`, and the null threshold, if there is one. Of a
-    checkpoint without a task, but with other heads than pretraining's or without that of masked LM,
-    also its heads and what is known of the number, names and kind of its outputs: of a graph that
-    says nothing about its heads, that of masked LM is expected.
+    They hold the pooling unless it is `pooler`, and the null threshold if there is one. They also
+    hold the heads, and what is known of number, names and kind of the outputs, if the checkpoint
+    has no task and does not look like a pretrained one: it lacks the masked LM head, or has a head
+    besides those of pretraining. An exported graph without `heads` here is taken to have the masked
+    LM head.
     """
     values: dict[str, Any] = {}
     if checkpoint.pooling != ORIGINAL_POOLING:
@@ -181,7 +183,7 @@ def _read_problem_type(head: JsonObject) -> ProblemType | None:
     """Return the problem type in head.json, or None.
 
     Raises:
-        InputError: It is none that transformers has.
+        InputError: It is not one of transformers' problem types.
     """
     if "problem_type" not in head:
         return None
@@ -192,7 +194,7 @@ def as_problem_type(value: Any, place: str) -> ProblemType:
     """Return a value that is a problem type.
 
     Raises:
-        InputError: It is none; the message begins with `place`.
+        InputError: It is not a problem type; the message begins with `place`.
     """
     known: Collection[ProblemType] = get_args(ProblemType)
     for name in known:
@@ -204,11 +206,11 @@ def as_problem_type(value: Any, place: str) -> ProblemType:
 def _read_null_threshold(folder: Path, head: JsonObject) -> float | None:
     """Return the null odds from which on the model's questions have no answer; None if not known.
 
-    They are in trials.json, in the row of the trial that was chosen, and in head.json of what was
-    made of such a model. Where there is a trials.json, head.json does not count.
+    They are read from the row of the chosen trial in trials.json or, without that file, from
+    head.json, which exports and conversions of such a model have.
 
     Raises:
-        InputError: There is a trials.json, but not one of this program; or the value is no number.
+        InputError: trials.json was not written by this program, or the value is not a number.
     """
     if (folder / TRIALS_NAME).is_file():
         trials = JsonObject(read_json_object(folder / TRIALS_NAME), str(folder / TRIALS_NAME))

@@ -21,17 +21,18 @@ class CleaningConfig:
     """Which documents are left out. By default only repeated ones.
 
     Attributes:
-        deduplicate: Whether documents of the same text are kept once.
+        deduplicate: Whether only one of several documents with the same text is kept.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or
             globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A
             document that shares `overlap_ngram` words in a row with one of them is left out.
-        overlap_ngram: Words in a row that count as an overlap.
-        near_duplicate_threshold: Jaccard similarity of the sets of word n-grams from which two
-            documents count as near-duplicates, of which one is kept; none are looked for when not
-            given.
-        near_duplicate_ngram: Words in such an n-gram.
-        num_minhash_permutations: Hashes by which that similarity is estimated. More find pairs near
-            the threshold more surely, for more time and disk.
+        overlap_ngram: Number of equal words in a row that count as an overlap.
+        near_duplicate_threshold: Least Jaccard similarity of their sets of word n-grams at which
+            two documents count as near-duplicates; one of them is kept. Near-duplicates are not
+            looked for when not given.
+        near_duplicate_ngram: Number of words of an n-gram, for near-duplicates.
+        num_minhash_permutations: Number of hashes by which the similarity of near-duplicates is
+            estimated. With more, pairs near the threshold are found more reliably, at more time and
+            disk.
         min_characters: Shortest document that is kept.
         max_characters: Longest document that is kept; no bound when not given.
         min_letter_fraction: Least fraction of letters among characters other than white space.
@@ -54,9 +55,9 @@ class CleaningConfig:
         """Refuse bounds that are out of range, and settings of near-duplicates without effect.
 
         Raises:
-            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, the numbers of
-                characters are negative or the larger one below the smaller, or as of
-                `_check_near_duplicates`.
+            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, `min_characters`
+                is negative, `max_characters` is below 1 or below `min_characters`, or
+                `_check_near_duplicates` raises it.
         """
         self._check_near_duplicates()
         check_between(self, "cleaning", "min_letter_fraction", "max_repeated_fraction")
@@ -75,9 +76,9 @@ class CleaningConfig:
         """Refuse settings of near-duplicates that are out of range or do not go together.
 
         Raises:
-            InputError: The threshold is not above 0 and at most 1, or given although repeated
-                documents stay; the n-gram has no word; there are not from 16 to 1,024 permutations;
-                or one of the latter is set without a threshold.
+            InputError: The threshold is not above 0 and at most 1, or is set with `deduplicate`
+                false; `near_duplicate_ngram` is below 1; `num_minhash_permutations` is not from 16
+                to 1,024; or one of these two is changed without a threshold.
         """
         check_at_least(self, "cleaning", near_duplicate_ngram=1)
         check_between(self, "cleaning", "num_minhash_permutations", low=16, high=1024)
@@ -119,9 +120,10 @@ class CleaningConfig:
 
 
 def recorded_cleaning(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recorded settings of cleaning; those of near-duplicates only if these are looked for.
+    """Return settings of cleaning to record, without those of near-duplicates if not looked for.
 
-    These settings are newer than records people have, and must make no other work of them.
+    The settings of near-duplicates are newer than records that people already have, whose recorded
+    settings must stay equal.
 
     Args:
         settings: All fields of a `CleaningConfig`, by name.
@@ -136,7 +138,7 @@ class DocumentFilter:
     """The rules by which documents are left out.
 
     Attributes:
-        config: The bounds.
+        config: The settings.
         overlap: The n-grams of the evaluation sets, if there are any.
     """
 
@@ -144,10 +146,10 @@ class DocumentFilter:
     overlap: OverlapIndex | None = None
 
     def reason(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return why a document is left out (name of the reason, evidence); None to keep it.
+        """Return why a document is left out: name of the reason, and evidence. None if it is kept.
 
-        The checks are of length, letters, repetition and overlap, in this order; the first that
-        applies is returned. A document right at a bound is kept.
+        Length, letters, repetition and overlap are checked in this order, and the first reason
+        found is returned. A document exactly at a bound is kept.
         """
         config = self.config
         num_characters = sum(map(len, sentences))
@@ -176,7 +178,7 @@ class RemovedDocuments:
 
     Attributes:
         counts: Number of documents by the name of the reason.
-        examples: By the name of the reason, the five documents of the smallest keys: key,
+        examples: For each name of a reason, the five documents with the smallest keys: key,
             evidence, beginning of the text.
     """
 
@@ -189,7 +191,7 @@ class RemovedDocuments:
         self._add(reason, 1, [[key.hex(), evidence, beginning]])
 
     def merge(self, other: Mapping[str, Any]) -> None:
-        """Add the counts and examples of another one, given as a mapping of its attributes."""
+        """Add the counts and examples of another `RemovedDocuments`, given as a dict."""
         for reason, count in other["counts"].items():
             self._add(reason, count, other["examples"][reason])
 

@@ -32,7 +32,7 @@ class CorpusSplit:
 
     @property
     def num_bytes(self) -> int:
-        """Size of its ranges, as the files are stored (maybe compressed)."""
+        """Bytes of the split's ranges, as the files are stored (maybe compressed)."""
         return sum(part.end - part.start for part in self.ranges)
 
 
@@ -41,10 +41,10 @@ class CorpusFiles:
     """The files of a corpus.
 
     Attributes:
-        files: Those that are read, sorted and without repetition.
-        left_out: Those that are not, sorted, by the reason.
-        format: Their format: the one that is set, or else the one they are found to have.
-        found: In which format they are read, in words, where it was found; empty where it was set.
+        files: The files that are read, sorted and without repetition.
+        left_out: The files that are not read, sorted, by the reason.
+        format: Format of the files: the one that is set, or else the one that was found.
+        found: Text that says which format was found; empty where the format was set.
     """
 
     files: tuple[StoredFile, ...]
@@ -54,7 +54,7 @@ class CorpusFiles:
 
     @property
     def note(self) -> str:
-        """What is left out, in words, with up to three examples a reason; empty if nothing is."""
+        """Text naming the files that are left out, up to three for each reason; may be empty."""
         return "; ".join(
             f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
             + (", ..." if len(names) > _NUM_NAMED else "")
@@ -67,7 +67,7 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
 
     Args:
         config: The corpus.
-        finds_format: Where no format is set, whether it is looked for, which opens all files whose
+        finds_format: Whether to look for the format where none is set, which opens all files whose
             ending does not tell it; if not, files of any format count.
 
     Raises:
@@ -81,10 +81,10 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
 def list_corpus(config: CorpusConfig) -> CorpusFiles:
     """List a corpus's files: those to be read, and those left out.
 
-    Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
-    are opened to see. A file that is named itself is always read, and so is one that any pattern
-    asks for. Where no format is set, all files are opened to find it, but those whose ending tells
-    it.
+    From a folder or glob, hidden files and files that are not text are left out; files with an
+    unknown ending are opened to decide. A file that is named itself is always read; a file that one
+    pattern leaves out is read if another pattern asks for it. Where no format is set, all files are
+    opened to find it, except those whose ending tells it.
 
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
@@ -99,13 +99,13 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
 
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
-    """Return a corpus with its format resolved: the set one, or else that of its files.
+    """Return a corpus with its format set: as it is configured, or else as its files have it.
 
-    Where one is set, `config` itself is returned, and no file is looked for.
+    Where a format is set, `config` itself is returned, and no file is looked for.
 
     Raises:
-        InputError: None is set, and the files have several, or there are none, all are empty or
-            left out, or one holds text in a form that is not read.
+        InputError: No format is set, and the files have several formats, there are no files, all
+            are empty or left out, or one holds text in a form that is not read.
     """
     if config.format is not None:
         return config
@@ -115,7 +115,8 @@ def resolve_format(config: CorpusConfig) -> CorpusConfig:
 def _list_files(config: CorpusConfig) -> CorpusFiles:
     """Return the files of a corpus as `list_corpus` does, without looking for their format.
 
-    Without a format in the settings, files of any pass, and plain text is that of the result.
+    Without a format in the settings, files of any format are taken, and the result's format is
+    plain text.
 
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
@@ -146,14 +147,16 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
 
 
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
-    """Return why a file that a pattern names is not read; empty if it is.
+    """Return why a file that a pattern names is not read; an empty text if it is read.
 
-    A file that is named itself is always read. Else hidden files are left out, and of JSON lines
-    what describes a data set, as README.md. Endings of text, Parquet (if it is the corpus's format)
-    and compressed files or archives are read unopened; of other endings the first bytes decide.
+    A file that is named itself is always read. Otherwise hidden files are left out, and in a corpus
+    of JSON lines also files that describe a data set, such as README.md. Files with an ending of
+    text, of Parquet (if that is the corpus's format), of a compression or of an archive are taken
+    without opening them; for other endings the first bytes decide.
 
     Raises:
-        InputError: A corpus of text has a file that by its first bytes is one of `find_data`.
+        InputError: The corpus is text, and `find_data` tells by the file's first bytes that it
+            holds data in another form.
     """
     if file.path == (pattern if is_remote(pattern) else str(Path(pattern).absolute())):
         return ""
@@ -189,7 +192,8 @@ def _head(file: StoredFile) -> bytes:
 def _below(path: str, pattern: str) -> str:
     """Return a file's path relative to the folder that a pattern names.
 
-    An empty text if the file is not below it, as where the pattern is a glob or the file itself.
+    Returns an empty text if the file is not in that folder, as where the pattern is a glob or the
+    file itself.
     """
     # A glob matches no hidden file, unless it says so.
     folder = pattern if is_remote(pattern) else str(Path(pattern).absolute())
@@ -198,7 +202,7 @@ def _below(path: str, pattern: str) -> str:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
-    """Return the files of a pattern; an InputError is raised anew with `corpus.files` in front."""
+    """Return the files of a pattern; the message of an InputError begins with `corpus.files`."""
     try:
         return find_files(pattern)
     except InputError as error:
@@ -208,8 +212,8 @@ def _find_pattern(pattern: str) -> list[StoredFile]:
 def corpus_fingerprint(config: CorpusConfig) -> str:
     """Return a hash of the contents of all files and of the settings they are read with.
 
-    All files are read, and their order and names do not matter; of objects in buckets the stored
-    checksum is taken. It is the same whether the format is set or found.
+    Local files are read completely; for objects in buckets the stored checksum is taken. The hash
+    does not depend on the order and names of the files, nor on whether the format is set or found.
 
     Raises:
         InputError: There are no files of one format that can be read.
@@ -226,9 +230,9 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Args:
         config: The corpus.
-        target_bytes: Size of a split, as stored, from which on it takes no further range; files are
-            cut into ranges of about this size. By default 1/64 of the corpus, but from 4 to 64 MiB:
-            enough splits for many workers, few enough to keep track of.
+        target_bytes: Size at which a split is full, in bytes as stored; files are cut into ranges
+            of about this size. By default 1/64 of the corpus, but from 4 to 64 MiB: enough splits
+            for many workers, few enough to keep track of.
 
     Raises:
         InputError: There are no files of one format that can be read.
@@ -270,8 +274,8 @@ def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterat
 def _is_splittable(path: str, config: CorpusConfig) -> bool:
     """Return whether readers find the beginning of a document from anywhere in a file.
 
-    So it is in plain text of WikiExtractor or JSON lines, or with blank lines between documents;
-    not in compressed files, archives and Parquet.
+    They do in the output of WikiExtractor, in JSON lines, and in plain text with blank lines
+    between documents; not in compressed files, archives and Parquet.
     """
     # Compressed files and Parquet can only be read from their beginning.
     if not is_stored_as_text(path) or config.format == "parquet":

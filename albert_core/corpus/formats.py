@@ -48,16 +48,16 @@ class FoundFormat:
 def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFormat:
     """Return the format that all files have; each is opened, unless its ending tells.
 
-    Plain text is `sentences`: only people know whether its lines are sentences. What describes a
-    data set beside files of another format does not count, nor do files that are empty or cannot be
-    read as text; where none counts it is `sentences`, too.
+    Plain text is `sentences`: only people know whether its lines are sentences. Files that describe
+    a data set (see `is_description`) do not count beside files of another format; nor do files that
+    are empty or cannot be read as text. If no file counts, the format is `sentences`.
 
     Args:
-        files: Those of a corpus.
-        named: The patterns of the corpus: a description that is named itself counts.
+        files: The files of a corpus.
+        named: The patterns of the corpus; a description that one of them names itself does count.
 
     Raises:
-        InputError: The files have several formats, or one is JSON in another form than a line for
+        InputError: The files have several formats, or one is JSON that does not have a line for
             each document.
     """
     formats = {file.path: found for file in files if (found := find_file_format(file))}
@@ -86,13 +86,13 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
 def find_file_format(file: StoredFile) -> CorpusFormat | None:
     """Return the format of a file, or of the first text in an archive.
 
-    The endings .jsonl, .ndjson and .parquet tell it, also before that of a compression. Else the
-    first bytes do: those of Parquet, an article's tag, or a first line that is a JSON object; any
-    other text is `sentences`. None for an empty file, and for one that is damaged, encrypted or no
-    text, which is refused when the corpus is read.
+    The endings .jsonl, .ndjson and .parquet tell it, also if the ending of a compression follows.
+    Otherwise the first bytes decide: those of Parquet, the tag of an article, or a first line that
+    is a JSON object; any other text is `sentences`. Returns None for an empty file, and for a file
+    that is damaged, encrypted or not text, which is refused when the corpus is read.
 
     Raises:
-        InputError: It is JSON in another form than a line for each document.
+        InputError: It is JSON that does not have a line for each document.
     """
     if found := _ENDINGS.get(find_ending(file.path)):
         return found
@@ -103,9 +103,13 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
 def _first_text(file: StoredFile) -> tuple[str, bytes]:
     """Return the address and the first bytes, decompressed, of the first text in a file.
 
-    At most 65,536 bytes. Of an archive the address is that of the member. Of a file that cannot be
-    read as text (damaged, encrypted, none of text, an archive without text) the address is its, and
-    there are no bytes: no error is raised here, since whoever reads the corpus raises it.
+    There are at most 65,536 bytes. In an archive, the address is that of the first member that is
+    text. A file that cannot be read as text (missing, damaged, encrypted, not text, an archive
+    without text) gives its own address and no bytes: the InputError is left to whoever reads the
+    corpus.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     source = FileRange(file.path, 0, file.num_bytes)
     try:
@@ -122,7 +126,7 @@ def _first_text(file: StoredFile) -> tuple[str, bytes]:
 def is_description(path: str) -> bool:
     """Return whether a file describes a data set, by its name, as README.md or LICENSE.
 
-    Files with the ending of JSON lines or Parquet never do: they are data.
+    Files with the ending of JSON lines or Parquet are data, never descriptions.
     """
     is_named_so = PurePosixPath(path).stem.lower() in _DESCRIPTIONS
     return is_named_so and find_ending(path) not in _ENDINGS
@@ -131,14 +135,14 @@ def is_description(path: str) -> bool:
 def find_ending(path: str) -> str:
     """Return the ending of a file's name, with its dot and in lower case; empty without one.
 
-    Of a compressed file or an archive it is the ending before, as `.jsonl` of `a.jsonl.gz`.
+    For a compressed file or an archive it is the ending before the last: `.jsonl` for `a.jsonl.gz`.
     """
     name = PurePosixPath(path.lower())
     return PurePosixPath(name.stem).suffix if name.suffix in COMPRESSED_SUFFIXES else name.suffix
 
 
 def _format_of(path: str, head: bytes) -> CorpusFormat | None:
-    """Return the format of a text by its first bytes; None of nothing but white space.
+    """Return the format of a text by its first bytes; None if they are white space only.
 
     Raises:
         InputError: It is named .json, begins as JSON, and has no object in its first line.

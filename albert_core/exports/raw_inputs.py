@@ -21,7 +21,7 @@ class Windows:
         inputs: `input_ids`, `input_mask`, `segment_ids` [W, S].
         questions: Index of each window's question, rising, int32 [W].
         begins: Index in the context of each token's first character; -1 outside it [W, S].
-        ends: One more than the index of its last character, or -1 [W, S].
+        ends: Index in the context after each token's last character; -1 outside it [W, S].
     """
 
     inputs: dict[str, Any]
@@ -35,12 +35,13 @@ def text_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, S] of texts or pairs, truncated as in fine-tuning.
 
-    Texts lose their ends. Of a pair that is too long, the second text keeps at least half of the
-    tokens that fit, if it has them, and the first the rest. S is the longest sequence there.
+    Texts lose their ends. In a pair that is too long, the second text keeps at least half of the
+    tokens that fit, if it has so many, and the first keeps the rest. S is the longest sequence of
+    the batch.
 
     Args:
         first: Token ids of the first texts [B, (P)].
-        second: Those of the second texts, or None.
+        second: Token ids of the second texts [B, (P)]; None for single texts.
         special_ids: Ids of the special tokens.
         sequence_length: Longest sequence, in tokens.
     """
@@ -58,15 +59,17 @@ def text_inputs(
 def apart_inputs(
     first: Any, second: Any, special_ids: SpecialIds, sequence_length: int
 ) -> dict[str, Any]:
-    """Return the inputs [B, 2, S] of texts that are encoded apart, truncated as in fine-tuning.
+    """Return the inputs [B, 2, S] of pairs whose two texts are encoded separately.
 
-    Each text that has more tokens than fit loses its end. S is the longest sequence of the batch.
+    As in fine-tuning, each text becomes [CLS] text [SEP] and loses its end if it is too long. S is
+    the longest sequence of the batch, of both texts. The inputs are named as those of
+    `text_inputs`.
 
     Args:
         first: Token ids of the first texts [B, (P)].
         second: Token ids of the second texts [B, (P)].
         special_ids: Ids of the special tokens.
-        sequence_length: Longest sequence of one text, in tokens.
+        sequence_length: Longest sequence of one text, in tokens, [CLS] and [SEP] included.
     """
     inputs = [text_inputs(texts, None, special_ids, sequence_length) for texts in (first, second)]
     longest = tf.maximum(*(tf.shape(of_text["input_ids"])[1] for of_text in inputs))
@@ -84,12 +87,12 @@ def choice_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, C, S] of texts with their choices, truncated as in fine-tuning.
 
-    A choice of more than `max_choice_length` tokens loses its beginning, then the text its end. S
-    is the longest sequence there.
+    A choice of more than `max_choice_length` tokens loses its beginning; then the text loses its
+    end. S is the longest sequence of the batch.
 
     Args:
         texts: Token ids of the texts [B, (P)].
-        choices: Those of the choices [B * C, (P)], text by text.
+        choices: Token ids of the choices [B * C, (P)], text by text.
         num_choices: C, the same for all texts.
         special_ids: Ids of the special tokens.
         config: Longest sequence and longest choice.

@@ -56,7 +56,7 @@ class MaskedLmHead(keras.layers.Layer):
         """Return logits [B, P, V] for the outputs at the masked positions.
 
         Args:
-            masked_BPH: The encoder's outputs there.
+            masked_BPH: The encoder's outputs at the masked positions.
             word_embeddings_VE: The encoder's word embeddings, by which the logits are scored; a
                 bias for each token is added.
         """
@@ -115,7 +115,7 @@ class PretrainingModel(GradientAccumulationModel):
     means: dict[str, keras.metrics.Mean]
 
     def set_depth(self, num_hidden_layers: int) -> None:
-        """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`.
+        """Set how often the encoder applies its shared layers, as `AlbertEncoder.set_depth` does.
 
         Steps that are compiled already keep their number.
         """
@@ -135,13 +135,14 @@ class PretrainingModel(GradientAccumulationModel):
         return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return the losses of a batch by name, `loss` to be minimised among them.
+        """Return the losses of a batch by name; the one called `loss` is minimised.
 
         Subclasses must define it.
 
         Args:
             inputs: As `call` takes them.
-            targets: While training with the totals of the whole batch among them.
+            targets: As `records.batch` makes them; while training, also what `batch_totals`
+                returned for the whole batch, by which the losses of a micro-batch are divided.
             outputs: Outputs of `call`.
         """
         raise NotImplementedError
@@ -155,7 +156,8 @@ class PretrainingModel(GradientAccumulationModel):
 
         Args:
             inputs: As `call` takes them.
-            targets: While training with the totals of the whole batch among them.
+            targets: As `records.batch` makes them; while training, also what `batch_totals`
+                returned for the whole batch, by which the losses of a micro-batch are divided.
             outputs: Outputs of `call`.
             losses: What `batch_losses` returned for these.
         """
@@ -173,7 +175,7 @@ class PretrainingModel(GradientAccumulationModel):
 
         Args:
             x: Inputs.
-            y: Targets; while training with the totals of the whole batch among them.
+            y: Targets; while training, also what `batch_totals` returned for the whole batch.
             y_pred: Outputs of `call`.
             sample_weight: Not used: `masked_lm_weights` among the targets weigh the predictions.
             training: Not used.
@@ -257,9 +259,9 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
         """Return `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2], and encoder outputs.
 
-        Their `sequence_output` is [B, S, H]; while training [B, P, H], the masked positions alone.
-        `input_mask` and `segment_ids` may be missing, and so may `position_offsets` [B]: the
-        encoder's defaults hold.
+        `sequence_output` of the encoder is [B, S, H], but while training [B, P, H]: only the masked
+        positions. `input_mask`, `segment_ids` and `position_offsets` [B] may be missing from the
+        inputs; then the encoder's defaults hold.
 
         Raises:
             InputError: The sequence is too long, or an id or a masked position is out of range (not
@@ -350,8 +352,8 @@ def pretraining_values(
         losses: What `pretraining_losses` returned for these.
 
     Returns:
-        Values and weights [B, P] of masked LM, values [B] of sentence order; accuracies are means
-        of 1 for a hit and 0.
+        Values and weights [B, P] of masked LM, values [B] of sentence order; for an accuracy the
+        value is 1 where the prediction is right and 0 where it is wrong.
     """
     weights_BP, labels_B = targets["masked_lm_weights"], targets["sentence_order_labels"]
     hits_BP = ops.equal(most_likely_class(outputs["masked_lm_logits"]), targets["masked_lm_ids"])

@@ -20,16 +20,16 @@ def weights_by_name(model: keras.Model) -> dict[str, Any]:
 
 
 def as_arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the values of named variables, or arrays, as contiguous arrays by the same names.
+    """Return named variables or arrays as C-contiguous NumPy arrays by the same names.
 
-    A value that is a contiguous array already is not copied.
+    An array that is C-contiguous already is not copied.
     """
     # safetensors writes an array's memory as it lies, whatever its strides.
     return {name: np.asarray(value, order="C") for name, value in weights.items()}
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Write named variables or arrays to a safetensors file, which is replaced once it is whole."""
+    """Write named variables or arrays to a safetensors file; replace an existing one atomically."""
     write_atomically(path, safetensors.numpy.save(as_arrays(weights)))
 
 
@@ -48,7 +48,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 def load_weights(
     model: keras.Model, arrays: Mapping[str, np.ndarray], *, prefix: str = "", source: str
 ) -> None:
-    """Assign arrays to the model's variables of the same names: all that are selected, or none.
+    """Assign arrays to a model's variables of the same names; after an error nothing is assigned.
 
     Values are converted to the types of the variables.
 
@@ -69,7 +69,7 @@ def load_weights(
 def assign_by_name(
     variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, source: str
 ) -> None:
-    """Assign arrays to variables of the same names: all of them, or none.
+    """Assign arrays to variables of the same names; after an error nothing is assigned.
 
     Values are converted to the types of the variables.
 

@@ -34,7 +34,7 @@ class ScheduleConfig:
 
     @property
     def schedule_settings(self) -> dict[str, Any]:
-        """Those of the settings above that the named schedule takes, by name."""
+        """The settings that the named schedule takes, by name."""
         of_schedule = {field.name for field in dataclasses.fields(SCHEDULES[self.schedule])}
         names = [field.name for field in dataclasses.fields(ScheduleConfig)]
         return {name: getattr(self, name) for name in names if name in of_schedule}
@@ -82,7 +82,7 @@ class Schedule:
 
     @property
     def stable_ratio(self) -> float:
-        """Fraction of the steps, the first ones, whose rates do not depend on their number.
+        """Fraction of the steps, from the first, whose rates are the same for any number of steps.
 
         But for those of the warm-up, which never depend on it.
         """
@@ -100,8 +100,8 @@ class Schedule:
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: The rate is not positive, the warm-up begins before step 0, or it does not
-                end before training does.
+            InputError: The peak is not positive and finite, the warm-up begins before step 0, or it
+                ends at or after the last step of training.
         """
         check_rates(
             self.peak,
@@ -127,8 +127,8 @@ class PolynomialDecay(Schedule):
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak times (1 - step / num_train_steps) ** poly_power.
 
-        It is 0 from `num_train_steps` on; of a training without steps or an exponent of 0, the
-        peak.
+        It is 0 from `num_train_steps` on, and always the peak with an exponent of 0 or in a
+        training without steps.
         """
         from keras import ops
 
@@ -140,8 +140,9 @@ class PolynomialDecay(Schedule):
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: The peak is not positive, the warm-up begins before step 0 or does not end
-                before training does, or `poly_power` is negative or not finite.
+            InputError: The peak is not positive and finite, the warm-up begins before step 0 or
+                ends at or after the last step of training, or `poly_power` is negative or not
+                finite.
         """
         super().check()
         if not (math.isfinite(self.poly_power) and self.poly_power >= 0):
@@ -170,7 +171,7 @@ class WarmupStableDecay(Schedule):
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0.
 
-        It is 0 from `num_train_steps` on; of a training without steps it is the peak at step 0.
+        It is 0 from `num_train_steps` on; in a training without steps it is the peak at step 0.
         """
         from keras import ops
 
@@ -182,9 +183,9 @@ class WarmupStableDecay(Schedule):
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: The peak is not positive, the warm-up begins before step 0 or does not end
-                before training does, `decay_ratio` is not above 0 and at most 1, or the decay
-                begins before the warm-up ends.
+            InputError: The peak is not positive and finite, the warm-up begins before step 0 or
+                ends at or after the last step of training, `decay_ratio` is not above 0 and at most
+                1, or the decay begins before the warm-up ends.
         """
         super().check()
         if not 0.0 < self.decay_ratio <= 1.0:
@@ -201,7 +202,7 @@ class WarmupStableDecay(Schedule):
 
 
 def _at_least_1(num_steps: Any) -> Any:
-    """Return a number of steps to divide by; 0 of a model that is only evaluated becomes 1.
+    """Return a number of steps to divide by; 0, as for a model that is only evaluated, becomes 1.
 
     Args:
         num_steps: An integer, or a scalar of the backend.
@@ -222,7 +223,7 @@ SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {
 def new_schedule(
     config: ScheduleConfig, *, peak: float, num_train_steps: int, num_warmup_steps: int
 ) -> Schedule:
-    """Return the schedule that a configuration names, with those of its settings that it has.
+    """Return the schedule that a configuration names, with the settings that this schedule takes.
 
     The numbers are not checked for their range: `Schedule.check` does that.
 
@@ -233,7 +234,8 @@ def new_schedule(
         num_warmup_steps: Length of the warm-up.
 
     Raises:
-        InputError: A setting of another schedule is not at its default: it would do nothing.
+        InputError: A setting that only another schedule takes is not at its default: it would do
+            nothing.
     """
     settings = config.schedule_settings
     for field in dataclasses.fields(ScheduleConfig):

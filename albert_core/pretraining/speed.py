@@ -23,10 +23,10 @@ class SpeedMeter:
     Args:
         model_config: The architecture.
         objective: Tells the FLOPs of a token.
-        data: For each phase its records.
+        data: The records of each phase.
         phases: The phases.
         plan: Tells the phase of a step.
-        devices: Those that train.
+        devices: The devices that train.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SpeedMeter:
     def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
         """Return the three metrics of the steps after `first` up to `last`, which are of one phase.
 
-        Waiting counts from the call before on, so each span is measured once.
+        Waiting is counted since the previous call, so that no time is counted twice.
 
         Args:
             first: Step before the first one measured.
@@ -83,16 +83,21 @@ def summarize_speed(
     state: TrainingState,
     log: Sequence[Mapping[str, Any]],
 ) -> dict[str, float]:
-    """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows.
+    """Return the tokens, epochs and tokens a second of a whole pretraining, by name.
 
-    The run reaches to the last step, over all interruptions. Tokens include padding; numbers are
-    rounded.
+    All steps up to the last one count, also those before an interruption. Tokens include padding;
+    numbers are rounded.
 
     Args:
         phases: The phases, in order.
-        data: For each phase its records.
-        state: The final state: how many steps, in which time.
-        log: Rows, whose utilization and waiting are averaged; without rows both are left out.
+        data: The records of each phase.
+        state: The final state, with the number of steps and the seconds they took.
+        log: Rows of the log, each with `model_flops_utilization` and `input_wait_fraction`.
+
+    Returns:
+        `num_tokens`, `num_epochs` (the sum over the phases), `tokens_per_second`, and the means of
+        `model_flops_utilization` and `input_wait_fraction` over the rows, which are missing without
+        rows.
     """
     steps_left, num_tokens, num_epochs = state.step, 0, 0.0
     for phase, records in zip(phases, data, strict=True):

@@ -21,7 +21,7 @@ HELD_OUT_SHARD = f"{HELD_OUT_PREFIX}-00000-of-00001"
 
 
 def shard_names(config: RecordsConfig) -> list[str]:
-    """Return the names of the training shards, in order, then that of the held-out shard if any.
+    """Return the names of the training shards, in order, then of the held-out shard if any.
 
     There is a held-out shard unless `held_out_fraction` is 0.
     """
@@ -32,8 +32,8 @@ def shard_names(config: RecordsConfig) -> list[str]:
 def choose_shard(key: bytes, config: RecordsConfig) -> str:
     """Return the name of the shard that a document belongs to.
 
-    It depends on the document's key, a hash of its text, and on seed, held-out fraction and number
-    of shards of the settings; not on other documents.
+    It depends only on the document's key, which is a hash of its text, and on the settings `seed`,
+    `held_out_fraction` and `num_shards`; not on other documents.
     """
     # By hash, not in turn: the shard does not depend on what other documents there are or on who
     # reads them first, and repetitions meet in one shard, where they are found and dropped.
@@ -43,19 +43,19 @@ def choose_shard(key: bytes, config: RecordsConfig) -> str:
 
 
 def _held_out_draw(key: bytes, config: RecordsConfig) -> int:
-    """Return the draw of a document, of 64 bits, below which the held-out fraction takes it."""
+    """Return a document's 64-bit draw: it is held out if below `held_out_fraction` * 2**64."""
     return document_rng_state(key, seed=config.seed, purpose="split")
 
 
 def find_held_out_fraction(keys: Iterable[bytes], config: RecordsConfig) -> float | None:
-    """Return a held-out fraction that takes some of the documents and leaves others.
+    """Return a held-out fraction with which some documents are held out and others are not.
 
-    It has as few decimals as possible, and is as small as these allow. None of fewer than two
-    different keys, or if no fraction of 16 decimals parts them.
+    It has as few decimals as possible, and is the smallest with so many. Returns None for fewer
+    than two different keys, or if no fraction of 16 decimals separates them.
 
     Args:
         keys: The keys of the documents.
-        config: The settings, whose fraction does not count.
+        config: The settings; `held_out_fraction` is not used.
     """
     draws = sorted({_held_out_draw(key, config) for key in keys})
     if len(draws) < 2:
@@ -90,10 +90,10 @@ def encode_documents(
 
     Returns:
         The encoded documents of each shard in the order read, by the shard's name; shards without
-        one are missing. And counts of documents read and kept (`num_documents`,
-        `num_kept_documents`), of sentences, words (parted by single spaces), tokens and unknown
-        tokens kept, each missing where nothing was counted; under `removed` the attributes of
-        `RemovedDocuments`.
+        one are missing. And counts of the documents read and kept (`num_documents`,
+        `num_kept_documents`) and of the sentences, words (separated by single spaces), tokens and
+        unknown tokens kept, each missing where nothing was counted; under `removed` the attributes
+        of `RemovedDocuments`.
     """
     shards = collections.defaultdict[str, list[EncodedDocument]](list)
     counts = collections.Counter[str]()

@@ -32,11 +32,11 @@ def local_folder(path: str | Path) -> Path:
     """Return a local folder with the content of an address, downloaded if it is in the cloud.
 
     A download stays in a folder of this user's own among the temporary files, named by size,
-    checksum and generation of its objects, and is used again while these are the same. Its files
-    are compared with them each time, which reads them once; a damaged download is made again. Of
-    objects whose storage keeps no checksum, that of the bytes that came is noted beside the folder.
-    A local path is returned as it is, existing or not. An address of one object gives a folder with
-    that object.
+    checksum and generation of its objects, and is used again while these are the same. Each time,
+    the files are read and compared with the objects' checksums; a damaged download is made again.
+    For objects whose storage keeps no checksum, the checksum of the downloaded bytes is kept in a
+    file beside the folder. A local path is returned as it is, existing or not. An address of one
+    object gives a folder with that object.
 
     Raises:
         InputError: There is no such folder in the cloud, an object's name leads out of it, an
@@ -81,16 +81,18 @@ def _object_facts(path: str) -> dict[str, Any]:
 def _note_checksums(
     folder: Path, cached: Path, facts: Mapping[str, FileFacts], addresses: Mapping[str, str]
 ) -> None:
-    """Write the checksums of downloaded files whose storage keeps none; no file if there are none.
+    """Write the CRC-32C of each downloaded file whose storage keeps no checksum.
 
     Args:
-        folder: Where the files are.
-        cached: Where they will be; the checksums are beside it.
-        facts: What was found of each object before the download, by the file's name.
+        folder: Folder that holds the downloaded files now.
+        cached: Folder that they will be moved to. The checksums are written to a file beside it,
+            unless every object has one in its storage.
+        facts: Size, checksum and generation of each object before the download, by the file's name.
         addresses: Addresses of the objects, by the file's name.
 
     Raises:
-        InputError: One of these objects has been replaced since it was found.
+        InputError: An object without a checksum has been replaced since its facts were read;
+            nothing is written.
     """
     unknown = [name for name, each in facts.items() if each["crc32c"] is None]
     for name in unknown:
@@ -108,8 +110,8 @@ def _notes_path(cached: Path) -> Path:
 def _find_cache_damage(cached: Path, facts: Mapping[str, FileFacts]) -> str | None:
     """Return how an earlier download differs from its objects, in a few words, or None.
 
-    Objects whose storage keeps no checksum are compared with what was noted when they came; a
-    missing or damaged note is a difference.
+    Files whose storage keeps no checksum are compared with the checksum that was written when they
+    were downloaded; if that is missing or damaged, it is a difference.
     """
     noted: dict[str, str] = {}
     if any(each["crc32c"] is None for each in facts.values()):
@@ -126,8 +128,9 @@ def _find_cache_damage(cached: Path, facts: Mapping[str, FileFacts]) -> str | No
 def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:
     """Return how a folder differs from the files it should hold, in a few words, or None.
 
-    One difference is named: a link to a file or a folder, else a file that is not among those, else
-    one that is missing or has another size or checksum. Folders without files do not count.
+    Only the first difference is named: a link to a file or a folder, else a file that should not be
+    there, else a file that is missing or has another size or checksum. Folders without files do not
+    count.
     """
     paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if links := sorted(path for path in paths if path.is_symlink()):
@@ -152,7 +155,7 @@ def local_file(path: str | Path) -> Path:
 
 
 def fetch_files(files: Mapping[str, str], folder: Path) -> None:
-    """Bring files to a local folder, in their order; after an error those before it stay.
+    """Copy or download files to a local folder, in order; after an error, earlier files stay.
 
     All names are checked before the first file is fetched.
 

@@ -45,10 +45,10 @@ def find_files(pattern: str) -> list[StoredFile]:
 
 
 def _find_local(pattern: str) -> Iterator[StoredFile]:
-    """Yield a local file, the files of a folder at any depth, or those that match a glob.
+    """Yield a local file, the files of a folder at any depth, or the files that match a glob.
 
-    They come unsorted, by absolute path, of a glob maybe repeatedly; none if nothing matches. A
-    pattern that exists as a file or folder is no glob.
+    Files are unsorted and have absolute paths; a glob may yield one repeatedly. Yields nothing if
+    nothing matches. A pattern that exists as a file or folder is not read as a glob.
     """
     path = Path(pattern)
     # What exists comes first: its name may have brackets, which a glob does not take literally.
@@ -64,7 +64,8 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
 def find_below(folder: Path, pattern: str) -> list[Path]:
     """Return the files below a local folder that match a relative glob, sorted, each once.
 
-    Empty where there are none, or no folder. What cannot be looked at is no file.
+    Returns an empty list where there is no such file or no folder. A path that cannot be examined
+    does not count as a file.
 
     Raises:
         InputError: A folder that the glob goes through must not be read.
@@ -77,7 +78,8 @@ def find_below(folder: Path, pattern: str) -> list[Path]:
 def _is_there(path: str | Path) -> bool:
     """Return whether there is a local file or folder.
 
-    False for every OSError: of a name that is too long, or a folder that must not be entered.
+    Returns False for every OSError, such as for a name that is too long or a folder that must not
+    be entered.
     """
     try:
         return Path(path).exists()
@@ -88,7 +90,8 @@ def _is_there(path: str | Path) -> bool:
 def _is_file(path: Path) -> bool:
     """Return whether there is a local file at a path.
 
-    False for every OSError: of a name that is too long, or a folder that must not be entered.
+    Returns False for every OSError, such as for a name that is too long or a folder that must not
+    be entered.
     """
     try:
         return path.is_file()
@@ -99,7 +102,7 @@ def _is_file(path: Path) -> bool:
 def _glob(pattern: str) -> Iterator[Path]:
     """Yield the absolute local paths that match a glob, unsorted, maybe repeatedly.
 
-    Of a glob that ends in a name without a sign, also paths that do not exist.
+    A glob whose last part has no wildcard also yields paths that do not exist.
     """
     anchor, *parts = Path(pattern).absolute().parts
     return (Path(*match) for match in expand_glob(tuple(parts), _local_names, (anchor,)))
@@ -108,7 +111,7 @@ def _glob(pattern: str) -> Iterator[Path]:
 def _local_names(folder: Parts) -> list[str]:
     """Return the names in a local folder; none where there is no folder.
 
-    Nor are there any of a link that leads to a folder it is in, which would repeat without end.
+    A link to a folder that contains the link has no names either: they would repeat without end.
 
     Raises:
         InputError: The folder cannot be read.
@@ -125,10 +128,10 @@ def _local_names(folder: Parts) -> list[str]:
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the object at an address and those below it; if there is none, those of a glob.
+    """Yield the object at an address and the objects below it; if there are none, a glob's matches.
 
-    None if nothing matches. Of a bucket that may be read but not listed, as some public ones, the
-    object at the address alone.
+    Yields nothing if nothing matches. From a bucket that may be read but not listed, as some public
+    ones, it yields only the object at the address.
 
     Raises:
         InputError: Nothing may be listed, and the address is a glob or a whole bucket; there is no
@@ -156,7 +159,7 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
 def _object_sizes(path: str, prefix: str) -> dict[str, int]:
     """Return the sizes in bytes of the objects whose names begin with `prefix`, by name.
 
-    Those are in the bucket of `path`; objects whose names end in "/" are left out.
+    Lists the bucket of `path`; objects whose names end in "/" are left out.
     """
     objects = storage_of(path).list_objects(path, prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
@@ -182,10 +185,11 @@ _MOST_COMMAS = 7
 
 
 def split_addresses(value: str) -> list[str]:
-    """Split a list of addresses at its commas, but for those of names that exist.
+    """Split a list of addresses at its commas, except at commas in the name of an existing file.
 
-    At each place the longest existing name wins. A name may have up to seven commas. Files are
-    looked up only for values with commas; an empty value gives one empty address.
+    A name is that of a file, a folder or a glob with files, and may have up to seven commas; from
+    left to right, the longest one that exists is taken. White space stays. Files are looked up only
+    for values with commas; an empty value gives one empty address.
     """
     parts = value.split(",")
     addresses: list[str] = []
@@ -202,7 +206,8 @@ def split_addresses(value: str) -> list[str]:
 def _exists_with_commas(parts: list[str]) -> bool:
     """Return whether parts of a list, joined by commas, are one address of something that exists.
 
-    That is a file, a folder or a glob with files. Never if a later part is an address in a bucket.
+    It may be a file, a folder or a glob with files. Returns False if a part after the first is
+    itself an address in a bucket.
     """
     address = ",".join(parts)
     if any(map(find_storage, parts[1:])):

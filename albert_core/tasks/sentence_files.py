@@ -24,10 +24,10 @@ _MAX_SHOWN_TAGS = 40
 
 
 class _Sentence(Protocol):
-    """A sentence of a file, read when it is called."""
+    """A sentence of a file, whose words and tags are read when it is called."""
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags, None of a file without tags.
+        """Return the words and their tags; None in place of the tags if the file has none.
 
         Raises:
             _UnusableError: The sentence cannot be used.
@@ -57,18 +57,18 @@ def read_sentences_file(
 ) -> Iterator[TaggedSentence]:
     """Yield the sentences of a file, in its order.
 
-    In the format `conll` a line has a word and its tag, and maybe other columns between them, with
-    tabs or spaces between these, as `read_conll_sentences` takes them apart. In `jsonl` and
-    `parquet` a row has a list of words and one of tags, which may be numbers: of the classes that
-    Hugging Face's metadata in the file name, else labels themselves, else of the task's class names
-    or labels.
+    In the format `conll` a line has a word and its tag, and maybe other columns between them,
+    separated by tabs or spaces as `read_conll_sentences` splits them. In `jsonl` and `parquet` a
+    row has a list of words and a list of tags. A tag may be a number: the number of a class, if
+    Hugging Face's metadata in the file name the classes; else a label that is this number, if there
+    is one; else the index of one of the task's class names or labels.
 
     Args:
         task: A task of kind `token_classification`.
         source: The file's declaration.
         path: The file.
         invalid_rows: Collects sentences that cannot be used.
-        numbers: Ids of the sentences, of which as many are taken as the file has.
+        numbers: Ids for the sentences; as many are taken from it as the file has sentences.
 
     Raises:
         InputError: The file is missing, not UTF-8 or in no such format, or a sentence cannot be
@@ -86,9 +86,9 @@ def read_sentences_file(
 
 
 def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
-    """Yield the tags of each sentence of a file by name; an empty list of a file without tags.
+    """Yield the names of the tags of each sentence of a file; empty lists if the file has no tags.
 
-    Sentences that cannot be used are passed over.
+    Sentences that cannot be used are skipped.
 
     Raises:
         InputError: The file is missing, cannot be read, is not UTF-8 or in no such format.
@@ -99,11 +99,12 @@ def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
 
 
 def _open_sentences(task: Task, source: Source, path: Path) -> Iterator[_Sentence]:
-    """Return the sentences of a file, by its format.
+    """Return the sentences of a file, read according to its format.
 
     Raises:
-        InputError: They have names for words and tags, and none is declared for the words; or,
-            later, the file cannot be read.
+        InputError: The file is JSON lines or Parquet, and neither the source nor the task declares
+            the name of the list of words; or, when the sentences are iterated over, the file cannot
+            be read.
     """
     readers: dict[str, _Read] = {"jsonl": _read_json, "parquet": _read_parquet}
     read = readers.get(task.source_format(source, path.name), _read_columns)
@@ -129,9 +130,10 @@ class _ColumnSentence:
         return f"{self._path}, line {self._lines[index][0]}"
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags; None of a file without tags.
+        """Return its words and their tags; None for a file without tags.
 
-        They are in the declared columns, else in the first and the last one.
+        They are read from the declared columns, or from the first and the last one if none is
+        declared.
 
         Raises:
             _UnusableError: A line has more or fewer columns than the first of the file.
@@ -193,7 +195,7 @@ def _refuse_missing_columns(
 
 
 def _comment_remedy(*lines: Sequence[str]) -> str:
-    """Return the end of a message about lines of which one may be a comment; else empty."""
+    """Return what a message adds if a line may be a comment; else an empty text."""
     if not any(cells[0].startswith("#") for cells in lines):
         return ""
     return (
@@ -203,9 +205,9 @@ def _comment_remedy(*lines: Sequence[str]) -> str:
 
 
 def _column_number(columns: Sequence[Column], *, default: int) -> int:
-    """Return the number of a declared column, or the default where it is none or a name.
+    """Return a declared column as a number; the default where none is declared or it is a name.
 
-    The name of a label is that of tasks which do not declare one (`label`).
+    It is a name if the task declares no column of labels: then it is `label`.
     """
     return columns[0] if columns and isinstance(columns[0], int) else default
 
@@ -214,7 +216,7 @@ def _tag_numbers(task: Task, tags: Sequence[str], sentence: _Sentence) -> tuple[
     """Return the numbers of a sentence's tags among the task's labels.
 
     Raises:
-        _UnusableError: One is none of them; names the first.
+        _UnusableError: A tag is not one of the labels; the message names the first.
     """
     unknown = next((index for index, tag in enumerate(tags) if tag not in task.labels), None)
     if unknown is not None:
@@ -251,7 +253,7 @@ class _ObjectSentence:
         return self._place
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags; None of a file without tags.
+        """Return its words and their tags; None for a file without tags.
 
         Raises:
             _UnusableError: A key is missing, a value is of another type, there are no words, a word

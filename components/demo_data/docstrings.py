@@ -39,8 +39,8 @@ class DocstringProse(NamedTuple):
 
     Attributes:
         package: Name of the package the docstring documents.
-        path: Source file below the folder of installed packages, with forward slashes, such as
-            `numpy/linalg/linalg.py`; of the standard library below `python/`.
+        path: Source file relative to the folder of installed packages, with forward slashes, such
+            as `numpy/linalg/linalg.py`; a file of the standard library begins with `python/`.
         line: Line of the docstring in that file.
         runs: Runs of sentences; inside a run each sentence follows the one before it in the source.
     """
@@ -77,7 +77,7 @@ def read_documents(
 
     Args:
         packages: Importable package names, or `python` for the standard library. Documents of
-            TensorFlow's copy of Keras are of the package `keras`.
+            TensorFlow's copy of Keras count as of the package `keras`.
         num_processes: Processes that parse; by default one a core, at most 8. The result is the
             same for any number. A machine without /dev/shm has only this one.
 
@@ -104,7 +104,7 @@ def read_documents(
 def _package_root(name: str) -> Path:
     """Return the folder of a package's sources, without importing it.
 
-    Of `python` it is that of the standard library.
+    For `python` it is the folder of the standard library.
 
     Raises:
         InputError: It is not installed, or is a single module.
@@ -123,7 +123,7 @@ def _package_root(name: str) -> Path:
 def _find_sources(name: str) -> Iterator[_Source]:
     """Yield the Python files of a package, without tests and generated code, in any order.
 
-    Files of TensorFlow's copy of Keras are of the package `keras`.
+    Files of TensorFlow's copy of Keras count as of the package `keras`.
 
     Raises:
         InputError: The package is not installed.
@@ -141,7 +141,7 @@ def _find_sources(name: str) -> Iterator[_Source]:
 def _read_source(source: _Source) -> list[DocstringProse]:
     """Parse a file and return a document for each docstring with prose, in order of their lines.
 
-    Of Python's topics file the texts of its dictionary are taken in place of docstrings. A file
+    From Python's topics file, the texts of its dictionary are read instead of docstrings. A file
     without triple quotes is not parsed and gives no document.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Small examples of every format that tasks and corpora are read from, of the demo's own text.
+"""Small examples of every format that tasks and corpora are read from, made of the demo's text.
 
-The task is that of `docs-package`, with few rows; declarations name no file that is found by its
-name.
+The task is that of `docs-package`, with few rows. Its declarations leave out files that readers
+find by their names.
 """
 
 import csv
@@ -38,7 +38,7 @@ def write_examples(
         folder: Receives the files; made if missing.
         documents: Documents of the corpus, of which the first 100 are taken.
         train: Training rows, passage and label, of which the first 200 are taken.
-        dev: Dev rows, of which the first 50 are taken.
+        dev: Dev rows, passage and label, of which the first 50 are taken.
         labels: The labels of all rows, in the order of their numbers.
 
     Raises:
@@ -64,7 +64,7 @@ def write_examples(
 
 
 def _write_csv(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write train.csv alone, of which readers split off a dev set.
+    """Write only train.csv; readers split a dev set off from it.
 
     Its header is `sentence,label`; labels are written by name. `dev` and `labels` are not used.
     """
@@ -82,7 +82,8 @@ def _write_jsonl(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) ->
 def _write_parquet(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
     """Write train.parquet and validation.parquet, columns `sentence` and `label`.
 
-    Labels are written by name, as the rows have them; `labels` is not used.
+    Labels are written by name, as they are in the rows; `labels` is not used. Neither `train` nor
+    `dev` may be empty.
     """
     import pyarrow.parquet
 

@@ -23,10 +23,10 @@ TaggedWords = list[tuple[str, str]]
 def name_sentences(
     documents: Sequence[DocstringProse], *, max_sentences: int, seed: int
 ) -> list[TaggedWords]:
-    """Return shuffled sentences with a name: of each document the first one that has any.
+    """Return shuffled sentences with a name: from each document the first one that has any.
 
-    Of more than `max_sentences` those of the smallest document hashes are taken. The seed decides
-    hashes and order.
+    If there are more than `max_sentences`, those with the smallest document hashes are taken. The
+    seed decides hashes and order.
     """
     ranked = sorted(
         (document_digest(document, seed), tagged)
@@ -75,7 +75,7 @@ def write_name_task(
     Args:
         folder: Made if missing; its name is the task's.
         train: The sentences of `train.conll`.
-        dev: Those of `dev.conll`.
+        dev: Sentences of `dev.conll`.
 
     Returns:
         `<task>_train_rows` and `<task>_dev_rows`, the numbers of sentences, with underscores in the

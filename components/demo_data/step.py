@@ -161,13 +161,15 @@ def write_data_set(
 def split_documents(
     documents: Sequence[DocstringProse], seed: int
 ) -> tuple[list[DocstringProse], list[DocstringProse]]:
-    """Split documents into train and dev, by the rules at the top of this module.
+    """Split documents into train and dev, so that no near-copies are on both sides.
 
-    Sentences that repeat an earlier one are dropped, then documents with less than
-    MIN_DOCUMENT_SENTENCES sentences left. About DEV_FRACTION of the families go to dev.
+    Documents that share a long sentence are a family (see `_families`) and go to the same side;
+    about DEV_FRACTION of the families go to dev. In each document, sentences that occurred before,
+    in it or in an earlier document, are dropped; then documents with fewer than
+    MIN_DOCUMENT_SENTENCES sentences left are dropped. The top of this module gives the reasons.
 
     Args:
-        documents: In the order that decides which of equal sentences is the earlier one.
+        documents: Documents in an order that decides which of equal sentences is kept: the first.
         seed: Decides the side of each family.
 
     Returns:
@@ -190,10 +192,11 @@ def split_documents(
 
 
 def _families(documents: Sequence[DocstringProse]) -> list[int]:
-    """Return a family number for each document: the smallest index of its members.
+    """Return the number of each document's family: the smallest index of a document in it.
 
-    Documents are of one family if they share a sentence of MIN_FAMILY_WORDS words or more that is
-    in at most MAX_FAMILY_DOCUMENTS documents, or are linked by others that do (union-find).
+    Two documents are in the same family if they share a sentence of MIN_FAMILY_WORDS words or more
+    that is in at most MAX_FAMILY_DOCUMENTS documents, or if a chain of such pairs links them
+    (union-find).
     """
     owners: dict[str, set[int]] = defaultdict(set)
     for number, document in enumerate(documents):
@@ -218,10 +221,11 @@ def _root(parents: list[int], number: int) -> int:
 
 
 def _without_repetitions(documents: Sequence[DocstringProse]) -> Iterator[DocstringProse]:
-    """Yield each document without the sentences whose `key` came before, in it or an earlier one.
+    """Yield each document without the sentences that occurred before, in it or an earlier one.
 
-    Sentences of one key differ in case, punctuation, digits or quoted code at most. A sentence left
-    out ends its run. A document of repetitions only is yielded without runs.
+    Sentences are the same if their `key` is: they differ at most in case, punctuation, digits or
+    quoted code. The run of a dropped sentence is split there. A document of which nothing is left
+    is yielded without runs.
     """
     seen: set[str] = set()
 
@@ -267,7 +271,7 @@ def write_corpus(folder: Path, documents: Sequence[DocstringProse]) -> dict[str,
 
 
 def _corpus_parts(documents: Sequence[DocstringProse]) -> Iterator[bytes]:
-    """Yield the contents of the part files, each of PART_BYTES or a little more but the last.
+    """Yield the contents of the part files: PART_BYTES each or a little more, the last maybe less.
 
     A part ends with the document that fills it.
     """
@@ -305,9 +309,8 @@ def _package_rows(
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return training and dev rows (passage, package) of the task of telling packages apart.
 
-    Of each package there are equally many, at most MAX_PACKAGE_TRAIN_ROWS and MAX_PACKAGE_DEV_ROWS
-    (see `package_rows`). No row is dropped for its package: one that has no training rows may have
-    dev rows.
+    Each package has equally many rows, at most MAX_PACKAGE_TRAIN_ROWS and MAX_PACKAGE_DEV_ROWS (see
+    `package_rows`). A package without training rows may have dev rows.
     """
     return (
         package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed),

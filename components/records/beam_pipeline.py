@@ -39,7 +39,8 @@ _PART_SIGNATURES = 4_000_000  # rows in one file of them; sorting takes 30 B of 
 def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
     """Return the splits of a corpus by name, in their order; a name is a hash of the content.
 
-    The bytes of all files are hashed. Splits of equal content get different names, by a number.
+    The bytes of all files are hashed. A number makes the names of splits with equal content
+    different.
     """
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
     paths = {file.path for split in splits for file in split.ranges}
@@ -56,10 +57,11 @@ def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
 def run_beam(
     context: WorkerContext, splits: Mapping[str, CorpusSplit], options: PipelineOptions
 ) -> Any:
-    """Write the shards of all splits, and a JSON file of counts for each shard; wait for the end.
+    """Run the Beam pipeline that writes the shards of records, each with a JSON file of its counts.
 
-    Files in the context's folder that an earlier run finished are not made again. Where there are
-    evaluation sets, `context.write_overlap_index` must have been called.
+    Waits until the pipeline has ended. Files in the context's folder that an earlier run finished,
+    of encoded documents or of shards, are not made again. If there are evaluation sets,
+    `context.write_overlap_index` must have been called before.
 
     Args:
         context: What every worker needs.
@@ -67,7 +69,8 @@ def run_beam(
         options: Options of Beam, which name the runner.
 
     Returns:
-        Beam's result of the pipeline; with the option `no_wait_until_finish` while it runs.
+        Beam's result of the pipeline. With Beam's option `no_wait_until_finish` it is returned
+        while the pipeline still runs.
     """
     # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
     # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
@@ -95,8 +98,8 @@ def run_beam(
 class EncodeSplit(beam.DoFn):
     """Turns a named split into pairs: a shard, and its section of a file of documents.
 
-    Where near-duplicates are looked for, they are of a partition, and its section of the file of
-    signatures that goes with that file.
+    Where near-duplicates are looked for, the pairs are a partition and its section of the file of
+    signatures that goes with the file of documents.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -106,7 +109,7 @@ class EncodeSplit(beam.DoFn):
     def setup(self) -> None:
         """Load the document filter; Beam calls this before `process`, once for each copy.
 
-        Has buckets called as in the process that made the context.
+        Calls to buckets use the settings of the process that made the context.
 
         Raises:
             InputError: There are evaluation sets, and `write_overlap_index` has not been called.
@@ -121,9 +124,9 @@ class EncodeSplit(beam.DoFn):
     ) -> Iterator[tuple[str, tuple[str, Section]]]:
         """Encode a split, unless its files are whole, and yield each file for every shard.
 
-        A file's address and section is given to all shards, also to those of which it holds no
-        document; or to all partitions, where near-duplicates are looked for. Files that are damaged
-        are told of, and the whole split is encoded again.
+        Every shard gets the file's address and its section, even if the file holds no document of
+        the shard; where near-duplicates are looked for, every partition does instead. If a file is
+        damaged, that is reported, and the whole split is encoded again.
         """
         name, split = element
         if not self.context.whole_parts(name):
@@ -142,8 +145,9 @@ class EncodeSplit(beam.DoFn):
 
         Where near-duplicates are looked for, its number of documents counts, too.
 
-        One at least, also of a split without documents; files left by a killed run are replaced.
-        The last file's counts hold those of reading the whole split, too, as `reading`.
+        There is at least one file, even for a split without documents; files left by a killed run
+        are replaced. The counts of the last file also hold, as `reading`, the counts of reading the
+        whole split.
         """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
@@ -208,7 +212,7 @@ class BuildShard(beam.DoFn):
     def setup(self) -> None:
         """Make the builder with its tables of the vocabulary; Beam calls this before `process`.
 
-        Has buckets called as in the process that made the context.
+        Calls to buckets use the settings of the process that made the context.
         """
         self.context.storage.apply()
         self.builder = ShardBuilder.from_tokenizer(
@@ -218,7 +222,7 @@ class BuildShard(beam.DoFn):
         )
 
     def process(self, element: tuple[str, Iterable[tuple[str, Section]]]) -> None:
-        """Build a shard and write it, then its counts; does nothing where it is made and whole.
+        """Build a shard and write it, then its counts; do nothing if both are there and whole.
 
         Yields nothing to later stages.
 

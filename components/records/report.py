@@ -153,7 +153,7 @@ def _of_shards(context: WorkerContext) -> tuple[str, ...]:
 def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     """Yield the counts of every file of encoded documents, split by split.
 
-    Nothing of a split whose files are not all there.
+    Yields nothing for a split whose files are not all there.
     """
     for split in splits:
         for part in context.encoded_parts(split):

@@ -30,7 +30,7 @@ class StepOutcome:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, ...
         state: State of the last attempt. `killed` began and recorded no end, as when memory ran
             out or its node was lost; `cached` was taken from an earlier run.
-        num_tries: How often it began; 0 where it did not run in this run.
+        num_tries: Number of attempts that began; 0 if the step did not run in this run.
         seconds: Duration of the last attempt; 0 if that was killed.
         message: Why the last attempt failed.
         output: Address of its output; empty where it did not run in this run.
@@ -73,16 +73,16 @@ class RunOutcome:
 def planned_steps(
     records_steps: Sequence[str], jobs: Sequence[TaskJob], optional_steps: Collection[str]
 ) -> list[str]:
-    """Return the names of a run's steps, in the order of the table of steps, without the summary.
+    """Return the names of a run's steps, without the summary, in the order of `STEPS`.
 
-    Neighbouring steps that are repeated for each task come task by task: `finetune a`, `evaluate
-    a`, `finetune b`, ... A run from a checkpoint has no steps that need text.
+    Consecutive steps that are repeated for each task come task by task: `finetune a`, `evaluate a`,
+    `finetune b`, ...
 
     Args:
         records_steps: Names of the steps that make records, one for each sequence length.
         jobs: The tasks, each of which is fine-tuned and evaluated.
-        optional_steps: Names of the optional steps that the run has; with `checkpoint` it starts
-            from one.
+        optional_steps: Names of the optional steps that the run has. If the step `checkpoint` is
+            among them, the run starts from a checkpoint, and the steps that need text are left out.
     """
     steps = [
         step
@@ -118,14 +118,15 @@ def write_run_summary(
 
     An earlier summary.json is replaced. In the cloud, the results of the run are copied after that
     to their stable places beside it, with scores.json, so that the folder is used as that of a
-    local run; outputs that the platform took from its cache are not known here and are left out. A
-    copy that fails is told in the text, and does not fail the step; nor does a damaged record.
+    local run; outputs that the platform took from its cache are not known here and are left out. If
+    copying fails, the returned text says so, and the step does not fail; nor does it for a damaged
+    record, which is named there, too.
 
     Args:
         title: Title of the run.
         run: The platform's name of the run.
-        runs: Names that the folder of the run's outputs may have on the platform; the first under
-            which steps recorded anything counts.
+        runs: Names that the platform may have given to the folder of the run's outputs; the first
+            one under which steps recorded anything is used.
         is_success: Whether all steps succeeded.
         error: The platform's message on a failure.
         planned: Names of the steps in order. Others that recorded an attempt come after them.
@@ -158,8 +159,9 @@ def write_run_summary(
 def _publish_results(outputs: Sequence[str], folder: str) -> str:
     """Copy a run's results to their stable places beside the summary; return a line about it.
 
-    Nothing is done, and nothing said, where the summary is not in gs:// or s3://: elsewhere the
-    outputs of other steps cannot be read from here. An InputError is only told, in that line.
+    Does nothing and returns an empty text where the summary is not in gs:// or s3://: elsewhere the
+    outputs of other steps cannot be read from here. An InputError is not raised; the line gives its
+    message.
     """
     if not is_remote(folder):
         return ""
@@ -173,8 +175,9 @@ def _publish_results(outputs: Sequence[str], folder: str) -> str:
 def _step_outcome(name: str, attempts: Sequence[StepAttempt], is_success: bool) -> StepOutcome:
     """Return what became of a step, from its attempts in the order they began.
 
-    The last attempt counts; if its end was not recorded, the step was killed. A step without any
-    did not run: in a run that succeeded (`is_success`) the platform's cache had its output.
+    The last attempt counts; if its end was not recorded, the step was killed. A step without
+    attempts did not run; if the run succeeded (`is_success`), its output was taken from the
+    platform's cache.
     """
     if not attempts:
         return StepOutcome(name=name, state="cached" if is_success else "not run")

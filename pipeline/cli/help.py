@@ -33,9 +33,9 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     Args:
         parser: The command's parser.
         prog: Program and command, as they are typed.
-        topic: A section or a setting, with or without its sections. The first layer is returned
-            where it is empty, and where it is a path and the command has arguments without a name,
-            as in `albert info --help runs/x`.
+        topic: Name of a section or of a setting, whose sections may be left out of its name. The
+            first layer is returned for an empty topic, and for a path where the command has
+            positional arguments, as in `albert info --help runs/x`.
 
     Raises:
         InputError: The command has no such section or setting.
@@ -141,7 +141,7 @@ def _section(
 
 
 def _setting(option: Option) -> Iterator[str]:
-    """Yield the lines of a setting, and of the fields of its items if they are mappings."""
+    """Yield the lines of a setting's help, then of the fields of its values, if it has mappings."""
     yield from _rows([option])
     if cls := dataclass_of(option.hint):
         parser = jsonargparse.ArgumentParser()

@@ -46,14 +46,15 @@ def export(
             given.
         max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
             not given.
-        run: Folder below which the outputs of the steps are that led to the model, for its card.
-        task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
-            path of a task.yaml.
+        run: Folder, such as a run's, that holds the outputs of the steps that made the model, for
+            its card.
+        task: Task of a fine-tuned checkpoint, if its files declare none or another one: a known
+            task, or the path of a task.yaml.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
-        strip_accents: Whether it is for text without accents, if not as the files say.
-        card: What only people know, for its card.
+        strip_accents: Whether that vocabulary is for text without accents, if not as the files say.
+        card: What only people know about the model, for its card.
     """
     from components.export.single_model import export_model, read_parity
     from pipeline.cli.tables import print_parities
@@ -84,10 +85,10 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
     Args:
         model: Output of `albert pretrain` or `albert finetune`, or a place of a run; or any kind of
             checkpoint, of which less is known.
-        output: Markdown file to write, README.md for the Hugging Face hub; takes the place of a
-            card that nobody has changed since, but of no other file.
-        run: Folder on this machine below which the other steps' outputs are, such as the run's;
-            they are found by their hashes.
+        output: Markdown file to write, README.md for the Hugging Face hub. A card that nobody has
+            changed since it was written is replaced; any other file there is refused.
+        run: Folder on this machine, such as a run's, that holds the other steps' outputs; they are
+            found by their hashes.
         card: What only people know.
     """
     from components.export.card.render import is_own_card, make_card
@@ -117,7 +118,7 @@ def convert(
         source: A model's folder (ours or of Hugging Face), a place of a run, or a TensorFlow 1
             checkpoint of the original: its folder, or folder/model.ckpt-best.
         destination: Folder to make.
-        to: For whom: the original's scripts, transformers, or this program.
+        to: Which program the result is for: the original's scripts, transformers, or this program.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the source.
         lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
@@ -145,8 +146,8 @@ def info(path: str, *, verify: bool = False) -> None:
     Args:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
-        verify: Whether all of its files are read and compared with the manifest of the step that
-            wrote them; of a run's folder those of all its results.
+        verify: Whether to read all files and compare them with the manifest of the step that wrote
+            them; for a run's folder, the files of all its results.
     """
     from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
@@ -191,15 +192,15 @@ def serve(
     """Answer requests over HTTP with a model, until Ctrl-C.
 
     Args:
-        model: An export of `albert export`, any checkpoint that `albert convert` knows, or a place
-            of a run, such as runs/x/models/cola.
-        task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
-            path of a task.yaml.
+        model: An export of `albert export`, any checkpoint that `albert convert` knows, or a
+            model's folder in a run, such as runs/x/models/cola.
+        task: Task of a fine-tuned checkpoint, if its files declare none or another one: a known
+            task, or the path of a task.yaml.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
-        strip_accents: Whether it is for text without accents, if not as the files say.
-        precision: What a checkpoint computes in; auto is as is faster on the device.
+        strip_accents: Whether that vocabulary is for text without accents, if not as the files say.
+        precision: Precision that a checkpoint computes in; auto takes the faster one on the device.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     from pipeline.serving.server import run_server

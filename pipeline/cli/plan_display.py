@@ -16,14 +16,17 @@ _MAX_ADDRESSES = 2
 
 
 def print_plan(package: Package, prices: Prices, *, to_stderr: bool = False) -> None:
-    """Print a table of a compiled pipeline's tasks: step, image, machine, price, inputs.
+    """Print a table of a compiled pipeline's tasks: step, image, machine, hourly price, inputs.
 
-    Below it are the full names of the images and, if any task has a price, where prices come from.
+    Inputs are the outputs of other tasks that a task reads, then addresses of files. Below the
+    table are the full names of the images and, if any task has a price, the source and date of the
+    prices.
 
     Args:
         package: The pipeline.
-        prices: Prices of chips; machines without TPUs have none.
-        to_stderr: Whether it goes to standard error, as beside a request on standard output.
+        prices: Prices of chips; tasks without TPUs or on Spot machines have no price.
+        to_stderr: Whether to print to standard error, for commands that print a request on standard
+            output.
     """
     tasks = planned_tasks(package)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
@@ -48,7 +51,7 @@ def print_plan(package: Package, prices: Prices, *, to_stderr: bool = False) -> 
 
 
 def _short_image(image: str) -> str:
-    """Return the role of one of this program's images; the last part of the name of another."""
+    """Return the role of an image of this program; for other images, the last part of the name."""
     return image.rpartition("/")[2].partition(":")[0].removeprefix(_IMAGE_PREFIX)
 
 
@@ -61,8 +64,8 @@ def _price(task: PlannedTask, prices: Prices) -> str:
 def _inputs(inputs: Sequence[str]) -> str:
     """Return inputs as one text, separated by commas: names first, then addresses (`://`).
 
-    In place of more than two addresses stand the folder that they have in common, or the first one
-    if there is none, and their number.
+    More than two addresses are replaced by the folder that they have in common, or by the first
+    address if they have none, followed by their number.
     """
     names = [name for name in inputs if "://" not in name]
     addresses = [name for name in inputs if "://" in name]

@@ -101,12 +101,14 @@ def pretrain(
         model: The architecture.
         pretraining: How to pretrain.
         tracking: Where the training is tracked.
-        vocab_dir: The vocabulary the records were made with.
-        records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
-            several sequence lengths one of each.
+        vocab_dir: Vocabulary that the records were made with.
+        records_dir: Output of `albert records`, or TFRecord files of the original; if the phases
+            have several sequence lengths, one such folder or file for each length.
         output: Folder to make.
-        work_root: Folder of work in progress; beside the output when not given.
-        yes: Start it even if it would take more than a day on this machine.
+        work_root: Folder for work in progress, from which a stopped training continues; beside the
+            output when not given.
+        yes: Start even if training is estimated to take more than a day on this machine; without it
+            such a training is refused.
     """
     from components.pretrain.step import pretrain as step
 
@@ -153,7 +155,7 @@ def finetune(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
-        strip_accents: Whether it is for text without accents, if not as the files say.
+        strip_accents: Whether that vocabulary is for text without accents, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -197,12 +199,13 @@ def evaluate(
         data_dir: Folder of the tasks' folders, as they are published.
         finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
             original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
-        output: Folder to make; of several models one below it for each.
-        task: Task of models whose folders declare none, or another: as for `albert finetune`.
+        output: Folder to make; with several models it has a folder for each.
+        task: Task to evaluate on, if the models' folders declare none or another one: named as for
+            `albert finetune`.
         albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
         vocab: Vocabulary, if not the one beside the checkpoints.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
-        strip_accents: Whether it is for text without accents, if not as the files say.
+        strip_accents: Whether that vocabulary is for text without accents, if not as the files say.
         strategy: How devices share the work, as in fine-tuning; auto takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
     """
@@ -252,7 +255,7 @@ def evaluate(
 
 
 def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
-    """Refuse models of which two would be evaluated into one folder.
+    """Refuse models if two of them would be evaluated into the same folder.
 
     Args:
         models: Name and path of each.
@@ -286,13 +289,14 @@ def report(
     """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
-        runs: Folders of finished runs: of one its report is made anew, several are compared with
-            the first. Without them, the outputs of the steps are given by the options.
+        runs: Folders of finished runs: the report of a single run is made anew; several runs are
+            compared with the first. If no run is named, give the outputs of the steps by the
+            options.
         pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
         output: Folder to make.
-        vocab_dir: Output of `albert vocab`, beside that of `albert pretrain`.
+        vocab_dir: Output of `albert vocab`; needed with an output of `albert pretrain`.
         records_dir: Output of `albert records`, one for each sequence length, likewise.
         title: Name of the run.
         exported_dir: Output of the run's step `export`, if it had one.

@@ -27,6 +27,7 @@ from typing import NamedTuple, NoReturn
 
 from albert_core.library_logs import quiet_libraries
 from albert_core.unused_imports import skip_unused_imports
+from pipeline.local.fork_end import run_to_end
 
 EXECUTOR = "kfp.dsl.executor_main"
 _PREDICTION = ("albert_core.inference", "albert_core.inference.evaluation")
@@ -208,8 +209,7 @@ def main() -> NoReturn:
     request = StepServer(socket.socket(fileno=os.dup(0)), sys.argv[1:]).serve()
     if request is None:
         os._exit(0)  # nothing was begun here that is to be ended in order
-    _run(request)
-    sys.exit()
+    os._exit(run_to_end(lambda: _run(request)))
 
 
 if __name__ == "__main__":

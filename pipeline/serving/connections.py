@@ -1,4 +1,4 @@
-"""Bounds on open connections, in all and from one address, and whom to drop where they are full."""
+"""Bounds on open connections, in all and from one address, and which connections to drop."""
 
 import ipaddress
 import itertools
@@ -14,34 +14,37 @@ class Connection(Protocol):
     """A connection, as the table of connections uses it.
 
     Attributes:
-        network: Whose it is, as `get_network` names it; empty for one that no bound of an address
-            holds for.
+        network: Network of the client, as `get_network` names it; empty if it counts only in the
+            total.
     """
 
     network: str
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the server waits for the client, and not the client for its answer."""
+        """Whether the server waits for the client to send, and the client for no answer."""
 
     @property
     def is_active(self) -> bool:
         """Whether it has connected, or sent a part of a request's body, a moment ago."""
 
     def drop(self, bound: Bound) -> None:
-        """Close it at once, since there are too many."""
+        """Close the connection at once, since there are too many."""
 
 
 class ConnectionTable:
     """The open connections of a server.
 
-    A new connection is always taken as long as another one waits for its client: that one is
-    dropped instead. Clients that connect and then send nothing, or a byte now and then, therefore
-    shut out nobody, however many they are.
+    If there are too many connections, in all or from one network, a new one is still accepted as
+    long as the server waits for data from the client of another one, which is dropped in its place.
+    Clients that connect and then send nothing, or a byte now and then, therefore cannot shut out
+    others, however many there are. Only if every connection waits for its answer is the new one
+    refused.
 
     Args:
-        max_in_all: Most connections.
-        max_per_address: Most connections from one network.
+        max_in_all: Largest number of connections.
+        max_per_address: Largest number of connections from one network (see `get_network`);
+            loopback addresses have no such bound.
     """
 
     def __init__(self, max_in_all: int, max_per_address: int) -> None:
@@ -53,11 +56,12 @@ class ConnectionTable:
         return len(self._all)
 
     def admit(self, connection: Connection) -> Bound | None:
-        """Add a new connection, and drop others where there are too many now.
+        """Add a new connection, and drop others if there are too many now.
 
         Returns:
-            The bound for which it is to be refused and closed by the caller; it counts until
-            `remove`, and is dropped for the next one. None: it may be used.
+            The bound that is exceeded, for which the caller must refuse and close the connection;
+            until `remove` it is counted, and it is dropped for the next one. None if it may be
+            used.
         """
         same = self._by_network.setdefault(connection.network, _Connections())
         exceeded: Bound | None = None
@@ -71,13 +75,13 @@ class ConnectionTable:
         return exceeded
 
     def note_answer(self, connection: Connection) -> None:
-        """Note that a connection's client was answered now."""
+        """Record that a connection's client was answered now."""
         for group in (self._all, self._by_network.get(connection.network)):
             if group is not None and group.remove(connection):
                 group.answered[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that is closed; one that is not in the table is passed over."""
+        """Remove a closed connection from the table; do nothing if it is not in it."""
         self._all.remove(connection)
         if same := self._by_network.get(connection.network):
             same.remove(connection)
@@ -85,7 +89,7 @@ class ConnectionTable:
                 del self._by_network[connection.network]
 
     def _make_room(self, connections: "_Connections", most: int, bound: Bound) -> bool:
-        """Drop what waits until one more is not too many; return whether that succeeded."""
+        """Drop waiting connections until there is room for one more; return whether there is."""
         while len(connections) >= most:
             dropped = connections.first_waiting()
             if dropped is None:
@@ -99,7 +103,7 @@ class _Connections:
     """Connections of one network, or all.
 
     Attributes:
-        new: Those that were never answered, in the order in which they came.
+        new: Connections that were never answered, in the order in which they were opened.
         answered: The others, in the order of their last answers.
     """
 
@@ -120,9 +124,9 @@ class _Connections:
     def first_waiting(self) -> Connection | None:
         """Return the one to drop first; None if none waits.
 
-        First come those that were never answered and are not active: clients that send no whole
-        request. Then the idle ones, longest first, which lose least; an active one may be in the
-        middle of its request, so it comes last.
+        First come connections that were never answered and are not active: their clients send no
+        whole request. Then come idle connections, the longest idle first, which lose least. Active
+        ones come last, since they may be in the middle of a request.
         """
         every = itertools.chain(
             (connection for connection in self.new if not connection.is_active),
@@ -136,9 +140,10 @@ class _Connections:
 def get_network(host: str) -> str:
     """Return the key by which connections from a host are counted.
 
-    That is an IPv4 address itself; of IPv6 the network of 64 bits, since a single machine has all
-    of its addresses; other names as they are. It is empty for this machine's loopback addresses,
-    which have no bound: there are reverse proxies, whose connections are those of many clients.
+    The key is an IPv4 address itself; for IPv6 the network of 64 bits, since a single machine has
+    all of its addresses; and other names as they are. It is empty for this machine's loopback
+    addresses, which have no bound: there are reverse proxies, whose connections are those of many
+    clients.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -24,21 +24,31 @@ def add_prediction(
     model: LoadedModel,
     config: ServingConfig,
     batcher: ServedBatcher,
-    of_response: type[pydantic.BaseModel],
+    response_model: type[pydantic.BaseModel],
 ) -> None:
-    """Add the endpoint of the model's kind, which answers each example of a request."""
-    of_request = request_type(model, config)
+    """Add to an app the POST endpoint for the model's kind of task, such as classification.
 
-    async def predict(request: of_request) -> pydantic.BaseModel:  # type: ignore[valid-type]
+    It answers each example of a request by way of the queue.
+
+    Args:
+        app: The app, which is changed.
+        model: The model; its task decides the endpoint's path and what an example is.
+        config: The server's settings, among them the limits of a request.
+        batcher: The queue.
+        response_model: Type of the response, which has the field `predictions`.
+    """
+    request_model = request_type(model, config)
+
+    async def predict(request: request_model) -> pydantic.BaseModel:  # type: ignore[valid-type]
         """Answer each example."""
         predictions = await answer_request(request, "examples", batcher, config)
-        return of_response(predictions=predictions)
+        return response_model(predictions=predictions)
 
     app.add_api_route(
         get_endpoint(model),
         predict,
         methods=["POST"],
-        response_model=of_response,
+        response_model=response_model,
         responses={status: {"model": FailureResponse} for status in FAILURE_STATUSES},
     )
 
@@ -46,7 +56,7 @@ def add_prediction(
 async def answer_request(
     request: pydantic.BaseModel, field: str, batcher: ServedBatcher, config: ServingConfig
 ) -> Sequence[Strict | RequestError]:
-    """Put the examples of a request into the queue and return what the response says of each.
+    """Put the examples of a request into the queue and return the prediction for each.
 
     Args:
         request: The request; its fields beside the examples are given to each of them.
@@ -76,17 +86,18 @@ async def answer_request(
 
 
 def stopped() -> RequestError:
-    """Return the error for a server whose batches are run no more."""
+    """Return the error for a server that no longer runs batches."""
     return RequestError(503, "server", "a stopped model", "a running one; start it again")
 
 
 def _raise_first_error(
     predictions: Sequence[Strict | RequestError], field: str
 ) -> Sequence[Strict | RequestError]:
-    """Return predictions as they are, or raise the first that is an error.
+    """Return predictions unchanged, or raise the first one that is an error.
 
     Raises:
-        RequestError: With the example's place in the request, and without headers.
+        RequestError: A prediction is one; the error raised has the example's place in the request
+            and no headers.
     """
     for number, prediction in enumerate(predictions):
         if isinstance(prediction, RequestError):

@@ -5,8 +5,6 @@ it once. A fork is a process of its own in all that these tests are about: its e
 signals, its files, and the devices that the frameworks find when they are first used.
 """
 
-import atexit
-import contextlib
 import gc
 import json
 import os
@@ -17,11 +15,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pipeline.local.fork_end import run_to_end
 
 ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -236,7 +235,7 @@ def _run_code(request: Mapping[str, Any], folder: Path) -> None:
     os.environ.update(request["environment"])
     tempfile.tempdir = None  # looked for anew, in the fork's environment
     sys.argv = ["albert", *request["arguments"]]
-    os._exit(_status_of(lambda: exec(request["code"], {"__name__": "__main__"})))
+    os._exit(run_to_end(lambda: exec(request["code"], {"__name__": "__main__"})))
 
 
 def _run_python(connection: socket.socket) -> None:
@@ -262,7 +261,7 @@ def _run_python(connection: socket.socket) -> None:
         exec(program, {"__name__": "__main__"})
 
     pid = os.getpid()
-    status = _status_of(run)
+    status = run_to_end(run)
     if os.getpid() == pid:  # and not a fork that the program itself has made
         connection.sendall(str(status).encode())
     os._exit(status)
@@ -273,25 +272,3 @@ def _redirect(*streams: int) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-
-
-def _status_of(run: Callable[[], object]) -> int:
-    """Run a program to its end, with what Python does then; return the exit status."""
-    status = 1
-    try:
-        run()
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        # os._exit leaves them out; several processes of JAX wait for each other in theirs.
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError):  # the program may have closed it
-                stream.flush()
-    return status

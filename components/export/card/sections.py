@@ -24,7 +24,7 @@ class CardTable:
 
     @classmethod
     def from_values(cls, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "CardTable":
-        """Make a table of values as text, None as an empty cell; drop columns of None alone."""
+        """Make a table of values as text, None as an empty cell; leave out columns of only None."""
         filled = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]
         return cls(
             columns=[columns[i] for i in filled],
@@ -39,9 +39,9 @@ class Section:
     Attributes:
         title: Its heading.
         text: What people wrote for it: plain text, paragraphs with empty lines between them.
-        notes: Explanations of the numbers below.
-        facts: Single facts.
-        table: A table.
+        notes: Explanations of the numbers in `facts` and `table`, shown before them.
+        facts: Pairs of a label and a value.
+        table: A table, shown last; None if there is none.
     """
 
     title: str

@@ -33,7 +33,7 @@ class Request:
     """A request as it is sent.
 
     Attributes:
-        path: What is posted to.
+        path: Path of the API that the request is posted to.
         body: The JSON.
         fingerprint: Hash of the JSON, which the platform keeps beside it, so that a repeated
             command recognises its own run or schedule.
@@ -45,7 +45,7 @@ class Request:
 
 
 def request_fingerprint(body: Mapping[str, Any]) -> str:
-    """Return the hash of a request, short enough for a label (63 characters at most)."""
+    """Return a hash of a request: 32 characters, short enough for a label (at most 63)."""
     return hash_json(body)[:32]
 
 
@@ -72,9 +72,10 @@ class RunState:
         state: In lower case, such as `running`.
         has_ended: Whether the state is final.
         has_succeeded: Whether the run ended well.
-        tasks: State by the name of the task, in the order of the platform's answer; of several
-            tasks of one name, as in a loop, that of the last.
-        errors: Message by the name of the failed task, likewise; the run's own under `the run`.
+        tasks: State by the name of the task, in the order of the platform's answer; if several
+            tasks have one name, as in a loop, the state of the last.
+        errors: Message by the name of the failed task, likewise; the message of the run itself is
+            under `the run`.
     """
 
     state: str
@@ -135,7 +136,7 @@ class Platform(abc.ABC):
         """Address of the folder of work in progress.
 
         Raises:
-            InputError: The settings do not say.
+            InputError: The settings do not name it.
         """
 
     def read_resources(self, path: str) -> Resources:
@@ -151,7 +152,7 @@ class Platform(abc.ABC):
         return read_resources(self.rules, path)
 
     def check_server(self, *, runs_pipeline: bool) -> None:  # noqa: B027
-        """Refuse a server that is another one than the settings say; here without a call.
+        """Refuse a server that is not the one of the settings; this default accepts any server.
 
         Args:
             runs_pipeline: Whether it is to run the pipeline, and must be able to.
@@ -166,16 +167,17 @@ class Platform(abc.ABC):
         """Return the request that starts a run, without sending it.
 
         Raises:
-            InputError: The platform does not take such a name, or the package is for another one.
+            InputError: The platform does not accept the run's name, or the package is for another
+                platform.
         """
 
     @abc.abstractmethod
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
-        """Return the run of that name; None if there is none. It may have ended."""
+        """Return the run of a name, which may have ended; None if there is none."""
 
     @abc.abstractmethod
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
-        """Start a run by a request of `run_request`; does not look for one of its name first."""
+        """Start a run by a request of `run_request`, without checking if its name is in use."""
 
     @abc.abstractmethod
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
@@ -193,16 +195,17 @@ class Platform(abc.ABC):
             schedule: When it runs.
 
         Raises:
-            InputError: The platform cannot run at such times, or the package is for another one.
+            InputError: The platform cannot run at such times, or the package is for another
+                platform.
         """
 
     @abc.abstractmethod
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """Return the schedules of that name, or all of them; other programs' are among them."""
+        """Return the schedules of a name, or all; those of other programs are included."""
 
     @abc.abstractmethod
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
-        """Create a schedule by a request of `schedule_request`, even if one has its name."""
+        """Create a schedule by a request of `schedule_request`, even if its name is in use."""
 
     @abc.abstractmethod
     def change_schedule(

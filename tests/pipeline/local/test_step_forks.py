@@ -161,6 +161,23 @@ def test_what_a_step_prints_is_told(run_step: RunStep, capfd: pytest.CaptureFixt
     assert "from a child" in printed
 
 
+def test_a_step_ends_as_python_does_but_takes_nothing_down(
+    run_step: RunStep, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    taken_down = tmp_path / "taken down"
+    code = f"""
+import atexit, sys, tempfile
+atexit.register(print, "at the end")
+sys.temporary = tempfile.TemporaryDirectory(dir={str(tmp_path)!r}, prefix="temporary")
+path = pathlib.Path({str(taken_down)!r})
+sys.modules["library"] = type("Library", (), {{"__del__": lambda self, path=path: path.touch()}})()
+"""
+    run_step(code)
+    assert "at the end" in capfd.readouterr().out
+    assert not list(tmp_path.glob("temporary*"))
+    assert not taken_down.exists()
+
+
 def test_the_server_ends_with_the_run_and_at_once_if_that_is_killed(tmp_path: Path) -> None:
     code = f"""
 import sys, time

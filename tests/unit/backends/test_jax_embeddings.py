@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from albert_core.model.embeddings import Embeddings
+from tests.helpers.checkpoint_samples import CONFIG
+
 pytestmark = [
     pytest.mark.backends,
     pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend"),
 ]
-
-from albert_core.model.embeddings import Embeddings
-from tests.helpers.checkpoint_samples import CONFIG
 
 IDS = np.zeros((64, 8), "int32")
 
