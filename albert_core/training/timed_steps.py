@@ -101,7 +101,7 @@ def fastest(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> Co
 
     Args:
         possible: The ways; an earlier one is taken unless a later one is more than 3 % faster.
-        seconds: For a step in each phase, in the order of the phases.
+        seconds: Seconds of a step in each way, in the order of the ways.
     """
     best, best_s = possible[0], seconds[0]
     for one, its_s in zip(possible, seconds, strict=True):
