@@ -60,12 +60,12 @@ class Ending:
 def answered_stops(*, ends_process: bool) -> Iterator[Ending]:
     """End the body at SIGTERM and Ctrl-C: by KeyboardInterrupt, and in the end by force.
 
-    The first signal raises KeyboardInterrupt in the main thread, and turns standard error off, but
-    for the one line that is told. If the body has not ended `GRACE_S` seconds later (or as many as
-    `longer_grace` says), or Ctrl-C comes again, the process is ended with all its children.
-    Whatever the body raises after a signal is taken for its consequence; of a StepFailedError or
-    ServiceError the message is told. Within another `answered_stops`, and outside the main thread,
-    where Python has no handlers, the body just runs.
+    The first signal raises KeyboardInterrupt in the main thread, and turns standard error off,
+    except for the one line about the stop. If the body has not ended `GRACE_S` seconds later (or as
+    many as `longer_grace` says), or Ctrl-C comes again, the process is ended with all its children.
+    Whatever the body raises after a signal is taken for its consequence; the message of a
+    StepFailedError or ServiceError is printed. Within another `answered_stops`, and outside the
+    main thread, where Python has no handlers, the body just runs.
 
     Args:
         ends_process: Whether to end the process with the body that was stopped, and not to wait

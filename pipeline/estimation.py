@@ -79,7 +79,7 @@ def estimate_run(
         accelerator: Name of the slice, such as v5e-256.
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         The estimates in the order of the phases, and the prices they were made with.
@@ -128,7 +128,7 @@ def estimate_task(
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
         is_calculated: Whether nothing is compiled.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         The estimate, and the prices that it was made with.

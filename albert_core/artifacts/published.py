@@ -39,7 +39,7 @@ def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | Non
     """Return the manifest if the output holds this work, by this code, whole, after the work.
 
     None if the folder is empty or missing, is damaged or holds this work by other code. Damage is
-    not told, as `find_published` has told it before the work.
+    not reported, since `find_published` reported it before the work.
 
     Raises:
         InputError: The output holds other work, a manifest that cannot be read, or files that are

@@ -93,10 +93,10 @@ def synchronized_work_folder(
 ) -> Iterator[RemoteOutput | None]:
     """Keep a local work folder and its copy in a work root in a bucket in agreement.
 
-    First replaces the local progress and results by what is there: the results only if they are
-    finished, of this code, and all files have their sizes. Then uploads progress while the body of
-    the `with` runs, but never results: the body publishes them to the folder yielded. In the end
-    removes the local folder, also after an error.
+    First replaces the local progress and results by those in the cloud; results only if they are
+    finished and of this code, and all their files have the right sizes. Then uploads progress while
+    the body of the `with` runs, but never results: the body publishes them to the folder yielded.
+    In the end removes the local folder, also after an error.
 
     Args:
         work: The local work folder, made here; whoever calls holds its lock (not checked).

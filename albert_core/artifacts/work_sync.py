@@ -349,7 +349,7 @@ class _ProgressSync:
 # An index is parsed several times; its damage is told once.
 @functools.lru_cache(maxsize=4)
 def _parse_index(data: bytes) -> Mapping[str, Any]:
-    """Return an index from its bytes; of a damaged one an index without files, held by "unknown".
+    """Return an index from its bytes; for damaged bytes an index without files, held by "unknown".
 
     Damage is reported on standard error, once for the same bytes. The real holder, if it lives,
     still has the lease: the next write of the index shows it.

@@ -117,7 +117,7 @@ def estimate(
         accelerator: What to train on.
         utilisation: Assumed fraction of a chip's peak rate.
         prices: What an hour of a chip costs.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         An estimate of each phase, in their order.
@@ -237,7 +237,7 @@ def _explain_excess(request: PretrainingStep, compiled: CompiledStep, executor: 
     Args:
         request: The step.
         compiled: What the compiler said of it.
-        executor: What `in_compiler_process` gave.
+        executor: The executor of `in_compiler_process`.
     """
     num_gib = request.accelerator.chip.memory_gib
     excess = compiled.memory_bytes / (num_gib * 2**30)

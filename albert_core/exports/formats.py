@@ -86,7 +86,7 @@ class FormatSpec:
         packages: Packages it needs beside those of training.
         hub_library: Name of the library that reads it, as the Hugging Face hub spells it.
         length_multiple: Multiple to which its runtime wants lengths of batches rounded up.
-        batch_cost_tokens: As of `LoadedModel`.
+        batch_cost_tokens: As in `LoadedModel`.
     """
 
     title: str

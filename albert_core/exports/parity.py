@@ -54,7 +54,8 @@ class Parity:
             random.
         num_sequences: Sequences made of them.
         longest_sequence: Tokens of the longest.
-        differences: Largest difference of each output; of its probabilities if quantized.
+        differences: Largest difference of each output, or of its probabilities for a quantized
+            model.
         file_bytes: Size of the files, without the vocabulary and settings.
         parameter_bytes: Size of the parameters in float32.
         scores: The task's metric before and after, if there was a dev set.

@@ -76,7 +76,7 @@ def with_cls_odds(
     2.0.
 
     Args:
-        answers: As of `find_answers`.
+        answers: What `find_answers` returned.
         questions: The questions.
         windows: What the model was shown, W.
         outputs: `start_logits` and `end_logits`, W rows of [S].

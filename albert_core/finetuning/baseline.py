@@ -93,7 +93,7 @@ def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarr
 
     Args:
         task: A task of texts.
-        targets: The targets of the training set; of such labels [examples, C].
+        targets: The targets of the training set; for multi-label tasks [examples, C].
         num_rows: Number of examples M to predict for.
     """
     if task.kind == "regression":

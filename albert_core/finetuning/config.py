@@ -116,7 +116,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         patience: Evaluations without a better one after which training ends; 0: never.
         pooling: What the head reads: the original's `pooler` over [CLS]; the `mean` of the last
             layer's tokens; `layer_mix`, a learned mix of the means of all layers; or `siamese`, for
-            pairs, which encodes both texts apart and compares them. `auto`: `mean` for single
+            pairs, which encodes both texts separately and compares them. `auto`: `mean` for single
             texts; `siamese` for scores of pairs, MRPC and RTE; `pooler` for other pairs, choices,
             questions, the original's recipe and export formats that hold no other.
         head_rate_multiplier: What the learning rate of the head is multiplied by; None: 10 with
@@ -129,7 +129,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         safeguards: What to do when training goes wrong. A loss may jump: it comes near 0, where any
             other is many times as large.
-        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with `recipe: original`, for
+        precision: As in `TrainingConfig`; on a CPU `auto` is float32 with `recipe: original`, for
             tasks that the original has a recipe for.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard

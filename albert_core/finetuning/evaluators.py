@@ -128,7 +128,7 @@ class TextEvaluator(Evaluator):
     def _prediction(self, row: int) -> str:
         """Return an example's prediction as text: a class's name, a choice from 0, or a score.
 
-        In a multi-label task these are the names, separated by commas.
+        In a multi-label task it has the names of all predicted labels, separated by commas.
         """
         logits = self.logits[row]
         if self.task.kind == "multi_label":

@@ -24,9 +24,9 @@ class Features:
             none, int32 [N].
         targets: Arrays [M] by name, of tokens [T]; empty if any example has no target.
         group_size: Sequences of an example, N / M: the number of its choices, 2 for texts that are
-            encoded apart, else 1; they lie one after the other.
-        num_left_out: Number of examples of which no sequence could be made; of words with tags the
-            number of tokens that are cut off words longer than a sequence.
+            encoded separately, else 1; they lie one after the other.
+        num_left_out: Number of examples from which no sequence could be made; for words with tags,
+            the number of tokens that are cut off words longer than a sequence.
     """
 
     ids: np.ndarray
@@ -99,8 +99,8 @@ def make_features(
         tokenizer: The tokenizer.
         sequence_length: Longest sequence in tokens, special ones included.
         max_choice_length: Longest choice in tokens, where there are choices.
-        are_apart: Whether both texts of an example are encoded apart; of an example with one text
-            the second is empty.
+        are_apart: Whether the two texts of an example are encoded separately; an example with one
+            text gets an empty second text.
 
     Raises:
         InputError: An example has more or fewer texts than the first.
@@ -127,7 +127,7 @@ def make_features(
 def _make_features_apart(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> Features:
-    """Return two sequences for each example, of its first and its second text; as `make_features`.
+    """Return the features of two sequences for each example: its first and its second text.
 
     A missing second text is empty. Each text that is too long loses its end.
     """

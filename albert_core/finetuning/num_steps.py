@@ -17,7 +17,7 @@ def num_train_steps(
 
     An epoch is all full batches of the training set, and the product with the epochs is rounded to
     the nearest. With the original's recipe it is all examples over the batch size, and the product
-    is rounded down; of questions it counts questions, not their windows.
+    is rounded down; for question answering, questions are counted, not their windows.
 
     Args:
         config: The settings of one training.

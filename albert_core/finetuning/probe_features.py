@@ -17,7 +17,7 @@ _LEAST_STD = 1e-6
 def make_columns(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> list[Features]:
-    """Return the sequences of the first texts, of the second, and so on, each text by itself.
+    """Return the sequences of all first texts, then of all second texts, and so on.
 
     They have no targets. Without examples there are none.
     """
@@ -75,7 +75,7 @@ def numeric_targets(task: Task, targets: np.ndarray, num_choices: int) -> np.nda
         num_choices: Number of choices, where there are choices.
 
     Returns:
-        [N, C]; of choices [N C, 1].
+        [N, C]; for multiple choice [N C, 1].
     """
     if task.kind == "regression":
         return targets.astype(np.float64)[:, None]

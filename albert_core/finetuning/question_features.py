@@ -117,7 +117,7 @@ def has_aligned_context(questions: Sequence[Question], tokenizer: Tokenizer) -> 
 
 
 def unaligned_error(task: Task, split: Split, num_questions: int) -> InputError:
-    """Return the error of a split of which no context can be aligned."""
+    """Return the error for a split in which no context can be aligned."""
     return InputError(
         f"task {task.name}: got {num_questions:,} questions in the {split} set, and no context of "
         "them matches its tokens, expected text in the vocabulary's script; use a vocabulary made "

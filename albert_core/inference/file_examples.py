@@ -70,7 +70,7 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
 
     Args:
         row: The first row of a file.
-        fields: The contents of the fields by name, as of `example_fields`.
+        fields: The contents of the fields, by names of `example_fields`.
         task: The task whose names of columns are known, too.
 
     Raises:

@@ -69,7 +69,7 @@ def load(
             program, a TensorFlow 1 checkpoint of the original or its TF-Hub module, a folder of
             Hugging Face's transformers; or an export of `albert export` in any format, which runs
             in its own runtime. Or a run's folder or a place in it, such as `runs/x/models/cola`,
-            that has one such model; of a run's folder that is the fine-tuned one.
+            that has one such model; for a run's folder that is the fine-tuned one.
         task: Task that a checkpoint answers as, if its files declare none or another, such as one
             that was fine-tuned by the original or by transformers; see `fit_to_task`.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.

@@ -290,7 +290,7 @@ class AlbertEncoder(keras.layers.Layer):
         """Apply all layers; return the output of the last one.
 
         All but the last go through `repeat_layer`, one group after the other; the last is applied
-        apart, and only its last block leaves out positions.
+        by itself, and only its last block leaves out positions.
 
         Args:
             x: The projected embeddings [B, S, H].

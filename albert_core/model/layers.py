@@ -32,7 +32,7 @@ class ConfigSerializable:
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Any = None
     ) -> "ConfigSerializable":
-        """Return a new model, with new weights, of the arguments that `get_config` returned.
+        """Return a new model, with new weights, from the arguments that `get_config` returned.
 
         Args:
             config: The arguments.

@@ -83,7 +83,7 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self._numbers: Any = None
 
     def build(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Make the variable, of zeros, in an optimizer."""
+        """Make the schedule's variable in an optimizer, with zeros."""
         self._numbers = optimizer.add_variable(
             shape=(len(_SETTLED) + 1,), initializer="zeros", name="schedule_numbers"
         )

@@ -63,7 +63,7 @@ class TaskScore:
 def task_scores(outputs: RunOutputs) -> list[TaskScore]:
     """Return the score of each model of a run, in the order of the tasks' names.
 
-    Those of a model that is not evaluated yet are None. Only manifests are read.
+    Scores of a model that is not evaluated yet are None. Only manifests are read.
     """
     return [_task_score(outputs, task, model) for task, model in outputs.models.items()]
 
@@ -71,7 +71,7 @@ def task_scores(outputs: RunOutputs) -> list[TaskScore]:
 def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
     """Return a model's score on its task, its bounds and seeds, and what it is compared with.
 
-    Those are of random weights, of no model and of the majority. None for each that is not known,
+    The baselines are random weights, no model, and the majority. None for each that is not known,
     and for random weights that were trained with other settings.
 
     The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
@@ -146,7 +146,7 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json, then scores.csv, of equal content, into a folder, local, gs:// or s3://.
+    """Write scores.json, then scores.csv with the same content, into a local or cloud folder.
 
     A file that holds the same bytes already is not written again.
 

@@ -121,7 +121,7 @@ class PretrainingData:
         All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
         down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
 
-        Records of the original have no held-out part; of those it is the first 100 batches of the
+        Records of the original have no held-out part; for them it is the first 100 batches of the
         training records, as in the original.
 
         Raises:
@@ -148,7 +148,7 @@ class PretrainingData:
 
     @property
     def masking_of_batches(self) -> MaskingConfig | None:
-        """How the records of the batches are masked; None of static records that do not say it."""
+        """How the records of the batches are masked; None for static records that do not say it."""
         return self.records.masking if self.records.format == "static" else self.masking
 
     @property

@@ -162,7 +162,7 @@ class ObjectiveConfig:
 
 
 def has_detection(row: Mapping[str, Any]) -> bool:
-    """Return whether metrics, of an evaluation or a manifest, are of replaced-token detection."""
+    """Return whether metrics of an evaluation or a manifest come from replaced-token detection."""
     return _DETECTION_METRIC in row
 
 

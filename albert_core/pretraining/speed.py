@@ -23,7 +23,7 @@ class SpeedMeter:
     Args:
         model_config: The architecture.
         objective: Tells the FLOPs of a token.
-        data: For each phase its records.
+        data: The records of each phase.
         phases: The phases.
         plan: Tells the phase of a step.
         devices: The devices that train.
@@ -90,7 +90,7 @@ def summarize_speed(
 
     Args:
         phases: The phases, in order.
-        data: For each phase its records.
+        data: The records of each phase.
         state: The final state, with the number of steps and the seconds they took.
         log: Rows of the log, each with `model_flops_utilization` and `input_wait_fraction`.
 

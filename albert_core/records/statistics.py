@@ -110,10 +110,10 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
 def masking_statistics(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of masks, from counts of `count_batch`: `num_records` and fractions.
 
-    Those are of positions for padding, of tokens for `predicted_fraction`, of records for
-    `not_in_order_fraction`, else of predicted tokens. They are rounded to four digits; one of
-    nothing is 0. `run_length_fractions` is a list of fractions of all runs, for those of 1, 2, ...
-    words, the last for longer ones.
+    The fraction of padding is one of all positions, `predicted_fraction` of tokens,
+    `not_in_order_fraction` of records; the others are fractions of predicted tokens. Fractions are
+    rounded to four digits; a fraction of nothing is 0. `run_length_fractions` is a list of
+    fractions of all runs, for those of 1, 2, ... words, the last for longer ones.
     """
 
     def fraction(part: float, whole: float) -> float:

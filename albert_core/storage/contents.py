@@ -57,7 +57,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_range(path: str, begin: int, end: int) -> bytes:
-    """Return the bytes of a file from one place up to another; of an object by one request.
+    """Return the bytes of a file from one place up to another; from a bucket by one request.
 
     No more than these are fetched from a bucket, while `open_file` reads far ahead there.
 
@@ -93,8 +93,8 @@ def exists(path: str) -> bool:
 def content_hash(path: str) -> str:
     """Return a hash of a file's bytes: the sha256, or what its storage keeps of an object.
 
-    Those are not comparable: of an object it is the CRC-32C, or where there is none its generation,
-    with the name of the kind before it.
+    Hashes of local files and of objects are not comparable: for an object it is the CRC-32C, or
+    without one the generation, after the name of its kind.
 
     Raises:
         FileNotFoundError: There is no such local file.
@@ -257,7 +257,7 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
 
 
 def remove_file(path: str) -> None:
-    """Remove a file or an object; of a local file it is no error that it is missing.
+    """Remove a file or an object; a missing local file is no error.
 
     Raises:
         MissingObjectError: There is no such object; S3 does not tell.

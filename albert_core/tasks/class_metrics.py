@@ -44,7 +44,7 @@ class ClassCounts:
 
     @property
     def total(self) -> "ClassCounts":
-        """The counts of all classes together, [1], of which micro averages are made."""
+        """The counts of all classes together, [1], for micro averages."""
         return ClassCounts(*(getattr(self, name).sum(keepdims=True) for name in _COUNTS))
 
     @property
@@ -104,8 +104,8 @@ def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], flo
     The function takes arrays as `count_classes` does, of at least one example.
 
     Args:
-        average: `micro` counts all classes together; `macro` is the mean over the classes, of class
-            numbers over those that occur or are predicted, of labels [M, C] over all.
+        average: `micro` counts all classes together; `macro` is the mean over the classes: with
+            class numbers over the classes that occur or are predicted, with labels [M, C] over all.
         score: `precision`, `recall` or `f1`.
     """
 

@@ -147,7 +147,7 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
 
     Raises:
         InputError: There are none or over 1,000, skipped ones included, or there are numbers with
-            fractions, as of scores; or a file cannot be read.
+            fractions, as for scores; or a file cannot be read.
     """
     found: dict[str, None] = {}
     reads_rows = task.kind != "token_classification"

@@ -20,7 +20,7 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
     Args:
         task: A task of texts, not of question answering.
         outputs: Logits [M, C], or scores [M, 1] for regression.
-        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each
+        targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 for each
             label [M, C].
     """
     predicted = predicted_values(task, outputs)
@@ -35,8 +35,8 @@ def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
         outputs: Logits [M, C], or scores [M, 1] for regression.
 
     Returns:
-        Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each label
-        [M, C].
+        Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 for each label [M,
+        C].
     """
     if task.kind == "multi_label":
         return (outputs > 0).astype(int)
@@ -48,7 +48,7 @@ def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> 
 
     Args:
         name: The metric; not one of questions.
-        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 [M, C].
+        targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 [M, C].
         predicted: Predictions in the same form.
     """
     return _FUNCTIONS[name](targets, predicted)

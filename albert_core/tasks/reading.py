@@ -141,8 +141,8 @@ def read_sentences(
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
     """Yield the rows of a split, in the order of its files.
 
-    If the dev set is split off the training set, the rows of the training files that belong to the
-    one or to the other; either way all training files are read first.
+    If the dev set is split off the training set, all training files are read first, and only their
+    rows that belong to the split are yielded.
 
     Raises:
         InputError: The task has no labels; a file is missing or cannot be used; `invalid_rows`

@@ -78,7 +78,7 @@ class Task:
         dev: Development files. Without any, a part of the training rows is split off, see
             `dev_split`.
         test: Test files, predicted and, where they have labels, scored.
-        texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
+        texts: Columns by number from 0, or names of the header or of JSON keys. One or two; for
             multiple choice the text, then one list of choices. A name with braces is a template of
             keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
             follows the colon. None for `squad` and `race` files. For `token_classification`, the
@@ -88,8 +88,8 @@ class Task:
             without it may have 1 or 0 in a column for each of `labels`, named as these. For
             `token_classification`, the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
-        labels: Class names in order of their numbers; of classification, `multi_label` and
-            `token_classification` only, of which they are the tags as the files have them. A
+        labels: Class names in order of their numbers; only for classification, `multi_label` and
+            `token_classification`. For the last they are the tags as they are in the files. A
             declaration without any has those of the training files, which `find_task` fills in.
         class_names: Labels that whole numbers in tables, JSON lines and Parquet stand for, from 0;
             `find_task` takes them from the card of a data set of Hugging Face, if it has some.
@@ -105,8 +105,8 @@ class Task:
             only without dev files.
         dev_seed: Decides which rows these are; only without dev files.
         recipe: How the original fine-tunes.
-        paper_scores: Scores in percent that others published, by model, in the first metric: on
-            the dev set, of RACE on the test set.
+        paper_scores: Scores in percent that others published, by model, in the first metric: on the
+            dev set, for RACE on the test set.
     """
 
     name: str
@@ -332,15 +332,16 @@ class Task:
         return not self.dev
 
     def sources(self, split: Split) -> tuple[Source, ...]:
-        """Return the files in which a split's rows are; of a dev set split off, the training's."""
+        """Return the files with a split's rows; the training files for a dev set split off them."""
         dev = self.dev or self.train
         return {"train": self.train, "dev": dev, "test": self.test}[split]
 
     def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, but for Parquet, else by the ending, else TSV. Words
-        with tags are in CoNLL's columns, whatever the ending, but for JSON lines and Parquet.
+        For question answering it is SQuAD's, unless the ending is that of Parquet; otherwise the
+        ending tells it; else it is TSV. Words with tags are in CoNLL's columns, whatever the
+        ending, except for JSON lines and Parquet.
 
         Args:
             source: Its declaration.

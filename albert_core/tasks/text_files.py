@@ -34,9 +34,10 @@ def read_text(path: Path) -> str:
 def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
     """Open a task's file, local, gs:// or s3://, for a `with` block that reads it decompressed.
 
+    The ending of its name tells whether it is compressed.
+
     Raises:
-        InputError: The file is missing or cannot be read; or, if the block finds it damaged. The
-            ending of the file's name tells whether it is compressed.
+        InputError: The file is missing or cannot be read, or the block finds it damaged.
         ServiceError: The storage failed.
     """
     errors = contextlib.nullcontext() if without_compression(path) == path else damage_errors(path)

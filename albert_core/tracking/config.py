@@ -42,7 +42,7 @@ class TrackingConfig:
             without these wandb.ai, and for tensorboard and mlflow the folder `tracking` of the run,
             or beside a step's output. Keys and passwords are read from the environment.
         experiment: What it puts runs into: experiment, for wandb PROJECT or TEAM/PROJECT.
-        run: Name of the run that the steps belong to; of a whole run its title when empty.
+        run: Name of the run that the steps belong to; if empty, a whole run has its title.
     """
 
     to: TrackerName = "none"

@@ -57,7 +57,7 @@ def choose_compute(
             trained in each.
         new_training: Returns what is timed; None: nothing is, and the likeliest way is taken.
         seed: Seed of all random states.
-        progress: Told that steps are timed.
+        progress: Called with a message that steps are timed.
         is_as_formerly: Whether what is left open is as before the instructions of processors were
             looked at: no CPU computes in bfloat16.
     """

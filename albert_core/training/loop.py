@@ -60,12 +60,13 @@ def train(
         folder: Folder of the checkpoints, the best weights and the log.
         work: What is trained: settings and data. Checkpoints of other work, and damaged ones, are
             removed.
-        progress: Told the steps done, of how many, and the losses.
+        progress: Called with the number of steps done, the number of all steps, and a text with the
+            losses.
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
             for the log.
-        track: Told the rows of the log and the evaluations.
-        is_chief: Whether this process writes; of several, one does.
+        track: Called with each row of the log and of the evaluations.
+        is_chief: Whether this process writes; if there are several, one of them does.
         compute: How the model computes, which the checkpoints keep; see `ComputeSettings`.
 
     Returns:

@@ -34,7 +34,7 @@ def import_checkpoint(
         config: The checkpoint, and files of it that lie elsewhere.
         output: Folder to make, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Returns:
         The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the

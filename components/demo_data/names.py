@@ -23,7 +23,7 @@ TaggedWords = list[tuple[str, str]]
 def name_sentences(
     documents: Sequence[DocstringProse], *, max_sentences: int, seed: int
 ) -> list[TaggedWords]:
-    """Return shuffled sentences with a name: of each document the first one that has any.
+    """Return shuffled sentences with a name: from each document the first one that has any.
 
     If there are more than `max_sentences`, those with the smallest document hashes are taken. The
     seed decides hashes and order.

@@ -21,7 +21,7 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
 
     Args:
         address: The setting `beam.dask_scheduler`.
-        progress: Told that there are no workers.
+        progress: Called with a message if there are no workers.
 
     Raises:
         InputError: There is none, or the address is not one of Dask's.

@@ -178,7 +178,7 @@ class LeftOutDocuments:
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
     """Return the counts of all partitions together, and examples of what they left out.
 
-    These are at most five documents, of the smallest keys, each with one like it.
+    These are at most five documents, those with the smallest keys, each with a similar one.
 
     Raises:
         DamageError: The index of a partition is damaged.

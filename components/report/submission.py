@@ -49,7 +49,7 @@ class SubmissionFile:
         task: The task.
         num_rows: Predictions in it.
         is_predicted: Whether the run's model predicted them; else they are filled.
-        remarks: Why the site would refuse it, in words; empty of one that it takes.
+        remarks: Why the site would refuse it, in words; empty for one that it takes.
     """
 
     name: str

@@ -66,12 +66,12 @@ class _TaskRun:
 
     @property
     def score(self) -> float:
-        """The score of the model that was kept: of several seeds the best one's."""
+        """The score of the model that was kept: with several seeds, the best one's."""
         return self.evaluated.metrics[self.metric]
 
     @property
     def seeds(self) -> SeedScores:
-        """The scores of all its seeds; of a single one the score."""
+        """The scores of all its seeds; for a single training, its score."""
         tuned = self.tuned.metrics
         num = tuned.get("num_seeds", 1)
         if num == 1:
@@ -273,7 +273,7 @@ def _difference(
         baseline: What the score is compared with.
         method: The baseline in words.
         run: The model's run.
-        score: The baseline's score, of several seeds the best one's.
+        score: The baseline's score; with several seeds, the best one's.
         paired: The paired interval of both best ones, if the predictions of both are known.
         other: The interval of the baseline's score, if it is known.
         other_seeds: The scores of the baseline's seeds, if it is trained.

@@ -50,7 +50,7 @@ def judge(run: RunSummary) -> Verdict:
 
 
 def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
-    """Return the differences of all tasks from one baseline, of those that have it, in order."""
+    """Return the differences from one baseline, in order, of all tasks that have it."""
     return [one for task in tasks for one in task.differences if one.baseline == baseline]
 
 

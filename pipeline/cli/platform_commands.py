@@ -189,7 +189,7 @@ def _connect_to_schedules(**settings: Any) -> Platform:
         **settings: The platform, and how to reach it.
 
     Raises:
-        InputError: As of `connect`; or another server answers.
+        InputError: For the reasons of `connect`; or another server answers.
         ServiceError: It did not answer.
     """
     platform = connect(**settings)

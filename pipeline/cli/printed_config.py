@@ -79,7 +79,7 @@ def _lines(
 
 
 def _to_yaml(value: Any) -> str:
-    """Return the value of a setting as YAML in one line; of items that are dataclasses as mappings.
+    """Return the value of a setting as YAML in one line; items that are dataclasses are mappings.
 
     What is not set in these is left out.
     """

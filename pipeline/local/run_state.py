@@ -122,7 +122,7 @@ def _read_stored_object(root: str, name: str) -> JsonObject:
 
 
 def describe_run(folder: Path) -> RunDescription:
-    """Describe a run's folder, of a run of any version, from its events and manifests.
+    """Describe the folder of a run of any version from its events and manifests.
 
     The run is at work if its lock is held, failed if the last event of a step is a failure,
     interrupted if a step has begun and not ended, and otherwise finished.

@@ -89,9 +89,9 @@ class RemoteInputs:
     def find_task(self, name: str, config: RunConfig, _: Tokenizer | None) -> TaskFiles:
         """Find the files of a task in the listing, and hash them if `with_hashes`.
 
-        Where labels are not declared and no metadata has them, training rows are read for them; of
-        a test file that is found by its name alone the first row is read. Without a listing nothing
-        is: the folder is the first candidate, unchecked. Without hashes, or a listing, the
+        Where labels are not declared and no metadata has them, training rows are read for them;
+        from a test file that is found only by its name, the first row is read. Without a listing
+        nothing is: the folder is the first candidate, unchecked. Without hashes, or a listing, the
         fingerprint is `UNKNOWN`.
 
         Raises:
@@ -202,7 +202,7 @@ def _is_seen(address: str) -> bool:
 
 
 def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]]:
-    """Return a task: a built-in one, of a file on this machine, or of its folder in the bucket.
+    """Return a task: built in, from a file on this machine, or from its folder in the bucket.
 
     With the splits that may have other files than it says.
 
@@ -225,7 +225,7 @@ def _find_files(
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
     Missing test files and optional ones are left out. Labels that are not declared are taken from
-    metadata, or else from the training rows; of a test file that is found by its name alone the
+    metadata, or else from the training rows; from a test file that is found only by its name, the
     first row is read.
 
     Args:

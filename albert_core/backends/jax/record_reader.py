@@ -40,9 +40,9 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     """Yield endless batches (inputs, targets) from a step on, made ahead of need by a thread.
 
     Each epoch has another order, which follows from the seed; a batch may hold the end of one and
-    the beginning of the next. Static records keep their masks; of others they are drawn anew in
-    each epoch. Inputs have offsets of positions, and the draws of replacements, if `data` has them.
-    The time spent waiting for a batch is added to `data.input_timer`.
+    the beginning of the next. Static records keep their masks; for compact records they are drawn
+    anew in each epoch. Inputs have offsets of positions, and the draws of replacements, if `data`
+    has them. The time spent waiting for a batch is added to `data.input_timer`.
 
     Args:
         data: The records, and how to mask them.

@@ -60,8 +60,9 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
     On a CPU, products in bfloat16 are fast where the processor has fast instructions for them, and
-    most of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
-    undecided. A narrow model, and single texts, gain nothing by them: float32 comes first.
+    most of all by oneDNN, without XLA; on a processor whose instructions are not known, both
+    precisions are undecided. A narrow model, and single texts, gain nothing by them: float32 comes
+    first.
 
     Args:
         devices: The devices that compute.

@@ -199,7 +199,7 @@ class KubeflowPlatform(Platform):
         return self._request("recurringruns", name, {**self._run_values(submission), **timing})
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """Return all RecurringRuns of the experiment, of a display name if one is given.
+        """Return all RecurringRuns of the experiment, or those with a display name if one is given.
 
         There are none without such an experiment. One call for each page of the list.
         """

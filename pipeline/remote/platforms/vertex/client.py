@@ -175,7 +175,7 @@ class VertexPlatform(Platform):
         )
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """Return all Schedules of the location, of a display name if one is given."""
+        """Return all Schedules of the location, or those with a display name if one is given."""
         request = {"parent": self._parent}
         if name is not None:
             request["filter"] = f'display_name="{name}"'
