@@ -47,9 +47,9 @@ def trust_certificates(path: str, *, setting: str) -> None:
 def certificates_file() -> str | None:
     """Return the file of certificates that the environment names; None: certifi's.
 
-    It is the value of REQUESTS_CA_BUNDLE, else of CURL_CA_BUNDLE, as it is, existing or not. Of a
-    folder, all certificates in it (not below it) are written into one file in this user's
-    `user_folder`, whose path is returned.
+    It is the value of REQUESTS_CA_BUNDLE, or else of CURL_CA_BUNDLE, unchanged and whether it
+    exists or not. If it is a folder, all certificates in it (not in its subfolders) are written
+    into one file in this user's `user_folder`, whose path is returned.
 
     Raises:
         InputError: The folder has no certificate, or a file of it cannot be read.

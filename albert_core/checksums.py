@@ -86,7 +86,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """Return the JSON object in a file's bytes.
 
     Raises:
-        DamageError: They are none.
+        DamageError: The bytes are not a JSON object.
     """
     try:
         values = json.loads(data)
@@ -106,7 +106,7 @@ def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
     """Return the values of a file that `write_sealed` wrote.
 
     Raises:
-        DamageError: It is missing, or as of `unseal`.
+        DamageError: The file is missing, or `unseal` refuses its contents.
     """
     try:
         data = path.read_bytes()

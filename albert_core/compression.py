@@ -37,9 +37,9 @@ def without_compression(name: str) -> str:
 def open_unpacked(path: str, stored: BinaryIO) -> BinaryIO:
     """Return the content of an open file, decompressed as it is read if its ending asks for it.
 
-    Those are the `COMPRESSION_ENDINGS`; with any other ending `stored` itself is returned. Damage
-    shows while it is read, as errors that `damage_errors` turns into an InputError. Zstandard needs
-    pyarrow.
+    The endings are `COMPRESSION_ENDINGS`; with any other ending `stored` itself is returned. Damage
+    shows only when the result is read, as errors that `damage_errors` turns into an InputError.
+    Zstandard needs pyarrow.
     """
     opener = None if without_compression(path) == path else decompressor(path)
     return opener(stored) if opener else stored
@@ -78,8 +78,8 @@ def decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
     """Return the function that opens a compressed file, by its ending; None for any other.
 
     The ending counts in any case of letters. The function takes the open file and returns its
-    content, decompressed as it is read. Of compressed tar archives (`.tgz`, `.tar.gz` and so on) it
-    undoes the compression alone; there is none for ZIP.
+    content, decompressed as it is read. For compressed tar archives (`.tgz`, `.tar.gz` and so on)
+    it undoes only the compression; for ZIP there is no function.
     """
     suffix = path.lower().rpartition(".")[2]
     openers = {

@@ -141,7 +141,7 @@ class AlbertConfig:
 
     @property
     def used_groups(self) -> tuple[int, ...]:
-        """The groups of which there is a layer, ascending; the others have no effect."""
+        """The groups that a layer uses, ascending; the others have no effect."""
         return tuple(sorted(set(self.layer_groups)))
 
     def with_depth(self, num_hidden_layers: int) -> "AlbertConfig":

@@ -94,7 +94,7 @@ def _explain_tls(error: BaseException) -> ConnectionFailure | None:
 def _explain_text(error: BaseException) -> ConnectionFailure | None:
     """Return a failure of TLS by the text of an error or of its `reason`; lasting; else None.
 
-    Told are a server that does not speak TLS, and a certificate that is not trusted.
+    It is known for a server that does not speak TLS, and for a certificate that is not trusted.
     """
     text = f"{error} {getattr(error, 'reason', '')}"
     if any(code in text for code in _NO_TLS):
@@ -111,8 +111,8 @@ def _explain_text(error: BaseException) -> ConnectionFailure | None:
 def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
     """Return why a certificate was refused, and what to do, in part of a line.
 
-    It tells apart one that has expired or is not valid yet, one for another host, and one that is
-    not trusted; of any other refusal the remedy is to trust it.
+    It tells apart a certificate that has expired or is not valid yet, one for another host, and one
+    that is not trusted; for any other refusal the remedy is to trust the certificate.
     """
     code, message = getattr(error, "verify_code", 0), getattr(error, "verify_message", "refused")
     if code in _EXPIRED:
@@ -139,9 +139,10 @@ def _trust_remedy() -> str:
 def _explain_network(error: BaseException) -> ConnectionFailure | None:
     """Return why no connection to a server was made, which is not lasting; None for other errors.
 
-    Told are a name that cannot be resolved, a proxy that refuses, a port where nothing listens, a
-    network that does not lead there, and no connection in time. Connections that were made and
-    dropped later, and late answers, are other errors. Causes of the error are not looked at.
+    It is known for a name that cannot be resolved, a proxy that refuses, a port where nothing
+    listens, a network that does not lead there, and no connection in time. Connections that were
+    made and dropped later, and late answers, are other errors. Causes of the error are not looked
+    at.
     """
     name = type(error).__name__
     if isinstance(error, socket.gaierror) or name == "NameResolutionError":

@@ -58,7 +58,7 @@ def refuse_special_file(path: str | Path) -> None:
     nothing at it, or that cannot be looked at, passes.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The path leads to one of these.
     """
     try:
         mode = os.stat(path).st_mode

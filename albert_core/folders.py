@@ -86,8 +86,8 @@ def flush_to_disk(folder: Path) -> None:
 def flush_folder(folder: Path) -> None:
     """Flush the entries of a folder to the disk, as after a rename there.
 
-    Every OSError is swallowed: of file systems that cannot, as some network disks, and of a folder
-    that is missing.
+    Every OSError is ignored, as from file systems that cannot do this, such as some network disks,
+    or for a missing folder.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

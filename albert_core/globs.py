@@ -36,7 +36,7 @@ def expand_glob(
 
     Args:
         parts: The glob, relative to the folder.
-        names_in: Returns the names in a folder; nothing of a file or of what does not exist.
+        names_in: Returns the names in a folder; none for a file or for a path that does not exist.
         folder: Where the glob begins.
     """
     if not parts:

@@ -143,7 +143,8 @@ def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
         scopes: What they are for; what Google's client asks for where it is empty.
 
     Raises:
-        NoAccessError: There are some that cannot be read, such as of a file that is missing.
+        NoAccessError: There are credentials, but they cannot be read, for example because a file is
+            missing.
     """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError

@@ -71,8 +71,8 @@ def no_error_behind_end() -> contextlib.AbstractContextManager[bool | None]:
 def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
     """Return the error of a request that Google answered with an error's status.
 
-    It is a ServiceError for 429 and 500 or above, else an InputError; of no access for 401, 403,
-    and a bucket whose readers pay.
+    It is a ServiceError for 429 and from 500 on; a NoAccessError for 401, 403 and a bucket whose
+    readers pay; otherwise an InputError.
     """
     message = _message_of(error)
     if "requester pays" in message.lower() and not user_project():

@@ -45,7 +45,7 @@ def _make_adapter(service: str) -> Any:
     """Return an adapter of requests that ends with an `UnreachableError` before the first answer.
 
     That is when `Attempts` end, as at once where a certificate is refused. Once the server has
-    answered, errors pass as they are, but for a missing file of certificates.
+    answered, errors are raised unchanged, except for a missing file of certificates.
 
     Args:
         service: Name of the server, for messages.

@@ -49,7 +49,7 @@ def parse_json(text: str | bytes, place: str, *, expected: str = "") -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; of a key that is there twice the last counts.
+    """Return the JSON object in a file; if a key is there twice, the last one counts.
 
     Raises:
         InputError: The file is missing, cannot be read, is not JSON, or holds no object.
@@ -61,8 +61,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
 def describe_value(value: Any) -> str:
     """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
-    A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
-    quotes. Of a long number the first 40 digits are shown; of any other value its type.
+    A text of up to 40 characters is quoted; of a longer text the first 40 are shown, without
+    quotes. For a long number the first 40 digits are shown; for any other value its type.
     """
     if value is None:
         return "null"

@@ -73,7 +73,7 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
     def _wrap(self, loader: importlib.abc.Loader) -> None:
         """Replace a loader's `exec_module` by one that holds back standard error meanwhile.
 
-        Of packages that import each other only the outermost does.
+        If such packages import each other, only the outermost import does.
         """
         execute = loader.exec_module
 

@@ -26,7 +26,7 @@ def num_usable_cores() -> int:
 
 
 def _num_bound_cores() -> int:
-    """Return how many cores this process is bound to; where that is not told, the machine's."""
+    """Return how many cores this process is bound to; if that is not known, the machine's."""
     if hasattr(os, "sched_getaffinity"):  # macOS has none
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -62,7 +62,7 @@ class ListedObject(NamedTuple):
     Attributes:
         name: Its name in the bucket.
         num_bytes: Its size.
-        generation: Of its content when it was listed.
+        generation: Generation of the content when it was listed.
     """
 
     name: str
@@ -85,7 +85,8 @@ class ObjectStorage(abc.ABC):
         scheme: What its addresses begin with.
         copy_command: Command that copies files to and from it, for messages.
         bucket_name: What names of its buckets look like.
-        bucket_characters: That in words, after "3 to 63 lower-case letters, digits, ".
+        bucket_characters: The characters in words, to be put after "3 to 63 lower-case letters,
+            digits, ".
         longest_dotted_bucket: Most characters of a bucket's name with dots.
     """
 

@@ -92,7 +92,7 @@ def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the metrics of a manifest or of a step's report, under today's names.
 
     Replaces the names in `METRICS`, and the ending `_deviation` of any name by `_std`. Nested
-    values stay as they are. Of an old name and today's in the same metrics, the later one wins.
+    values stay as they are. If an old name and its new one are both there, the later one wins.
     """
     return {
         METRICS.get(name, name.removesuffix("_deviation") + "_std")

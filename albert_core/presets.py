@@ -10,15 +10,16 @@ from albert_core.suggestions import did_you_mean
 
 
 def _preset_keys(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:
-    """Return the keys of albert_config.json that make a preset; `overrides` win.
+    """Return the keys of albert_config.json that a preset sets: four sizes, and `overrides`.
 
-    The feed-forward layer is 4 times as wide as the encoder, unless overridden.
+    `intermediate_size` is 4 times `hidden`, unless overridden. All other keys keep the defaults of
+    `AlbertConfig`.
 
     Args:
         hidden: `hidden_size`.
         layers: `num_hidden_layers`.
         heads: `num_attention_heads`.
-        **overrides: Other keys, or other values of those above.
+        **overrides: Other keys, or other values for these four.
     """
     return {
         "hidden_size": hidden,
@@ -66,7 +67,7 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
 
 
 def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
-    """Return the architecture of a preset with other values of some keys; they win.
+    """Return the architecture of a preset with other values for some keys.
 
     Raises:
         InputError: The preset or a key is unknown, `vocab_size` is missing, or a value is
@@ -95,10 +96,10 @@ class ModelConfig:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a size of the vocabulary.
+        """Refuse `vocab_size` among the overrides.
 
         Raises:
-            InputError: It is among the overrides.
+            InputError: `vocab_size` is among the overrides.
         """
         if "vocab_size" in self.overrides:
             raise InputError(

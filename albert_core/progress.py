@@ -23,8 +23,8 @@ def quiet(done: int, total: int, text: str) -> None:
 def append_event(path: Path, **event: Any) -> None:
     """Append one event to a file of JSON lines, which is made if missing; its folder must exist.
 
-    Several processes may append at once. The line is the event with `time`, seconds since 1970,
-    unless it has its own.
+    Several processes may append at once. `time`, in seconds since 1970, is added unless the event
+    has it.
     """
     # One write with O_APPEND, which the kernel does not mix with others: lines stay whole.
     line = json.dumps({"time": round(time.time(), 2), **event}) + "\n"
@@ -38,15 +38,15 @@ def append_event(path: Path, **event: Any) -> None:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of an existing file, in the order of its lines.
 
-    A last line without its line end is still being written and is left out. So is a line that is no
-    JSON object, is of an unknown kind, or whose kind of event has a value that it lacks or has of
-    another type (numbers are from 0 on): a display must not end a run.
+    A last line without a line end is still being written and is left out. A line is also left out
+    if it is not a JSON object, if its kind of event is unknown, or if a value of its kind is
+    missing, negative or of another type: a display must not end a run.
 
     Returns:
         Events with `time` in seconds, `step` and `event`: `started`, `progress` (with `done`,
-        `total`, `text`), `failed` (with `message`, `is_bad_input`) or `finished`. Missing values
-        are filled in for `time` (0), `message` ("") and `is_bad_input` (False) alone. Events may
-        have other values, too.
+        `total`, `text`), `failed` (with `message`, `is_bad_input`) or `finished`. Only `time` (0),
+        `message` ("") and `is_bad_input` (False) are filled in if missing. Events may have other
+        values, too.
 
     Raises:
         OSError: There is no such file, or it must not be read.
@@ -57,11 +57,11 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def _parse_event(line: bytes) -> dict[str, Any]:
-    """Return the event of a line; empty if it is none.
+    """Return the event of a line; empty if the line is not an event.
 
-    It is none if it is no JSON object, its kind is unknown, or a value of its kind is missing or of
-    another type. Only these may be missing: `time`, which becomes 0, and `message` and
-    `is_bad_input` of `failed`, which become "" and False.
+    A line is not an event if it is not a JSON object, its kind is unknown, or a value of its kind
+    is missing or of another type. Only these may be missing: `time`, which becomes 0, and `message`
+    and `is_bad_input` of `failed`, which become "" and False.
     """
     try:
         event = parse_object(line)
@@ -98,9 +98,9 @@ _EVENT_VALUES: Mapping[str, Mapping[str, type]] = {
 def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> None:
     """Put events of an earlier run's finished steps before those in this run's file.
 
-    Steps that have events in the file have run again, and those of steps that the earlier run did
-    not finish tell nothing any more: both are left out. A step is finished if its last event says
-    so. Without such events the file stays as it is.
+    Earlier events of a step are left out if the step has events in this run's file, as it has run
+    again, or if the earlier run did not finish it. A step is finished if its last event is
+    `finished`. If no earlier event is left, the file stays as it is.
 
     Args:
         path: File of events; must exist.
@@ -122,9 +122,9 @@ def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> No
 def new_events(path: Path, earlier_path: Path) -> Iterator[None]:
     """Empty a run's file of events for the body; put earlier ones back afterwards.
 
-    These are the ones that `keep_finished_events` chooses. They are put back however the body ends:
-    after a run that failed, or was cached whole, the next one would else know of no step before it.
-    Of a run that is killed meanwhile the next one puts them back.
+    `keep_finished_events` chooses which. They are put back however the body ends: otherwise, after
+    a run that failed or was taken from the cache completely, the next run would know of no earlier
+    step. If this run is killed, the next one puts them back.
 
     Args:
         path: The file of events; made if missing.
@@ -184,9 +184,10 @@ def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
 
 
 def progress_text(done: int, total: int, text: str) -> str:
-    """Format a report, for example `1,200 of 4,000 (30%), loss 5.1`.
+    """Format a report of progress, for example `1,200 of 4,000 (30%), loss 5.1`.
 
-    Without a total (0) that is `text` alone, and without a text the count alone.
+    With a total of 0 only `text` is returned, and with an empty text only the count. The percentage
+    is rounded.
     """
     if not total:
         return text

@@ -241,7 +241,7 @@ def _unreadable_value(path: str, batch: Any, num_before: int) -> InputError:
 
 
 def refuse_repeated_names(names: Sequence[str], place: str) -> None:
-    """Refuse columns of which several have one name.
+    """Refuse several columns with the same name.
 
     Raises:
         InputError: There are such; the message begins with `place` and lists all.

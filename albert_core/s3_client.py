@@ -132,7 +132,7 @@ def _refuse_page(*, response: Any = None, **_: Any) -> None:
     botocore would ask for it again and again. Another answer, or none, passes.
 
     Raises:
-        ForeignServerError: It is one.
+        ForeignServerError: The answer is such a page.
     """
     if response is None:
         return

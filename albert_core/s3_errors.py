@@ -90,8 +90,8 @@ def status_of(error: Any) -> int:
 def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
     """Return the error of a request that S3 refused or failed at.
 
-    It is a ServiceError for failures that may pass, else an InputError, of the class that says
-    most.
+    It is a ServiceError for failures that may be temporary, otherwise an InputError; of these
+    classes the most specific subclass.
     """
     said, status, code = error.response.get("Error", {}), status_of(error), code_of(error)
     message = one_line(f"{code}: {said['Message']}" if said.get("Message") else code)
@@ -109,7 +109,7 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
 
 
 def _refused_login(path: str | Path, code: str, message: str) -> NoAccessError | None:
-    """Return the error of credentials that are refused or have no right to this; None of others.
+    """Return the error if credentials are refused or have no right to this; else None.
 
     After a refusal without credentials, the next call looks for some anew.
     """
@@ -136,7 +136,7 @@ def _refused_login(path: str | Path, code: str, message: str) -> NoAccessError |
 
 
 def _other_region(path: str | Path, message: str, region: str | None) -> InputError:
-    """Return the error of a bucket in another region, which it names if S3 told it."""
+    """Return the error for a bucket in another region, which it names if S3 named it."""
     named = region or "the bucket's region"
     remedy = f"set AWS_DEFAULT_REGION to {named}"
     if not is_amazon():
@@ -145,7 +145,7 @@ def _other_region(path: str | Path, message: str, region: str | None) -> InputEr
 
 
 def _client_error(path: str | Path, error: Any) -> InputError | ServiceError:
-    """Return the error of what botocore raised itself: of a connection, credentials or settings.
+    """Return the error for what botocore itself raised about a connection, credentials or settings.
 
     A lost connection is a ServiceError, an impossible address an InputError; anything else is taken
     for credentials that cannot be used.

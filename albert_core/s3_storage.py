@@ -45,13 +45,13 @@ class S3Storage(ObjectStorage):
     bucket_characters = "- and ."
 
     def __init__(self) -> None:
-        """Make no request, and know of no server yet that keeps to conditions."""
+        """Make no request yet."""
         self._conditional: set[tuple[str, str]] = set()
 
     def find(self, path: str) -> ObjectFacts | None:
         """Return size, checksum and ETag of an object, by one request.
 
-        None where there is no such object, or no such bucket.
+        Returns None if there is no such object, or no such bucket.
         """
         with s3_errors(path):
             return find_object(self._target(path))
@@ -93,8 +93,8 @@ class S3Storage(ObjectStorage):
         Args:
             path: Its address.
             begin: Place of the first byte.
-            end: Place behind the last one, after `begin`; where the object ends before, fewer bytes
-                are returned, or none.
+            end: Place after the last byte, greater than `begin`; if the object ends earlier, fewer
+                bytes are returned, or none.
 
         Raises:
             MissingObjectError: There is no such object.
@@ -110,7 +110,7 @@ class S3Storage(ObjectStorage):
                 raise
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of an object, by one request: it may be replaced at any time.
+        """Return the bytes of an object by one request, so that they are all of one version.
 
         Raises:
             MissingObjectError: There is no such object.
@@ -143,8 +143,8 @@ class S3Storage(ObjectStorage):
     def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
         """Write an object if it still has an ETag; return the new ETag.
 
-        After the first new object in a bucket of another server than Amazon's, that server is asked
-        whether it keeps to conditions at all, by two more writes.
+        For a server other than Amazon's, the first new object in a bucket is followed by two more
+        writes, which test whether the server honours conditions at all.
 
         Args:
             path: Address of the object.
@@ -154,7 +154,7 @@ class S3Storage(ObjectStorage):
 
         Raises:
             WriteConflictError: It has another ETag, or is there or gone unexpectedly.
-            InputError: The server does not keep to conditions; the object is written.
+            InputError: The server does not honour conditions; the object has been written.
         """
         from botocore.exceptions import ClientError
 
@@ -173,10 +173,12 @@ class S3Storage(ObjectStorage):
                 raise
 
     def upload(self, path: str, source: Path) -> None:
-        """Write a local file as an object, which appears whole; replaces what is there.
+        """Write a local file as an object, which appears complete; replace an object of that name.
 
-        Over 32 MiB it goes in parts, several at once. Of a file that grows meanwhile, what was
-        there at the beginning is written.
+        As from every method, there may also be the errors of `s3_errors`.
+
+        A file of more than 32 MiB is sent in parts, several at once. If the file grows meanwhile,
+        only the bytes that it had at the beginning are written.
 
         Raises:
             OSError: There is no such local file, or it cannot be read.
@@ -206,12 +208,12 @@ class S3Storage(ObjectStorage):
     def download(self, path: str, target: Path) -> None:
         """Write an object to a local file, and compare its CRC-32C if it has one.
 
-        It is fetched in parts of 32 MiB, several at once. After an error `target` is left, with a
-        part of the object or other bytes.
+        It is fetched in parts of 32 MiB, several at once. After an error `target` stays, with a
+        part of the object or wrong bytes.
 
         Raises:
             InputError: There is no such object, or it is replaced meanwhile.
-            ServiceError: The bytes that came are others.
+            ServiceError: The downloaded bytes have another checksum.
         """
         facts, source = self.existing(path), self._target(path)
         with target.open("wb") as file:
@@ -227,9 +229,9 @@ class S3Storage(ObjectStorage):
             raise ServiceError(f"{path}: other bytes came than S3 keeps (CRC-32C); try again")
 
     def copy(self, path: str, target: str) -> None:
-        """Copy an object to another address by S3, without a download; replaces what is there.
+        """Copy an object to another address within S3, without a download; replace what is there.
 
-        Over 1 GiB it goes in parts, and appears whole.
+        An object of more than 1 GiB is copied in parts, and still appears complete.
 
         Raises:
             MissingObjectError: There is no such object.

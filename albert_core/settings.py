@@ -42,8 +42,8 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         values: Values by field; mappings, never text, for fields that are dataclasses, of which
             null stands for the defaults. Whole floats pass for integers, as a pipeline's parameters
             lose the difference.
-        source: Where the values come from; messages begin with it, but for those about impossible
-            values, which the dataclass refuses itself.
+        source: Where the values come from; messages begin with it, except those about impossible
+            values, which the dataclass itself refuses.
 
     Raises:
         InputError: Not a mapping, an unknown or missing name, a wrong type, a null that is not one
@@ -78,7 +78,7 @@ def _parser_of(cls: type) -> jsonargparse.ArgumentParser:
 def _defaults_unlike_classes(cls: type) -> dict[str, Any]:
     """Return the defaults of a dataclass's sections that are not those of the sections' classes.
 
-    The parser makes a section of which nothing is given by its class alone.
+    The parser makes a section for which nothing is given from its class alone.
     """
     found = {}
     hints = typing.get_type_hints(cls)
@@ -134,7 +134,7 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
     Args:
         cls: The dataclass that the values are for.
         values: Its values by field; any other value is returned as it is.
-        written: The same with all scalars as text (`load_yaml_as_text`).
+        written: The same values with all scalars as text (`load_yaml_as_text`).
     """
     if not _are_alike(values, written):
         return values

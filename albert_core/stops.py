@@ -60,12 +60,12 @@ class Ending:
 def answered_stops(*, ends_process: bool) -> Iterator[Ending]:
     """End the body at SIGTERM and Ctrl-C: by KeyboardInterrupt, and in the end by force.
 
-    The first signal raises KeyboardInterrupt in the main thread, and turns standard error off, but
-    for the one line that is told. If the body has not ended `GRACE_S` seconds later (or as many as
-    `longer_grace` says), or Ctrl-C comes again, the process is ended with all its children.
-    Whatever the body raises after a signal is taken for its consequence; of a StepFailedError or
-    ServiceError the message is told. Within another `answered_stops`, and outside the main thread,
-    where Python has no handlers, the body just runs.
+    The first signal raises KeyboardInterrupt in the main thread, and turns standard error off,
+    except for the one line about the stop. If the body has not ended `GRACE_S` seconds later (or as
+    many as `longer_grace` says), or Ctrl-C comes again, the process is ended with all its children.
+    Whatever the body raises after a signal is taken for its consequence; the message of a
+    StepFailedError or ServiceError is printed. Within another `answered_stops`, and outside the
+    main thread, where Python has no handlers, the body just runs.
 
     Args:
         ends_process: Whether to end the process with the body that was stopped, and not to wait
@@ -242,7 +242,7 @@ class _StopWatch:
     To be opened and closed in the main thread; there is one at a time.
 
     Attributes:
-        number: That of the first signal; 0 before.
+        number: Number of the first signal; 0 before.
         is_main_told: Whether the main thread knows of it.
         grace_from_s: When `GRACE_S` begins, by the monotonic clock.
     """
@@ -298,8 +298,8 @@ class _StopWatch:
     def begin(self, number: int) -> None:
         """Note the first signal, and drop what is written to standard error from now on.
 
-        Libraries, threads and Python itself would tell of all that breaks on the way out. Of later
-        calls none has an effect.
+        Libraries, threads and Python itself would tell of all that breaks on the way out. Later
+        calls have no effect.
         """
         with self._lock:
             if self.number:

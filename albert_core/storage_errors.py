@@ -62,7 +62,7 @@ def refused_request_error(path: str | Path, service: str, status: int, message: 
 def unreachable_error(
     path: str | Path, error: UnreachableError
 ) -> NoAccessError | NoConnectionError:
-    """Return the error of a service that is not reached: of no access, if waiting is in vain."""
+    """Return the error for a service that is not reached; NoAccessError if waiting is in vain."""
     kind = NoAccessError if error.is_lasting else NoConnectionError
     return kind(f"{path}: {error}")
 

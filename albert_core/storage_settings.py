@@ -95,7 +95,7 @@ def _check_project(project: str, *, setting: str) -> None:
     """Refuse what is no project's id or number; empty is fine.
 
     Raises:
-        InputError: It is none.
+        InputError: The text is not the id or number of a project.
     """
     if project and not _PROJECT.fullmatch(project):
         raise InputError(
@@ -108,8 +108,8 @@ def _check_endpoint(endpoint: str, *, setting: str) -> None:
     """Refuse what is no address of a server; empty is fine.
 
     Raises:
-        InputError: It is none of http:// or https://, or holds a user, a password, a query or
-            blanks.
+        InputError: The address does not begin with http:// or https://, or holds a user, a
+            password, a query or blanks.
     """
     if not endpoint:
         return

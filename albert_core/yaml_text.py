@@ -15,7 +15,7 @@ _MOST_NODES = 100_000  # of a document with its aliases written out
 
 
 def load_yaml(data: str | bytes, *, source: str) -> Any:
-    """Return the value of one document of YAML; None of an empty one.
+    """Return the value of one document of YAML; None for an empty document.
 
     Args:
         data: The text, or its bytes in UTF-8 or UTF-16.
@@ -32,7 +32,7 @@ def load_yaml(data: str | bytes, *, source: str) -> Any:
 def load_yaml_as_text(data: str | bytes, *, source: str) -> Any:
     """Return the value of one document of YAML, all but its lists and mappings as text.
 
-    Numbers, truth values, dates and nulls are as they are written. None of an empty document.
+    Numbers, truth values, dates and nulls are as they are written. None for an empty document.
 
     Args:
         data: The text, or its bytes in UTF-8 or UTF-16.
@@ -123,8 +123,8 @@ class _Checker:
         """Check keys and items of a mapping or sequence, at any depth; return its number of nodes.
 
         Raises:
-            InputError: As of `check`: a key is twice, there are over 100,000 nodes, or an item is
-                refused.
+            InputError: Raised by `check`: a key is there twice, there are over 100,000 nodes, or an
+                item is refused.
         """
         if isinstance(node, yaml.MappingNode):
             self._refuse_repeated_keys(node)

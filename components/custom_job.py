@@ -169,7 +169,7 @@ class _CustomJobs:
     def find_unfinished(self, request: str, timeout_s: float) -> str | None:
         """Return the full name of a queued, pending or running job of this hash, or None.
 
-        Of several it is the first in Vertex AI's list.
+        If there are several, it is the first in Vertex AI's list.
 
         Args:
             request: The label REQUEST_LABEL of the job.

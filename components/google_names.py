@@ -35,7 +35,7 @@ def check_region(setting: str, value: str) -> None:
     """Refuse what is no region of Google Cloud, such as a zone.
 
     Raises:
-        InputError: It is none; of a zone the message names the region.
+        InputError: The text is not a region; for a zone the message names its region.
     """
     if zone := _ZONE.fullmatch(value):
         raise InputError(f"{setting}: got the zone {value!r}, expected its region, {zone[1]}")

@@ -31,7 +31,7 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
 
     Args:
         step: Name of the step in the table of steps, which has the role of its image.
-        image: Role of another image, of a component that only waits for the step's work; the
+        image: Role of another image, for a component that only waits for the step's work; the
             step's own when None.
     """
     role = image or STEPS[step].image
@@ -59,7 +59,7 @@ def get_registry() -> str:
 
 
 def check_image_variables() -> None:
-    """Refuse values of ALBERT_REGISTRY and ALBERT_TAG of which no image's name can be made.
+    """Refuse values of ALBERT_REGISTRY and ALBERT_TAG that make no valid image name.
 
     What is empty or not set passes.
 

@@ -35,8 +35,8 @@ def detection_baseline(evaluation: Mapping[str, Any]) -> float:
 def describe_detection(evaluation: Mapping[str, Any]) -> str:
     """Return in words precision and recall, where measured, and the accuracy to compare with.
 
-    The latter is that of taking no token for replaced. The evaluation must be one of replaced-token
-    detection (`has_detection`); of any other it is a KeyError.
+    The latter is the accuracy of taking no token for replaced. The evaluation must be one of
+    replaced-token detection (`has_detection`); any other gives a KeyError.
     """
     parts = [
         f"{words} {format_percent(evaluation[name])}"

@@ -88,8 +88,8 @@ def build_pipeline(
     Args:
         platform: Makes the tasks that train or run a model, and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
-        vertex_models: Values of `components.register.config.VertexModelsConfig`, of a pipeline that
-            registers, in which they are constants.
+        vertex_models: Values of `components.register.config.VertexModelsConfig`, for a pipeline
+            that registers; they are constants in it.
     """
     if optional_steps.checkpoint:
         return _build_from_checkpoint(platform, optional_steps)

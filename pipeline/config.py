@@ -220,7 +220,7 @@ class RunConfig:
         """Refuse the placeholder of the date in any setting but title and corpus.files.
 
         Raises:
-            InputError: It is elsewhere; the message names the sections.
+            InputError: The placeholder is in another setting; the message names the sections.
         """
         values = dataclasses.asdict(self)
         del values["title"], values["corpus"]["files"]
@@ -233,7 +233,7 @@ class RunConfig:
     def records_jobs(self) -> list[RecordsJob]:
         """Return the records to make, one job for each sequence length of the pretraining's phases.
 
-        Of a pretraining without phases that is `records.sequence_length` alone.
+        For a pretraining without phases that is only `records.sequence_length`.
         """
         lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
         return records_jobs(self.records, lengths)
@@ -266,8 +266,8 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
 def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
     """Return the settings in the YAML file of a section, with names, nulls and texts settled.
 
-    Old names become today's, which is told on standard error, sections that are null are left out,
-    and texts are as they are written. Types and values are not checked.
+    Old names become today's, which is reported on standard error, sections that are null are left
+    out, and texts are as they are written. Types and values are not checked.
 
     Args:
         path: The file, local, gs:// or s3://.

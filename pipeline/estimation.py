@@ -79,7 +79,7 @@ def estimate_run(
         accelerator: Name of the slice, such as v5e-256.
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         The estimates in the order of the phases, and the prices they were made with.
@@ -128,7 +128,7 @@ def estimate_task(
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
         is_calculated: Whether nothing is compiled.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         The estimate, and the prices that it was made with.
@@ -215,8 +215,8 @@ def read_prices(path: str) -> Prices:
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Does nothing when `limit.max_cost` is 0. Of a run from a checkpoint, which pretrains nothing, it
-    says that nothing is counted. Else it compiles the training step, which takes a while, with
+    Does nothing when `limit.max_cost` is 0. For a run from a checkpoint, which pretrains nothing,
+    it says that nothing is counted. Else it compiles the training step, which takes a while, with
     progress on standard error, and says what was estimated and what is not counted.
 
     Args:

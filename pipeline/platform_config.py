@@ -48,7 +48,7 @@ class PlatformConfig:
 
         Args:
             step: Name of the step, one of `MODEL_COMPONENTS`.
-            **inputs: Those of the step's component.
+            **inputs: Inputs of the step's component.
 
         Returns:
             The task, not yet configured.

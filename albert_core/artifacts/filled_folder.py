@@ -56,8 +56,8 @@ def filling_lock(folder: Path) -> Iterator[None]:
 def find_foreign_file(folder: Path, *, is_replaced: bool) -> str | None:
     """Return the first path in an existing folder that is of no publishing there.
 
-    The path is relative to the folder; None if there is no such. Files of a publishing count as
-    this program's only if it was ended early, and so left a note that lists them: not those of a
+    The path is relative to the folder; None if there is no such file. Files of a publishing count
+    as this program's only if it was ended early, and so left a note that lists them: not those of a
     manifest. An empty folder is foreign, too, unless there is a note.
 
     Args:

@@ -86,7 +86,7 @@ def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
 
     Such a manifest is in the folder itself, or up to three above, as those of exports are; one
     above that lists nothing at the path is passed over. None where there is none. A file's path may
-    be a prefix of names, as of a TensorFlow 1 checkpoint.
+    be a prefix of names, as for a TensorFlow 1 checkpoint.
 
     Raises:
         InputError: The folder's own manifest cannot be read, or one above is damaged by its

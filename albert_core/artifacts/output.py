@@ -69,7 +69,8 @@ class Output(abc.ABC):
         """Refuse an output that cannot be written, as far as that can be told without writing.
 
         Raises:
-            InputError: It cannot be; names the folder that is in the way.
+            InputError: The output cannot be written; the message names the folder that is in the
+                way.
         """
 
     @abc.abstractmethod

@@ -11,8 +11,8 @@ from albert_core.storage import exists, is_remote, read_bytes
 def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str) -> None:
     """Refuse an output that cannot be written as a file, or is one of another program.
 
-    A file that exists is read whole. Call this before the work, and `write_bytes` after it. Of an
-    address in a bucket the right to write is not checked.
+    A file that exists is read whole. Call this before the work, and `write_bytes` after it. For an
+    address in a bucket, the right to write is not checked.
 
     Args:
         path: Address of the file to write, local, gs:// or s3://; nothing may be there.

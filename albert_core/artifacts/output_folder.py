@@ -125,7 +125,7 @@ def refuse_unwritable(folder: Path, what: str = "output", *, is_replaced: bool =
     """Refuse a folder that cannot be made or written, before any work is done for it.
 
     Args:
-        folder: The folder; of links in its path only those that lead to a folder are followed.
+        folder: The folder; links in its path are followed only if they lead to a folder.
         what: Name of the setting, for the message.
         is_replaced: Whether a rename will put another folder in its place, where that is possible:
             then the folder above it must be writable.

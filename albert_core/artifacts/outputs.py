@@ -118,7 +118,7 @@ class LocalOutput(Output):
         """Refuse a folder, or one above it, that this user must not write.
 
         Raises:
-            InputError: It is such.
+            InputError: The user must not write it.
         """
         refuse_unwritable(self.folder)
 

@@ -19,11 +19,11 @@ def find_published(output: Output, fingerprint: str) -> Manifest | None:
     """Return the manifest if `output` already holds this work, by this code, with all its files.
 
     None if the folder is empty or missing, is damaged or holds this work by other code, so that
-    results may be published there. Damage is told on standard error.
+    results may be published there. Damage is reported on standard error.
 
     Args:
         output: The output.
-        fingerprint: That of this work.
+        fingerprint: Fingerprint of this work.
 
     Raises:
         InputError: The output holds other work, a manifest that cannot be read, or files that are
@@ -39,7 +39,7 @@ def find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | Non
     """Return the manifest if the output holds this work, by this code, whole, after the work.
 
     None if the folder is empty or missing, is damaged or holds this work by other code. Damage is
-    not told, as `find_published` has told it before the work.
+    not reported, since `find_published` reported it before the work.
 
     Raises:
         InputError: The output holds other work, a manifest that cannot be read, or files that are
@@ -93,7 +93,7 @@ def find_finished(results: Path, fingerprint: str) -> Manifest | None:
 
     Sizes and sha256 of all files are compared. None where there is no manifest, or one of other
     code. None, too, where a manifest cannot be read, a file is damaged, or the results are of other
-    work, which is told on standard error. Nothing is removed.
+    work, which is reported on standard error. Nothing is removed.
     """
     try:
         manifest = find_manifest(results)

@@ -115,7 +115,7 @@ class RemoteOutput(Output):
         """Return the paths, relative to the folder, of all objects in it, sorted.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no object.
         """
         prefix = join(self.address, "")
         return [file.path.removeprefix(prefix) for file in find_files(self.address)]

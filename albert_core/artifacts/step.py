@@ -200,7 +200,7 @@ def run_step_as_follower(
 def work_fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Return the hash that names the work of a step: equal for the same settings and inputs.
 
-    The code's version is checked apart.
+    The version of the code is not part of it: that is checked separately.
     """
     # Under the first names of the settings: a renamed setting must not make a killed step of an
     # earlier version, or its published output, another work.
@@ -217,7 +217,8 @@ def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
     """Call a function every 0.2 s until it returns something true, which is returned.
 
     Raises:
-        StepFailedError: It does not within five minutes; the message begins with `failure`.
+        StepFailedError: The function returned nothing true within five minutes; the message begins
+            with `failure`.
     """
     deadline = time.monotonic() + _LEADER_TIMEOUT_S
     while not (result := probe()):

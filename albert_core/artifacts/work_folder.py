@@ -47,7 +47,7 @@ def exclusive_lock(work: Path, *, timeout_s: float | None = None) -> Iterator[bo
     Waits for another process to release it. The lock ends with the body, or with the process and
     its forked children. If the folder then holds nothing but its file `lock`, it is removed, and so
     is an empty work root above it. On a file system without locks the body runs without one, which
-    is told on standard error.
+    is reported on standard error.
 
     Args:
         work: The folder.
@@ -93,10 +93,10 @@ def synchronized_work_folder(
 ) -> Iterator[RemoteOutput | None]:
     """Keep a local work folder and its copy in a work root in a bucket in agreement.
 
-    First replaces the local progress and results by what is there: the results only if they are
-    finished, of this code, and all files have their sizes. Then uploads progress while the body of
-    the `with` runs, but never results: the body publishes them to the folder yielded. In the end
-    removes the local folder, also after an error.
+    First replaces the local progress and results by those in the cloud; results only if they are
+    finished and of this code, and all their files have the right sizes. Then uploads progress while
+    the body of the `with` runs, but never results: the body publishes them to the folder yielded.
+    In the end removes the local folder, also after an error.
 
     Args:
         work: The local work folder, made here; whoever calls holds its lock (not checked).
@@ -134,7 +134,7 @@ def synchronized_work_folder(
 def _read_manifest(results: RemoteOutput) -> Manifest | None:
     """Return the manifest of results in the cloud, or None where there is none.
 
-    One that cannot be read counts as none, too, and is told on standard error.
+    One that cannot be read counts as none, too, and is reported on standard error.
     """
     try:
         return results.manifest()

@@ -187,7 +187,7 @@ class _ProgressSync:
 
         Takes the lease at once if there is no index, the lease was given back or its holder has not
         written for `LEASE_S`. Writes the index under this process's name, with the objects it
-        listed before. Looks about once a second. The first wait is told on standard error.
+        listed before. Looks about once a second. The first wait is reported on standard error.
 
         Raises:
             InputError: Another holder keeps renewing its lease.
@@ -257,9 +257,9 @@ class _ProgressSync:
     def release_lease(self) -> None:
         """Upload a last time and give the lease back; the index goes if it lists no files.
 
-        An upload that fails is told on standard error only, and the lease is not given back then:
-        the results may be good without it. Nothing is uploaded where `update_until` noted a lost
-        lease.
+        An upload that fails is reported on standard error only, and the lease is not given back
+        then: the results may be good without it. Nothing is uploaded where `update_until` noted a
+        lost lease.
 
         Raises:
             StepFailedError: Another process has taken the lease.
@@ -349,10 +349,10 @@ class _ProgressSync:
 # An index is parsed several times; its damage is told once.
 @functools.lru_cache(maxsize=4)
 def _parse_index(data: bytes) -> Mapping[str, Any]:
-    """Return an index from its bytes; of a damaged one an index without files, held by "unknown".
+    """Return an index from its bytes; for damaged bytes an index without files, held by "unknown".
 
-    Damage is told on standard error, once for the same bytes. The real holder, if it lives, still
-    has the lease: the next write of the index shows it.
+    Damage is reported on standard error, once for the same bytes. The real holder, if it lives,
+    still has the lease: the next write of the index shows it.
     """
     try:
         index = parse_object(data)

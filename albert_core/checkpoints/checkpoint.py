@@ -203,7 +203,7 @@ def build_model(checkpoint: Checkpoint) -> "keras.Model":
 
 
 def refuse_other_pooling(checkpoint: Checkpoint, target: str) -> None:
-    """Refuse a checkpoint whose classifier is none of the original's, for a format that has those.
+    """Refuse a checkpoint with a classifier that the original lacks, for a format of the original.
 
     Args:
         checkpoint: The model.
@@ -223,14 +223,14 @@ def refuse_other_pooling(checkpoint: Checkpoint, target: str) -> None:
 
 
 def refuse_token_classifier(checkpoint: Checkpoint, target: str) -> None:
-    """Refuse a checkpoint with a classifier of tokens, for a format of the original's heads.
+    """Refuse a checkpoint with a token classifier, for a format that has only the original's heads.
 
     Args:
         checkpoint: The model.
         target: Name of the format, for the message.
 
     Raises:
-        InputError: It has one.
+        InputError: The checkpoint has a token classifier.
     """
     if "token_classifier" in checkpoint.heads:
         raise InputError(
@@ -250,12 +250,12 @@ def reference_function(checkpoint: Checkpoint) -> ModelFunction:
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
-    """Return a Keras model with random weights, of the class that has the checkpoint's head.
+    """Return a Keras model with random weights, of the class for the checkpoint's head.
 
-    Of several heads the first of `classifier`, `token_classifier`, `span`, `span_beam` decides;
-    without any of these it is `AlbertForPreTraining`. A classifier has the checkpoint's pooling and
-    is one of multiple choice if the checkpoint is; else it has the checkpoint's number of labels,
-    of which any number may apply if it `is_multi_label`.
+    The first head of `classifier`, `token_classifier`, `span` and `span_beam` that the checkpoint
+    has decides the class; without any of these it is `AlbertForPreTraining`. A classifier has the
+    checkpoint's pooling and is one of multiple choice if the checkpoint is; else it has the
+    checkpoint's number of labels, of which any number may apply if it `is_multi_label`.
     """
     from albert_core import model as models
 

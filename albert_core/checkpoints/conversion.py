@@ -271,7 +271,7 @@ def refuse_occupied(destination: Path, *, to: CheckpointFormat) -> None:
     was killed as it ended. `write_proven` compares the files.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The destination is one of these.
     """
     with folder_errors(destination, "destination"):
         folder = resolve_link(destination, "destination")

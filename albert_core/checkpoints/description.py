@@ -267,7 +267,8 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
 def list_sizes(path: Path) -> dict[str, int]:
     """Return the sizes in bytes of all files in a folder, at any depth, by relative path, sorted.
 
-    Of a TensorFlow 1 prefix only files named `<prefix>.*` count, with paths from its folder.
+    For the prefix of a TensorFlow 1 checkpoint, only files named `<prefix>.*` count, with paths
+    relative to their folder.
     """
     folder, pattern = path, "*"
     if not path.is_dir():

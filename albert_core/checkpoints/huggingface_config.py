@@ -142,7 +142,7 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
     What config.json does not say is taken to be right.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The model is one of these.
     """
     expected: dict[str, Any] = {"model_type": "albert", **_FIXED}
     for name, value in expected.items():

@@ -99,7 +99,7 @@ def _names(by_id: Any, num_labels: int, source: str) -> tuple[str, ...]:
     (LABEL_0, ...).
 
     Raises:
-        InputError: It does not give each output one name that no other has.
+        InputError: `id2label` does not give each output a name of its own.
     """
     if not by_id:
         return ()
@@ -124,7 +124,7 @@ def _check_problem_type(problem_type: ProblemType, num_labels: int, source: str)
     Labels that apply or not pass with any number of outputs.
 
     Raises:
-        InputError: It is one of these.
+        InputError: The classifier is one of these.
     """
     expected = {
         "regression": (num_labels == 1, "one output"),

@@ -27,11 +27,12 @@ _PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 def weights_to_huggingface(
     config: AlbertConfig, weights: Mapping[str, np.ndarray], *, source: str
 ) -> dict[str, np.ndarray]:
-    """Return weights under transformers' names, shared ones once, as transformers writes them.
+    """Return weights under transformers' names, as transformers writes them: shared ones once.
 
-    Where E = H, the projection that transformers still has is added as the identity; groups that
-    no layer uses, which it still has, too, as zeros. Types stay as they are; matrices of dense
-    layers are transposed. A model without a head has names without `albert.` in front.
+    transformers has two kinds of parameters that the original lacks: a projection where E = H,
+    which is added as the identity, and groups that no layer uses, which are added as zeros. Types
+    stay as they are; matrices of dense layers are transposed. The names of a model without a head
+    do not begin with `albert.`.
 
     Args:
         config: The architecture.
@@ -65,17 +66,20 @@ def weights_from_huggingface(
 ) -> dict[str, np.ndarray]:
     """Return weights under the original's names, in float32; dense matrices are transposed.
 
-    Buffers of constants, copies of shared parameters and an identity projection are left out.
+    Left out are buffers of constants, second copies of shared parameters and, where the embeddings
+    are as wide as the encoder, a projection that is the identity.
 
     Args:
         config: The architecture.
         arrays: Parameters by transformers' names, with or without `albert.` in front.
         source: Where they come from, for messages.
-        of_tokens: Whether the classifier is one of tokens.
+        of_tokens: Whether the model is a token classifier, whose output layer has other names.
 
     Raises:
-        InputError: A parameter is unknown (all are listed), an output layer does not share the
-            word embeddings, or the projection is not the identity where the original has none.
+        InputError: A parameter is unknown (all are listed); the output layer of masked LM does not
+            equal the word embeddings, which the original shares; or the projection is not the
+            identity although the embeddings are as wide as the encoder, where the original has
+            none.
     """
     if _WORDS in arrays:
         arrays = {_BASE + name: array for name, array in arrays.items()}
@@ -108,12 +112,12 @@ def weights_from_huggingface(
 def original_names(
     config: AlbertConfig, names: Iterable[str], *, of_tokens: bool = False
 ) -> dict[str, str]:
-    """Return the original's names by transformers' names, of the parameters that have one.
+    """Return the original's name for each of transformers' names that has one.
 
     Args:
         config: The architecture.
         names: Names of all parameters of a model, with or without `albert.` in front.
-        of_tokens: Whether the classifier is one of tokens.
+        of_tokens: Whether the model is a token classifier, whose output layer has other names.
     """
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
@@ -123,10 +127,9 @@ def original_names(
 
 
 def _name_of_shared(name: str, names: Collection[str]) -> str:
-    """Return the name of a shared parameter that a file has under its second name alone.
+    """Return the first name of a shared parameter that a file has only under its second name.
 
-    Whoever writes each array once (safetensors) may keep either name. Others are returned as they
-    are.
+    safetensors files hold each array once, under either name. Other names are returned as they are.
     """
     original = _COPIES.get(name, name)
     return name if original in names else original
@@ -154,10 +157,10 @@ def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:
 
 
 def _refuse_unknown(names: set[str], source: str) -> None:
-    """Refuse names of variables that the other format has no counterpart for.
+    """Refuse names of variables that have no counterpart in the other format.
 
     Raises:
-        InputError: There is a name; all are listed.
+        InputError: There are such names; all are listed.
     """
     if names:
         raise InputError(

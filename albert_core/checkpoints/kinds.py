@@ -35,7 +35,7 @@ def detect(path: str | Path) -> PathKind:
         training; `artifact`: the results of any other step.
 
     Raises:
-        InputError: It is none of these, or an address in the cloud.
+        InputError: The path is not one of these, or is an address in the cloud.
     """
     path = local_path(path, "path")
     if not path.is_dir():

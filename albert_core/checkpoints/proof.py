@@ -51,8 +51,8 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
     Returns:
         `sequence_output`; `pooled_output`, unless the checkpoint `lacks_pooler`; and the logits of
-        each head it has, of multiple choice as of one question whose choices are the sequences,
-        of texts that are encoded apart as of pairs of sequences.
+        each head it has. For multiple choice the sequences are the choices of one question; for
+        texts that are encoded separately they are taken in pairs.
 
     Raises:
         InputError: The weights do not fit the architecture.

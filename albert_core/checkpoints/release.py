@@ -73,7 +73,7 @@ def read_hub_module(
 
     Args:
         folder: The module's folder.
-        config: An albert_config.json, of a module that has none among its assets.
+        config: An albert_config.json, for a module that has none among its assets.
         find_vocabulary: Returns the vocabulary for the folder of its assets; by default the one
             there.
         default_config: The architecture where there is no such file.

@@ -74,7 +74,7 @@ def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str]
 def read_pooling(folder: Path) -> HeadPooling:
     """Return the pooling that the classifier of an export reads, by head.json.
 
-    It is `pooler` without that file, and if the file, as of earlier versions, names no pooling.
+    It is `pooler` without that file, and if the file, as in earlier versions, names no pooling.
 
     Raises:
         InputError: The file cannot be read, or names a pooling that this version does not have.

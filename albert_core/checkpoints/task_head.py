@@ -18,13 +18,14 @@ def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: A
     """Read a checkpoint of any format, as the model of a task if one is given.
 
     Args:
-        path: Any path of a finished model that `read_checkpoint` reads.
-        task: Task that it answers as; None: the one that its files declare, if any.
+        path: Path of a model in any format that `read_checkpoint` reads.
+        task: Task that the model is to be used for, whatever its files declare; see `fit_to_task`.
+            None: the model stays as its files declare it, with or without a task.
         **side_files: The other arguments of `read_checkpoint`.
 
     Raises:
-        InputError: It cannot be read, or is not one for the task.
-        ServiceError: The storage of a `config` in the cloud failed.
+        InputError: The checkpoint cannot be read, or its head does not fit the task.
+        ServiceError: The argument `config` is an address in a bucket, and the storage failed.
     """
     checkpoint = read_checkpoint(path, **side_files)
     return fit_to_task(checkpoint, task) if task else checkpoint
@@ -34,22 +35,22 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
     """Return a checkpoint as the model of a task, whatever its files say of their own task.
 
     The outputs of a classifier come in the order of the task's labels. They are matched by their
-    names, however these are ordered, cased and joined; with a task whose labels are the numbers
-    from 0, as those of SST-2 and MRPC, by their numbers. Outputs that nobody named, as those of the
-    original's run_classifier, are taken in the order of the task's labels. All but equal names and
-    order is told in a note.
+    names, whatever their order, their case and the signs between words. If the task's labels are
+    the numbers from 0, as in SST-2 and MRPC, outputs are matched by their index. Outputs without
+    names, as the original's run_classifier leaves them, are taken in the order of the task's
+    labels. Unless names and order are equal, a note tells how the outputs were matched.
 
     Args:
         checkpoint: A fine-tuned model.
         task: The task.
 
     Returns:
-        A copy that declares the task. Its settings of fine-tuning stay.
+        A copy that declares the task and keeps the settings of its fine-tuning.
 
     Raises:
-        InputError: It has not the task's head, or another number of outputs; its outputs have other
-            names than the labels; or its files say that they are something else, such as labels of
-            which any number may apply.
+        InputError: The checkpoint does not have the task's head, or has another number of outputs;
+            its outputs have other names than the labels; or its files declare another kind of task,
+            such as multi-label.
     """
     _refuse_other_heads(checkpoint, task)
     order = list(range(checkpoint.num_labels))
@@ -74,12 +75,12 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
 def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
     """Refuse a checkpoint without the task's head, or with another number or kind of outputs.
 
-    For questions it must have no outputs of a classifier; where they may have no answer, `span`
-    serves as well as `span_beam`. The kind is that of
-    `_declared_kind`; where that is empty, any passes.
+    For question answering it must have no outputs of a classifier; where questions may have no
+    answer, `span` is accepted as well as `span_beam`. The kind is that of `_declared_kind`; if that
+    is empty, any kind is accepted.
 
     Raises:
-        InputError: It is such a checkpoint.
+        InputError: The checkpoint does not fit the task.
     """
     suitable = ["token_classifier" if task.kind == "token_classification" else "classifier"]
     if task.kind == "question_answering":
@@ -108,9 +109,9 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
 def _declared_kind(checkpoint: Checkpoint) -> str:
     """Return the kind of task that a model's files declare; empty if they declare none.
 
-    `multiple_choice`, `multi_label`, or `token_classification` by the head; else, of a checkpoint
-    without a task.json, `regression` or `classification` by its problem type. With a task.json
-    these two are not told apart here.
+    It is `multiple_choice`, `multi_label`, or `token_classification` if the head is that of tokens.
+    Otherwise a checkpoint without a task.json is `regression` or `classification` by its problem
+    type; with a task.json these two are not told apart here.
     """
     if checkpoint.is_multiple_choice:
         return "multiple_choice"
@@ -125,9 +126,9 @@ def _declared_kind(checkpoint: Checkpoint) -> str:
 def _match_labels(checkpoint: Checkpoint, task: Task) -> tuple[list[int], tuple[str, ...]]:
     """Return the number of the output for each of a task's labels, and notes for the user.
 
-    Outputs of the same names, but for their spelling, are found in any order. Outputs without
-    names, or with numbers for names, are taken in the order of the labels, and so are all if the
-    task's labels are numbers. All but equal names give a note.
+    Outputs are found in any order by the names of the labels, spelling apart (see `_plain`).
+    Outputs without names, or with numbers for names, are taken in the order of the labels; so are
+    all outputs if the task's labels are numbers. There are notes unless the names are equal.
 
     Raises:
         InputError: The outputs have other names.

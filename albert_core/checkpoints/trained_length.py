@@ -20,7 +20,7 @@ def find_trained_length(path: str | Path) -> int | None:
         path: A local model folder, or a file in one.
 
     Returns:
-        The length; None where nothing tells it, as of checkpoints of other programs.
+        The length; None where nothing tells it, as for checkpoints of other programs.
 
     Raises:
         InputError: The manifest cannot be read.

@@ -63,12 +63,12 @@ class _DocumentCounts:
 def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> CorpusConfig:
     """Read a corpus once and refuse it if it is wrong; say what is notable about it.
 
-    Of a corpus above 1 GiB, and of files in buckets, only the first 16 MiB of each file (or of each
-    member of an archive) are read; of jsonl and Parquet only the first document of every file.
+    In a corpus above 1 GiB, and in files in buckets, only the first 16 MiB of each file (or of each
+    member of an archive) are read; in jsonl and Parquet only the first document of every file.
     Notable are a format that was found and is not plain text, or one that is set although a file
     begins as another; tables, which are read as plain text; files and members of archives that were
-    left out; and, where blank lines end documents, documents of an unlikely length. Nothing is said
-    before all is read.
+    left out; and, where blank lines end documents, documents of an unlikely length. Nothing is
+    reported before everything is read.
 
     Args:
         config: The corpus.

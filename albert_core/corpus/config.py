@@ -13,10 +13,10 @@ class CorpusConfig:
     """Where the text is and how it is laid out.
 
     Attributes:
-        files: Files, folders (read recursively) or globs, local, gs:// or s3://. Those named .gz,
-            .bz2, .xz or .zst are decompressed; of those named .zip or .tar, compressed or not, the
-            members are read. A file named itself is read; of folders and globs, hidden files and
-            files that are no text are left out.
+        files: Files, folders (read recursively) or globs, local, gs:// or s3://. Files named .gz,
+            .bz2, .xz or .zst are decompressed; the members of files named .zip or .tar, compressed
+            or not, are read. A file that is named itself is read; from folders and globs, hidden
+            files and files that are not text are left out.
         format: `sentences`: one sentence a line. `running_text`: lines are joined and split into
             sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks. `jsonl`,
             `parquet`: a document of running text in each object or row. Where it is not set, it is

@@ -30,9 +30,10 @@ class TextStream:
     """Text as bytes: a file or a range of it, or a member of an archive.
 
     Attributes:
-        path: Its address, for messages; of a member that of the archive, too.
+        path: Its address, for messages; the address of a member contains that of the archive.
         start: First byte, in the text.
-        end: One past the last byte; of compressed text, whose size is unknown, a number beyond it.
+        end: One past the last byte; for compressed text, whose size is unknown, some number beyond
+            it.
         file: The open file, decompressed.
     """
 
@@ -96,8 +97,8 @@ def _unpacked(
 ) -> Iterator[TextStream]:
     """Yield the text of a file or member that may be compressed or a tar archive.
 
-    The compression is known by the ending of the name, a tar archive by its content; of that the
-    members' texts are yielded. A member that is not text is left out and counted; a file that is
+    The compression is known by the ending of the name, a tar archive by its content; then the texts
+    of its members are yielded. A member that is not text is left out and counted; a file that is
     not text is refused.
 
     Args:
@@ -195,7 +196,7 @@ def _zip_streams(
 def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
     """Return whether a member of an archive, which nobody named, is no text of this corpus.
 
-    Of a Parquet corpus: whether it does not begin as Parquet. Text in a form that is not read is
+    For a Parquet corpus: whether it does not begin as Parquet. Text in a form that is not read is
     not left out: it is refused later.
     """
     if config.format == "parquet":
@@ -206,7 +207,7 @@ def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
 def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
     """Refuse a file by its first bytes, if they are those of something that is not text.
 
-    Of a Parquet corpus any file passes, and Parquet where no format is set.
+    In a Parquet corpus any file is accepted; where no format is set, Parquet files are.
 
     Raises:
         InputError: It is text in a form that is not read (such as UTF-16), or another kind of file;

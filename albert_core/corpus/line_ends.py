@@ -14,9 +14,9 @@ _LONGEST = 3
 def find_line_end(head: bytes) -> bytes | None:
     """Return the line end of a file by its first bytes, if it is not a line feed; else None.
 
-    None also where no line end is in `head`; a carriage return as its very last byte does not
-    count. Of several it is a carriage return, else the separator of paragraphs, of lines, or the
-    next line of Unicode, in this order.
+    Returns None also where no line end is in `head`; a carriage return as its very last byte does
+    not count. If there are several kinds, the first of these is returned: carriage return,
+    Unicode's paragraph separator, line separator, next line.
     """
     if b"\n" in head:
         return None

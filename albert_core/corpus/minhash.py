@@ -93,7 +93,7 @@ class MinHasher:
     def similarity(self, num_matches: int) -> float:
         """Estimate the Jaccard similarity by the number of equal bytes in two signatures.
 
-        Without bias, but for 0 in place of negative estimates.
+        Without bias, except that negative estimates become 0.
         """
         by_chance = 1 / _NUM_LOW_VALUES
         return max(0.0, (num_matches / self.num_permutations - by_chance) / (1 - by_chance))

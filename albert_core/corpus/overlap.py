@@ -40,8 +40,8 @@ class OverlapIndex:
         ngram: Words in an n-gram.
         hashes: uint64 [G], the n-grams of all sets, sorted.
         owners: int32 [G], the number of the set that each belongs to; the first of several.
-        counts: For each set the number of its texts, of those too short for an n-gram (which
-            cannot be found), and of its n-grams.
+        counts: For each set the number of its texts, the number of texts that are too short for an
+            n-gram (which cannot be found), and the number of its n-grams.
     """
 
     names: tuple[str, ...]

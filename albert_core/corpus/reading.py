@@ -37,12 +37,12 @@ def read_documents(
     Args:
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
             file, each document belongs to exactly one.
-        config: How the file is laid out; without a format, it is found by the file, `sentences` if
-            that tells none.
-        counts: Counts of irregularities, which are added to; None: they are dropped.
+        config: How the file is laid out. If it sets no format, the format is found from the file;
+            `sentences` if the file does not tell it.
+        counts: Counts to which irregularities are added; None: they are not counted.
 
     Raises:
-        InputError: On reaching it: the file is missing, damaged, not UTF-8, or not what the
+        InputError: When the place is read: the file is missing, damaged, not UTF-8, or not what the
             settings say.
     """
     if not isinstance(source, FileRange):
@@ -78,7 +78,7 @@ def read_split(
     Irregularities are added to `counts`, if given.
 
     Raises:
-        InputError: On reaching it: a file is missing, damaged, not UTF-8, or not what the settings
+        InputError: When it is read: a file is missing, damaged, not UTF-8, or not what the settings
             say.
     """
     for source in split.ranges:
@@ -91,8 +91,8 @@ def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> 
     Irregularities are added to `counts`, if given.
 
     Raises:
-        InputError: There are no files of one format; or, on reaching it, a file is damaged, not
-            UTF-8, or not what the settings say.
+        InputError: There are no files, or files of several formats; or, when it is read, a file is
+            damaged, not UTF-8, or not what the settings say.
     """
     config = resolve_format(config)
     for file in find_corpus_files(config):
@@ -119,9 +119,9 @@ def _documents_from_lines(
 
 
 def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]]:
-    """Yield the lines of each document whose blank line before it begins in the range.
+    """Yield the lines of each document that follows a blank line which begins in the range.
 
-    The first document of a file has none and belongs to the range from 0 on.
+    The first document of a file follows no blank line and belongs to the range that begins at 0.
     """
     # Every document directly follows one blank line, or the file's beginning: whatever the ranges,
     # it belongs to exactly one of them.
@@ -147,9 +147,10 @@ _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 
 
 def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
-    """Yield the paragraphs of each article that begins in the range, its title left out.
+    """Yield the paragraphs of each article that begins in the range, without its title.
 
-    An article without an end tag ends where the next one begins. Lines outside are left out.
+    An article without an end tag ends where the next one begins. Lines outside of articles are left
+    out.
     """
     article: list[str] | None = None
     title = ""
@@ -176,12 +177,13 @@ def _without_title(article: list[str], title: str) -> list[str]:
 
 
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
-    """Yield the value of `text_field` in each line's JSON object, of lines that begin in the range.
+    """Yield `text_field` of the JSON object in each line that begins in the range of `source`.
 
-    Blank lines are passed over; a null is yielded as None, and a list of texts as a list.
+    Blank lines are skipped. A null is yielded as None, and a list of texts as a list.
 
     Raises:
-        InputError: A line is no JSON object with that field, or the field holds something else.
+        InputError: A line is not UTF-8 or not a JSON object with that field, or the field is not a
+            text, a list of texts or null.
     """
     for offset, raw in read_raw_lines(source):
         if offset >= source.end:
@@ -233,7 +235,7 @@ def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[st
     """Return a value if it is a text, a list of texts, or null, which becomes None.
 
     Raises:
-        InputError: It is something else; names `place`.
+        InputError: The value is something else; the message names `place`.
     """
     if value is None:
         return None
@@ -251,7 +253,7 @@ def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[st
 def _documents_from_texts(
     texts: Iterator[Any], config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
-    """Yield a document for each text: a list is its sentences, and other texts are split into some.
+    """Yield a document for each text; a list holds its sentences, other texts are split.
 
     Empty texts and None are counted in `num_empty_texts` and left out. The lines of a text are
     split into sentences together. A document may come out empty.

@@ -80,9 +80,9 @@ def find_other(head: bytes) -> str | None:
 def is_binary(head: bytes) -> bool:
     """Return whether the first bytes of a file show that it is no text.
 
-    They begin as another known kind of file or as safetensors, or they are not UTF-8 and have a
-    zero byte. The last four bytes are not decoded, so that `head` may end within a character. Of an
-    empty file False.
+    They are if they begin as another known kind of file or as safetensors, or they are not UTF-8
+    and have a zero byte. The last four bytes are not decoded, so that `head` may end within a
+    character. Returns False for an empty file.
     """
     if find_other(head) or head[8:10] == b'{"':  # the latter is how safetensors begins
         return True

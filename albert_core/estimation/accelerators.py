@@ -20,7 +20,8 @@ class Chip:
     Attributes:
         peak_flops: Dense bfloat16 FLOP/s of a chip.
         memory_gib: Memory of a chip that a program may use.
-        link_bytes_per_second: Most bytes a second that a chip exchanges with its neighbours.
+        link_bytes_per_second: Largest number of bytes a second that a chip exchanges with its
+            neighbours.
     """
 
     peak_flops: float
@@ -34,7 +35,7 @@ class Generation(Chip):
 
     Attributes:
         cores_per_chip: TensorCores of a chip; the number in a slice's name counts them.
-        topologies: How the chips of a slice are laid out, by their number.
+        topologies: Layout of the chips of a slice, such as `4x4`, by the number of chips.
     """
 
     cores_per_chip: int
@@ -136,7 +137,7 @@ class Accelerator(abc.ABC):
     @property
     @abc.abstractmethod
     def chip(self) -> Chip:
-        """The kind of chip."""
+        """Peak rate and memory of a chip of this kind."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ class Gpus(Accelerator):
 
     @property
     def chip(self) -> Chip:
-        """The kind of chip."""
+        """Peak rate and memory of a chip of this kind."""
         return GPUS[self.generation]
 
     def __str__(self) -> str:
@@ -160,7 +161,7 @@ class Slice(Accelerator):
 
     @property
     def chip(self) -> Generation:
-        """The kind of chip."""
+        """Peak rate and memory of a chip of this kind."""
         return GENERATIONS[self.generation]
 
     @property
@@ -182,7 +183,7 @@ class Slice(Accelerator):
 
 
 def find_slice(name: str) -> Slice:
-    """Return the slice of a name such as `v5e-256` (chips) or `v5p-8` (cores, 4 chips).
+    """Return the slice with a name such as `v5e-256` (256 chips) or `v5p-8` (8 cores, 4 chips).
 
     Raises:
         InputError: There is no such slice; the message lists all names.
@@ -198,7 +199,7 @@ def find_slice(name: str) -> Slice:
 
 
 def find_accelerator(name: str) -> Accelerator:
-    """Return the slice of TPUs of a name such as `v5e-8`, or the GPUs of one such as `8xh100`.
+    """Return the slice of TPUs with a name such as `v5e-8`, or GPUs with one such as `8xh100`.
 
     Raises:
         InputError: There are no such chips; the message lists all names.
@@ -215,13 +216,13 @@ def find_accelerator(name: str) -> Accelerator:
 
 
 def slice_names(generation: str) -> str:
-    """Return the names of a generation's slices, separated by commas."""
+    """Return the names of a known generation's slices, smallest first, separated by commas."""
     chip = GENERATIONS[generation]
     return ", ".join(f"{generation}-{count * chip.cores_per_chip}" for count in chip.topologies)
 
 
 def check_strategy(strategy: StrategyName, accelerator: Accelerator, section: str) -> None:
-    """Refuse a training on one of several chips, of which no estimate is made.
+    """Refuse a strategy that would use only one of several chips: for that there is no estimate.
 
     Args:
         strategy: How devices share the work.
@@ -229,7 +230,7 @@ def check_strategy(strategy: StrategyName, accelerator: Accelerator, section: st
         section: Name of the settings in the configuration, for the message.
 
     Raises:
-        InputError: It is `single`, and there are several chips.
+        InputError: The strategy is `single`, and there are several chips.
     """
     if strategy == "single" and accelerator.num_chips > 1:
         raise InputError(
@@ -240,10 +241,10 @@ def check_strategy(strategy: StrategyName, accelerator: Accelerator, section: st
 
 
 def check_utilisation(utilisation: float) -> None:
-    """Refuse what is no fraction of a chip's peak rate.
+    """Refuse a utilisation that is not a fraction of a chip's peak rate.
 
     Raises:
-        InputError: It is not above 0 and at most 1.
+        InputError: The utilisation is not above 0 and at most 1.
     """
     if not 0.0 < utilisation <= 1.0:
         raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")

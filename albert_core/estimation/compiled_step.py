@@ -166,9 +166,9 @@ def compile_step(request: StepRequest) -> CompiledStep:
 def submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
     """Begin to compile the model with one layer, if its layers are scanned; else return None.
 
-    They are if there are several, of one group and without dropout. The compiler counts the body of
-    a scan once. The difference between the two models is the body once more, from which follow the
-    FLOPs of all layers.
+    They are if there are several layers, in one group, without dropout. The compiler counts the
+    body of a scan once. The difference between the two models is the body once more, from which
+    follow the FLOPs of all layers.
     """
     model = request.model
     if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:

@@ -35,7 +35,7 @@ class PhaseEstimate:
         request: The step that was compiled.
         compiled: Its memory, FLOPs and exchanged bytes by the compiler.
         flops_per_step: FLOPs of a chip in a step; a loop's body counts as often as it runs.
-        formula_flops_per_step: The same by `ObjectiveConfig.flops_per_token`.
+        formula_flops_per_step: FLOPs of a step by `ObjectiveConfig.flops_per_token`.
         skipped_flops_per_step: The part of them that the last layer saves.
         utilisation: Assumed fraction of a chip's peak rate.
         price_per_hour: Price of the whole slice; None if it is not in the table.
@@ -117,7 +117,7 @@ def estimate(
         accelerator: What to train on.
         utilisation: Assumed fraction of a chip's peak rate.
         prices: What an hour of a chip costs.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Returns:
         An estimate of each phase, in their order.
@@ -166,7 +166,7 @@ def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:
     they are.
 
     Args:
-        estimates: One for each phase, in their order, at least one.
+        estimates: Estimates of the phases, in order; at least one.
     """
     config = estimates[0].request.config
     minutes = config.phase_minutes([estimate.request.phase for estimate in estimates])
@@ -237,7 +237,7 @@ def _explain_excess(request: PretrainingStep, compiled: CompiledStep, executor: 
     Args:
         request: The step.
         compiled: What the compiler said of it.
-        executor: Of `in_compiler_process`.
+        executor: The executor of `in_compiler_process`.
     """
     num_gib = request.accelerator.chip.memory_gib
     excess = compiled.memory_bytes / (num_gib * 2**30)

@@ -34,10 +34,13 @@ class FinetuningEstimate:
     """The estimate of a fine-tuning as asked for, and of layouts that fit if it does not.
 
     Attributes:
-        asked: With the layout of the settings.
-        proposals: With other layouts that fit, the fastest first; none where `asked` fits.
-        most_examples: Examples that fit on a chip, or a group of them, at a time, calculated.
-        most_rematerialized: The same with rematerialisation; None with dropout, which forbids it.
+        asked: Estimate with the layout of the settings.
+        proposals: Estimates with other layouts, which fit, the fastest first; empty if `asked`
+            fits.
+        most_examples: Calculated number of examples that fit at a time on a chip, or on a group of
+            chips.
+        most_rematerialized: That number with rematerialisation; None with dropout, which forbids
+            it.
     """
 
     asked: TaskEstimate
@@ -72,7 +75,7 @@ def estimate_finetuning(
         prices: What an hour of a chip costs.
         compiles: Whether the step of a slice of TPUs is compiled; all else is calculated. Compiled
             is what is asked for if it fits by the calculation, else the first proposal.
-        progress: Told what is compiled.
+        progress: Called with a message about what is compiled.
 
     Raises:
         InputError: `utilisation` is not above 0 and at most 1; one of several chips is to train;

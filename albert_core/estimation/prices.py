@@ -15,9 +15,9 @@ class Prices:
     """Prices of an hour of a chip.
 
     Attributes:
-        date: Day they were noted, as 2026-01-31.
-        source: Where they stand, for which region and on which terms.
-        currency: What they are in.
+        date: Day on which the prices were read, such as 2026-01-31.
+        source: Where the prices were read, for which region and on which terms.
+        currency: Currency of the prices.
         per_chip_hour: The price by kind of chip: v5e, v5p, v6e, or a GPU such as h200.
     """
 
@@ -27,7 +27,7 @@ class Prices:
     per_chip_hour: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a date that is not one, chips that are not known, and prices below 0.
+        """Refuse a date that is none, unknown chips, and prices that are no numbers of 0 or more.
 
         Raises:
             InputError: The date is no ISO date such as 2026-01-31, a chip is not known, or a price
@@ -48,7 +48,7 @@ class Prices:
             check_minimum(f"per_chip_hour.{kind}", price, 0)
 
     def describe_missing(self, kind: str) -> str:
-        """Return in part of a line that a kind of chip has no price, and how to give one."""
+        """Return the text of a message: that a kind of chip has no price, and how to give one."""
         return (
             f"no price of {kind} in the table of {self.date}: give --prices FILE with date, source "
             f"and per_chip_hour: {{{kind}: PRICE}}"

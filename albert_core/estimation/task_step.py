@@ -157,8 +157,8 @@ class TaskStep(StepRequest):
     def _describe_batch(self, describe: DescribeArray) -> tuple[dict[str, Any], Any]:
         """Return inputs and targets of a batch, each as shape, type and sharding.
 
-        Inputs are [B, S], or [B, C, S] where an example has several sequences. Targets are float32
-        but for questions and tags, which have int32.
+        Inputs are [B, S], or [B, C, S] where an example has several sequences. Targets are float32,
+        but int32 for questions and tags.
         """
         group, length = self.sequences_of_example, self.config.sequence_length
         num_rows = self.division.num_rows

@@ -53,7 +53,7 @@ def this_machine(
     Args:
         gpu_folder: Folder in which NVIDIA's driver has a folder for each GPU.
         devices: Folder of the devices.
-        environment: Variables, of which CUDA_VISIBLE_DEVICES hides GPUs.
+        environment: Environment variables; CUDA_VISIBLE_DEVICES hides GPUs.
     """
     gpus = _visible(nvidia_gpu_names(gpu_folder), environment.get("CUDA_VISIBLE_DEVICES"))
     if gpus:

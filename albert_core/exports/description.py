@@ -47,8 +47,8 @@ class ExportDescription:
 def describe_export(folder: Path) -> ExportDescription | None:
     """Describe an export with a graph; None for any other folder.
 
-    Of formats that share their files, the one that parity.json names; the first in `FORMATS`
-    without that file.
+    If formats share their files, it is the one that parity.json names; without that file, the first
+    one in `FORMATS`.
 
     Raises:
         InputError: A file in it cannot be read.

@@ -49,7 +49,7 @@ class Bounds:
     Attributes:
         difference: Largest absolute difference of an output.
         score_change: Largest absolute change of the task's metric, from 0 to 1; on a small dev set
-            one example may change. Of a quantized model, the largest loss.
+            one example may change. For a quantized model, the largest decrease.
         overhead_bytes: Bytes the files may hold beside the parameters, such as the graph.
         is_quantized: Whether weights are rounded: then probabilities are compared, not logits.
         size_ratio: Most bytes of the files for each byte of the parameters, overhead aside.
@@ -86,7 +86,7 @@ class FormatSpec:
         packages: Packages it needs beside those of training.
         hub_library: Name of the library that reads it, as the Hugging Face hub spells it.
         length_multiple: Multiple to which its runtime wants lengths of batches rounded up.
-        batch_cost_tokens: As of `LoadedModel`.
+        batch_cost_tokens: As in `LoadedModel`.
     """
 
     title: str
@@ -238,8 +238,8 @@ def common_poolings(formats: Iterable[ExportFormat]) -> frozenset[HeadPooling]:
 def find_export_format(folder: Path) -> ExportFormat | None:
     """Return the format of an export with a graph; None for any other folder.
 
-    Only the names of files are looked at. Of formats that share their files, such as `onnx` and
-    `onnx_int8`, the first in the table.
+    Only the names of files are looked at. If formats share their files, such as `onnx` and
+    `onnx_int8`, it is the first in the table.
     """
     for name, spec in FORMATS.items():
         if spec.files and all((folder / file).is_file() for file in spec.files):

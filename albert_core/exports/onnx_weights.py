@@ -16,14 +16,15 @@ _Content = tuple[tuple[int, ...], str, bytes]
 
 
 def store_once(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Replace every constant that equals a weight, or its transpose, by the weight, in place.
+    """Store each weight once in a model, in place of all constants that equal it or its transpose.
 
-    Nodes and other constants get numbers for names and an order that follows from the graph, axes
-    get names of their own, and nodes that no output needs are dropped. tf2onnx names them by what
-    the process converted before, and the same checkpoint should always become the same file.
+    The names and the order of nodes and other constants, and the names of axes, are replaced by
+    ones that depend only on the graph: tf2onnx takes names from a counter of the process, and the
+    same checkpoint should always become the same file. Inputs and outputs keep their names. Nodes
+    that no output needs are dropped.
 
     Args:
-        model: The model; its graph is replaced.
+        model: The model, whose graph is replaced.
         weights: Arrays by the original's names.
     """
     # By content: the names that tf2onnx gives to constants do not tell the variable.

@@ -54,7 +54,8 @@ class Parity:
             random.
         num_sequences: Sequences made of them.
         longest_sequence: Tokens of the longest.
-        differences: Largest difference of each output; of its probabilities if quantized.
+        differences: Largest difference of each output, or of its probabilities for a quantized
+            model.
         file_bytes: Size of the files, without the vocabulary and settings.
         parameter_bytes: Size of the parameters in float32.
         scores: The task's metric before and after, if there was a dev set.
@@ -111,8 +112,8 @@ class Parity:
     def _changed_score(self) -> Iterator[str]:
         """Yield a sentence if the metric changed by more than the bound; none without scores.
 
-        Of a quantized model only a loss counts. Of others a gain does, too, but a change by one
-        example is allowed, however few there are.
+        For a quantized model only a loss counts. For other models a gain counts, too, but a change
+        by one example is allowed, however few examples there are.
         """
         if self.scores is None:
             return

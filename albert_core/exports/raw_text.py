@@ -5,7 +5,7 @@ digit-comma rule. Three differences remain:
 
 - Bytes that are not UTF-8, which a Python string cannot hold, are read as U+FFFD.
 - Where SentencePiece can split a text into the same pieces in two orders, `66 6` or `6 66`, both
-  are equally likely but for rounding. The operation rounds a little differently where the text
+  are equally likely except for rounding. The operation rounds a little differently where the text
   holds characters the vocabulary lacks, and may then choose the other order; with Hugging Face's
   rules (`compat`) it may do so in any text.
 - WordPiece that lower-cases leaves spacing marks with combining classes (such as U+302E) in the
@@ -89,8 +89,8 @@ class GraphTokenizer:
     def encode_with_offsets(self, texts_N: Any) -> TokensWithOffsets:
         """Return the tokens of strings and the characters they stand for.
 
-        `with_offsets` must have been True. Of a piece that the digit-comma rule splits, the comma
-        has its own offsets, and the tokens of the number all have those of the number.
+        `with_offsets` must have been True. If the digit-comma rule splits a piece, the comma has
+        its own offsets, and each token of the number has the offsets of the whole number.
         """
         return self._operations.encode_with_offsets(
             self._normalize(texts_N), tf.size(texts_N, tf.int64)

@@ -135,7 +135,7 @@ def _features(
 def _get_num_texts(checkpoint: Checkpoint) -> int:
     """Return how many texts an example has: as the task declares, else 2.
 
-    Of multiple choice they are the text and four choices, however many the task has.
+    For multiple choice they are the text and four choices, whatever number of choices the task has.
     """
     if checkpoint.is_multiple_choice:
         return 1 + _NUM_CHOICES

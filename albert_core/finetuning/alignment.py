@@ -207,10 +207,10 @@ class GapFilledMap:
     def starts(self, positions: np.ndarray) -> np.ndarray:
         """Return the positions to which the first positions of spans map, int32.
 
-        Of a gap between two matches it is the position after the first match, if the other text has
-        a gap there, too; else the second match. Before the first match it is 0; after the last one,
-        the position after it, or the last match where `limit` leaves no such position or is not
-        given.
+        For a gap between two matches it is the position after the first match, if the other text
+        has a gap there, too; else the second match. Before the first match it is 0; after the last
+        one, the position after it, or the last match where `limit` leaves no such position or is
+        not given.
         """
         front, rear = self._front[positions], self._rear[positions]
         inside = np.where(rear > front + 1, front + 1, rear)
@@ -219,7 +219,7 @@ class GapFilledMap:
     def ends(self, positions: np.ndarray) -> np.ndarray:
         """Return the positions to which the last positions of spans map, int32.
 
-        Of a gap between two matches it is the position before the second match, if the other text
+        For a gap between two matches it is the position before the second match, if the other text
         has a gap there, too; else the first match. Before the first match it is the position before
         it, 0 at least; after the last one, the position `limit` - 1, or the last match without a
         limit.

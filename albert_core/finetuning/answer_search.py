@@ -76,7 +76,7 @@ def with_cls_odds(
     2.0.
 
     Args:
-        answers: As of `find_answers`.
+        answers: What `find_answers` returned.
         questions: The questions.
         windows: What the model was shown, W.
         outputs: `start_logits` and `end_logits`, W rows of [S].
@@ -232,8 +232,8 @@ def _best_candidates(
 
     Args:
         spans: Each window of one question, with the pairs in it that can be an answer.
-        n_best_size: Most candidates. Of pairs with the same text only the best counts; of equal
-            scores the earlier window's comes first.
+        n_best_size: Most candidates. Only the best of the pairs with the same text counts; of equal
+            scores, the one from the earlier window comes first.
     """
     if not spans:
         return []

@@ -1,4 +1,4 @@
-"""Answers to questions: candidates, their probabilities, and the odds of there being none."""
+"""Answers to questions: candidates, their probabilities, and the odds that there is no answer."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class SpanCandidate:
         start: Number of its first character in the context, from 0.
         start_log_prob: Log probability of its start, or the logit where all starts and ends are
             independent (SQuAD 1.1).
-        end_log_prob: The same of its end.
+        end_log_prob: Log probability, or logit, of its end.
     """
 
     text: str
@@ -38,12 +38,12 @@ class Answers:
     """Answers by the id of their question.
 
     Attributes:
-        candidates: The best answers, no text twice, the best first; none where no part of the
-            context can be one.
-        null_odds: Logit of there being no answer, the lowest over all windows; of a head for spans
-            alone the score of [CLS], the lowest over all windows, less that of the best candidate.
-            1e6 for a question without windows, or of such a head without candidates. Empty where
-            every question has an answer.
+        candidates: The best answers, best first, each text once; empty if no part of the context
+            can be an answer.
+        null_odds: Logit that the question has no answer, the lowest over all windows. For a head
+            that only scores spans it is the score of [CLS], the lowest over all windows, minus the
+            score of the best candidate. 1e6 for a question without windows and, with such a head,
+            without candidates. Empty for tasks in which every question has an answer.
     """
 
     candidates: Mapping[str, Sequence[SpanCandidate]]
@@ -55,8 +55,8 @@ class Answers:
         It is empty for a question without candidates.
 
         Args:
-            threshold: Questions with null odds of this or more get an empty answer, too; None: none
-                do. Only where questions may have no answer.
+            threshold: Questions whose null odds are at least this get an empty answer, too. None:
+                no question does. To be given only where questions may have no answer.
 
         Raises:
             KeyError: A threshold is given, but there are no null odds.
@@ -72,7 +72,8 @@ class Answers:
         """Return all candidates with their probabilities, as in the original's n-best file.
 
         Deviates from the original: a question without candidates gets an empty text of probability
-        0, not one of probability 1, which for questions that must have an answer is `empty`.
+        0. In the original its probability is 1, and where every question has an answer the text is
+        `empty`.
 
         Returns:
             For each question's id, the best first: `text`, `probability`, `start_log_prob` and
@@ -98,7 +99,7 @@ class Answers:
 
 
 def candidate_probabilities(candidates: Sequence[SpanCandidate]) -> np.ndarray:
-    """Return the softmax of the scores of candidates, if any, float64, in their order."""
+    """Return the softmax of the candidates' scores, in order, float64; empty without candidates."""
     scores = np.array([candidate.score for candidate in candidates])
     odds = np.exp(scores - scores.max(initial=-np.inf))
     return odds / odds.sum()

@@ -56,11 +56,11 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
 
 @dataclasses.dataclass(frozen=True)
 class FrequentTags:
-    """The most frequent tags of a training set; of equally frequent ones the first number.
+    """The most frequent tags of a training set; the lowest number of equally frequent ones.
 
     Attributes:
         tag: Number of the most frequent tag of all words.
-        by_word: That of each word by the word.
+        by_word: Number of the most frequent tag of each word, by the word.
     """
 
     tag: int
@@ -93,7 +93,7 @@ def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarr
 
     Args:
         task: A task of texts.
-        targets: The targets of the training set; of such labels [examples, C].
+        targets: The targets of the training set; for multi-label tasks [examples, C].
         num_rows: Number of examples M to predict for.
     """
     if task.kind == "regression":

@@ -29,7 +29,7 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[st
             checked).
 
     Returns:
-        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; of choices [B, C, S].
+        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; for multiple choice [B, C, S].
     """
     group = features.group_size
     sequences_N = (examples[:, None] * group + np.arange(group)).reshape(-1)
@@ -110,7 +110,7 @@ def padded_length(
 
 
 def count_padded_lengths(features: Features, longest: int, *, multiple: int | None = None) -> int:
-    """Return how many lengths batches of some features may have; arguments as of `padded_length`.
+    """Return how many lengths batches of some features may have; arguments as for `padded_length`.
 
     A batch has the length that its longest sequence alone would be padded to.
     """
@@ -126,7 +126,7 @@ def count_padded_lengths(features: Features, longest: int, *, multiple: int | No
 def batches_in_epoch(num_examples: int, batch_size: int) -> int:
     """Return the number of batches in an epoch; a last, smaller one is left out.
 
-    With fewer examples than a batch has there is one batch, of all of them.
+    If there are fewer examples than a batch has, there is one batch with all of them.
     """
     return max(1, num_examples // batch_size)
 

@@ -37,12 +37,12 @@ def probe_checkpoint(
         checkpoint: The model, with its vocabulary; heads are not read.
         task: The task.
         data: Folder of its files; the training and the dev files are read.
-        num_examples: As of `probe_frozen_encoder`.
+        num_examples: As for `probe_frozen_encoder`.
         sequence_length: Longest text in tokens; None: that of fine-tuning by default (128), or what
             the model reads or was trained on, where that is less.
         trained_length: Longest sequences that the model was pretrained on; None if not known.
-        seed: As of `probe_frozen_encoder`.
-        progress: Told what it is doing.
+        seed: As for `probe_frozen_encoder`.
+        progress: Called with messages about the work.
 
     Raises:
         InputError: The checkpoint has no vocabulary, the task's files cannot be used or have too
@@ -87,7 +87,7 @@ def probe_checkpoint(
 
 
 def _read(task: Task, data: Path, split: Split) -> list[Example]:
-    """Return the examples of a split, of the training files as the task says of unusable rows.
+    """Return the examples of a split; the task decides about unusable rows of training files.
 
     Raises:
         InputError: A file is missing or cannot be used.

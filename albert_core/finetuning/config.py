@@ -116,7 +116,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         patience: Evaluations without a better one after which training ends; 0: never.
         pooling: What the head reads: the original's `pooler` over [CLS]; the `mean` of the last
             layer's tokens; `layer_mix`, a learned mix of the means of all layers; or `siamese`, for
-            pairs, which encodes both texts apart and compares them. `auto`: `mean` for single
+            pairs, which encodes both texts separately and compares them. `auto`: `mean` for single
             texts; `siamese` for scores of pairs, MRPC and RTE; `pooler` for other pairs, choices,
             questions, the original's recipe and export formats that hold no other.
         head_rate_multiplier: What the learning rate of the head is multiplied by; None: 10 with
@@ -129,7 +129,7 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         safeguards: What to do when training goes wrong. A loss may jump: it comes near 0, where any
             other is many times as large.
-        precision: As of `TrainingConfig`; on a CPU `auto` is float32 with `recipe: original`, for
+        precision: As in `TrainingConfig`; on a CPU `auto` is float32 with `recipe: original`, for
             tasks that the original has a recipe for.
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
@@ -285,8 +285,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be; where the best one is not among them, it is
-                `pooler`.
+            poolings: The poolings that `auto` may become; if the best one is not among them, it
+                becomes `pooler`.
 
         Raises:
             InputError: They are impossible together, or the task cannot have the pooling.
@@ -313,7 +313,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
 
         Args:
             task: The task.
-            poolings: Those that `auto` may be. A pooling that is set by its name may be another.
+            poolings: The poolings that `auto` may become. A pooling that is set by its name may be
+                another.
 
         Raises:
             InputError: A task of this kind cannot have the pooling that is set.

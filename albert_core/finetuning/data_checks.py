@@ -75,7 +75,7 @@ def check_task_data(
 def _refuse_long_questions(
     questions: Sequence[Question], config: FinetuningConfig, tokenizer: Tokenizer | None
 ) -> None:
-    """Refuse questions of which one leaves no room; arguments are those of `check_task_data`.
+    """Refuse a data set with a question that leaves no room; arguments as for `check_task_data`.
 
     Without a vocabulary each word with a letter counts as a token. A question counts with at most
     `max_query_length` tokens.

@@ -85,7 +85,7 @@ class TextEvaluator(Evaluator):
     def _describe_classes(self) -> dict[str, Any]:
         """Return the scores of each class or label; the right answers must be known.
 
-        Of classes also the confusion matrix, and the ROC curve of two that both occur.
+        For classes also the confusion matrix and, if there are two and both occur, the ROC curve.
         """
         targets = self.data.features.targets["target"]
         if self.task.kind == "multi_label":
@@ -120,7 +120,7 @@ class TextEvaluator(Evaluator):
     def _probabilities(self, row: int) -> np.ndarray:
         """Return the probability of each class or choice of an example [C]; they sum to 1.
 
-        Of labels of which any number may apply it is that of each by itself, without such a sum.
+        In a multi-label task each label has a probability by itself, and they have no such sum.
         """
         logits = self.logits[row]
         return 1 / (1 + np.exp(-logits)) if self.task.kind == "multi_label" else softmax(logits)
@@ -128,7 +128,7 @@ class TextEvaluator(Evaluator):
     def _prediction(self, row: int) -> str:
         """Return an example's prediction as text: a class's name, a choice from 0, or a score.
 
-        Of labels of which any number may apply: their names, separated by commas.
+        In a multi-label task it has the names of all predicted labels, separated by commas.
         """
         logits = self.logits[row]
         if self.task.kind == "multi_label":

@@ -50,14 +50,14 @@ def read_example_rows(evaluation: Path) -> list[dict[str, Any]]:
 def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
     """Yield a row for each example of a split whose right answers are known (not checked).
 
-    All rows have `id`, `source`, `texts` and `prediction`. Those of a classification, multiple
+    All rows have `id`, `source`, `texts` and `prediction`. Rows of a classification, multiple
     choice or regression have `label`; it and the prediction are the number of a class or choice, or
-    a score; of `multi_label` both are lists of 1 or 0 for each label. These kinds, but regression,
-    also have `probabilities`, in the order of the classes, choices or labels. Those of questions
-    have as texts question and context; `answers`, empty where there is none; a prediction as text,
+    a score; for `multi_label` both are lists of 1 or 0 for each label. These kinds, but regression,
+    also have `probabilities`, in the order of the classes, choices or labels. Rows of questions
+    have question and context as texts; `answers`, empty where there is none; a prediction as text,
     empty for no answer; its `probability` among the candidates; the `score` by the task's first
-    metric; and where there may be no answer `null_probability`, the probability of that. Those of
-    sentences with tags have `words`, as `label` and `prediction` the number of each word's tag, and
+    metric; and where there may be no answer `null_probability`, the probability of that. Rows of
+    sentences with tags have `words`, the number of each word's tag as `label` and `prediction`, and
     `word_probabilities`, the probability of each predicted tag.
     """
     if isinstance(evaluator, TokenEvaluator):

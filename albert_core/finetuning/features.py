@@ -24,9 +24,9 @@ class Features:
             none, int32 [N].
         targets: Arrays [M] by name, of tokens [T]; empty if any example has no target.
         group_size: Sequences of an example, N / M: the number of its choices, 2 for texts that are
-            encoded apart, else 1; they lie one after the other.
-        num_left_out: Number of examples of which no sequence could be made; of words with tags the
-            number of tokens that are cut off words longer than a sequence.
+            encoded separately, else 1; they lie one after the other.
+        num_left_out: Number of examples from which no sequence could be made; for words with tags,
+            the number of tokens that are cut off words longer than a sequence.
     """
 
     ids: np.ndarray
@@ -83,7 +83,7 @@ def make_features(
     max_choice_length: int = 128,
     are_apart: bool = False,
 ) -> Features:
-    """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
+    """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or such a pair for each choice.
 
     An example with three or more texts is a text and its choices. With `are_apart` an example is
     two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged, not padded
@@ -99,8 +99,8 @@ def make_features(
         tokenizer: The tokenizer.
         sequence_length: Longest sequence in tokens, special ones included.
         max_choice_length: Longest choice in tokens, where there are choices.
-        are_apart: Whether both texts of an example are encoded apart; of an example with one text
-            the second is empty.
+        are_apart: Whether the two texts of an example are encoded separately; an example with one
+            text gets an empty second text.
 
     Raises:
         InputError: An example has more or fewer texts than the first.
@@ -127,7 +127,7 @@ def make_features(
 def _make_features_apart(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> Features:
-    """Return two sequences for each example, of its first and its second text; as `make_features`.
+    """Return the features of two sequences for each example: its first and its second text.
 
     A missing second text is empty. Each text that is too long loses its end.
     """
@@ -165,9 +165,9 @@ def _pairs(
 ) -> list[list[list[int]]]:
     """Return the token ids of the one or two texts of each sequence of an example, cut to fit.
 
-    One or two texts make one sequence (`_cut`). Of more, the first makes a pair with each of the
-    others, its choices: a choice loses its beginning where it is too long, then the first text its
-    end.
+    One or two texts make one sequence (`_cut`). If there are more, the first text makes a pair with
+    each of the others, its choices: a choice that is too long loses its beginning, then the first
+    text loses its end.
     """
     if len(texts) <= 2:
         return [_cut(list(texts), sequence_length)]
@@ -184,7 +184,8 @@ def _pairs(
 def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
     """Return one or two texts, cut at their ends to fit into a sequence with its special tokens.
 
-    Of two, the longer loses tokens until both fit or are equally long, then both do.
+    Of two texts, the longer one loses tokens until both fit or are equally long; then both lose
+    tokens.
     """
     room = sequence_length - len(texts) - 1
     if len(texts) == 1:

@@ -70,12 +70,12 @@ def probe_frozen_encoder(
     source: str = "the pretrained model",
     progress: ReportProgress = quiet,
 ) -> FrozenProbe:
-    """Score ridge regressions on the means of each layer, of a model and of random weights.
+    """Score ridge regressions on each layer's means, for a model and for random weights.
 
     Texts are encoded one by one, also those of a pair or the choices of a question. Classes and
-    labels are told one against the rest; scores directly; choices by how right each is. Of two
-    texts a regression reads both means, their absolute difference, their product and their cosine,
-    after they were standardised. Computes in float32.
+    labels are predicted one against the rest; scores directly; choices by whether each is right.
+    For two texts the regression reads both means, their absolute difference, their product and
+    their cosine, after they were standardised. Computes in float32.
 
     Args:
         task: A task that `can_probe` accepts.
@@ -85,12 +85,12 @@ def probe_frozen_encoder(
         train: The training set, with targets.
         dev: The dev set, with targets, at least one example.
         sequence_length: Longest text in tokens; longer ones lose their ends.
-        num_examples: Most examples of each set; of more, as many are taken, evenly spread. With
-            choices it is divided by their number, but not below 10.
+        num_examples: Largest number of examples of each set; if there are more, so many are taken,
+            evenly spread. With choices it is divided by their number, but not below 10.
         seed: Seed of the random weights, for which Keras's random state is set, and of which
             training examples choose the penalty.
         source: What the weights are, for messages.
-        progress: Told what it is doing, and how long it took.
+        progress: Called with messages about the work and the time it took.
 
     Raises:
         InputError: The weights do not fit the architecture, or give outputs that are not finite.
@@ -285,7 +285,7 @@ def _gain(
 
     Args:
         problem: The examples.
-        predictions: From each layer of both encoders.
+        predictions: Predictions from each layer of both encoders.
         scores: Their scores.
         layers: The index of the layer of each.
     """

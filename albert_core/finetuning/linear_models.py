@@ -33,7 +33,8 @@ class LinearModels:
     Args:
         task: The task.
         features_MF: Features of the training set, sparse.
-        targets: Its targets [M], of labels [M, C]; of a classification two classes or more.
+        targets: Targets [M], for multi-label tasks [M, C]; a classification must have two classes
+            or more.
         has_cosine: Whether the last feature is the cosine of two texts, which may be enough for
             scores.
     """

@@ -12,12 +12,12 @@ def num_train_steps(
 ) -> int:
     """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
 
-    Of a training by minutes, whose steps follow from the speed, nothing is known here:
+    For a training by minutes, whose steps follow from the speed, nothing is known here:
     `train_minutes` is not read.
 
     An epoch is all full batches of the training set, and the product with the epochs is rounded to
     the nearest. With the original's recipe it is all examples over the batch size, and the product
-    is rounded down; of questions it counts questions, not their windows.
+    is rounded down; for question answering, questions are counted, not their windows.
 
     Args:
         config: The settings of one training.

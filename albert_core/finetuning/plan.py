@@ -29,8 +29,8 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
 
     With `evaluation_interval_steps` it is evaluated before the first step, whenever that many are
     done, and after the last. Without, its steps are rounded up to whole intervals between
-    `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; of a
-    short training without that setting more often, so that there are about 100 rows. A training by
+    `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; in a
+    short training without that setting there are rows more often, about 100 in all. A training by
     minutes has a row every 10 steps, and steps are not rounded.
 
     Args:
@@ -125,7 +125,7 @@ def make_schedule(config: FinetuningConfig, plan: TrainingPlan) -> PhasedSchedul
 
 
 def describe_settled(state: TrainingState) -> dict[str, int]:
-    """Return steps and warm-up of a training by minutes; empty of others."""
+    """Return steps and warm-up of a training by minutes; empty for other trainings."""
     if not state.timings:
         return {}
     timing = PhaseTiming(**state.timings[0])
@@ -135,8 +135,8 @@ def describe_settled(state: TrainingState) -> dict[str, int]:
 def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
     """Return the name of the metric that chooses the best weights: the task's first.
 
-    With the original's recipe, of a task whose score is the mean of several files (MNLI) the first
-    file's alone.
+    With the original's recipe, a task whose score is the mean of several files (MNLI) counts only
+    the first file.
     """
     first_file = task.sources("dev")[0].name
     is_mean = task.averages_sources and len(set(dev.sources)) > 1

@@ -48,7 +48,8 @@ def choose_pooling(
             all, and so it is where the pooling is not in `supported`.
         task: The task.
         is_original: Whether the task is fine-tuned as the original does.
-        supported: Those that `auto` may be, beside `pooler`. Not read for any other setting.
+        supported: The poolings, beside `pooler`, that `auto` may become. Not used for other
+            settings.
 
     Raises:
         InputError: Another setting than `auto` is none that a task with such examples can have.

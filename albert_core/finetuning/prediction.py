@@ -52,7 +52,7 @@ def predict_outputs(
         follows the batch's length, as logits of positions do, differ in size between examples.
 
     Raises:
-        SignalError: A signal has come during a training, of which this is an evaluation.
+        SignalError: A signal has come during the training that this is an evaluation of.
     """
     outputs: dict[str, list[np.ndarray]] = {}
     for examples in length_sorted_batches(features.lengths, batch_size, batch_cost_tokens):
@@ -75,7 +75,7 @@ def length_sorted_batches(
     Args:
         lengths: Tokens of each example [M].
         batch_size: Most examples in a batch; only the last has fewer, unless batches are cut.
-        batch_cost_tokens: As of `predict_outputs`.
+        batch_cost_tokens: As for `predict_outputs`.
     """
     order = np.argsort(lengths, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -17,7 +17,7 @@ _LEAST_STD = 1e-6
 def make_columns(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> list[Features]:
-    """Return the sequences of the first texts, of the second, and so on, each text by itself.
+    """Return the sequences of all first texts, then of all second texts, and so on.
 
     They have no targets. Without examples there are none.
     """
@@ -42,8 +42,8 @@ def mean_and_scale(vectors_NH: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def join_columns(columns: Sequence[np.ndarray], task: Task) -> np.ndarray:
     """Return the features of examples from the standardised means of their texts [N, H] each.
 
-    Of a text they are the mean [N, H], of a pair [N, 4 H + 1], of a text and C choices those of
-    each pair of the text and a choice, one after the other [N C, 4 H + 1].
+    For single texts they are the mean [N, H]; for pairs [N, 4 H + 1]; for a text and C choices the
+    features of each pair of the text and a choice, one after the other [N C, 4 H + 1].
     """
     first, *others = columns
     if not others:
@@ -75,7 +75,7 @@ def numeric_targets(task: Task, targets: np.ndarray, num_choices: int) -> np.nda
         num_choices: Number of choices, where there are choices.
 
     Returns:
-        [N, C]; of choices [N C, 1].
+        [N, C]; for multiple choice [N C, 1].
     """
     if task.kind == "regression":
         return targets.astype(np.float64)[:, None]

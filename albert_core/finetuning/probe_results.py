@@ -14,15 +14,15 @@ LEAST_NUM_EXAMPLES = 10  # with fewer, the fifth that chooses the penalty says n
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerScore:
-    """The score of a ridge regression on the outputs of a layer.
+    """The score of a ridge regression that predicts a task from the outputs of one layer.
 
     Attributes:
-        layer: Number of the layer, from 1.
+        layer: Number of the layer; the first one is 1.
         score: The task's first metric on the dev set.
-        low: Lower bound of its 95 % bootstrap interval.
-        high: Its upper bound.
-        held_out_score: The metric on the training examples that chose the penalty.
-        penalty: The penalty, see `RidgePredictions`.
+        low: Lower bound of the score's 95 % bootstrap interval.
+        high: Upper bound of that interval.
+        held_out_score: The metric on the held-out training examples that chose the penalty.
+        penalty: The penalty, as in `RidgePredictions`.
     """
 
     layer: int
@@ -38,10 +38,10 @@ class EncoderScores:
     """The scores of all layers of an encoder.
 
     Attributes:
-        layers: One for each layer, the last layer's last.
+        layers: Scores of the layers, from the first to the last.
         best_layer: Number of the layer that was best on held-out training examples.
-        best_score: Its score on the dev set.
-        last_layer_score: That of the last layer.
+        best_score: Score of that layer on the dev set.
+        last_layer_score: Score of the last layer on the dev set.
     """
 
     layers: Sequence[LayerScore]
@@ -74,7 +74,7 @@ class FrozenProbe:
         pretrained: Scores of the model.
         random_weights: Scores of random weights of the same architecture.
         best_layer_gain: Gain of the model's best layer over the best one of random weights.
-        last_layer_gain: Gain of the last layer over that of random weights.
+        last_layer_gain: Gain of the model's last layer over the last layer of random weights.
     """
 
     task: str

@@ -52,10 +52,10 @@ def run_finetuning(
 ) -> Metrics:
     """Train every trial on the devices of the strategy; write the best model into `results`.
 
-    The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Sets the seed of all random states, and Keras's dtype policy, which is
-    float32 afterwards. Of several processes the first one alone writes the model and what belongs
-    to it.
+    The settings of the grid with the best mean of the first dev metric are chosen, and of their
+    trainings the one whose seed has the highest. Sets the seed of all random states, and Keras's
+    dtype policy, which is float32 afterwards. With several processes, only the first writes the
+    model and the files that belong to it.
 
     A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`: after
     the model is written, and by every process, each of which writes frozen_probe.json.
@@ -78,8 +78,8 @@ def run_finetuning(
         trained_length: Longest sequences that the model was pretrained on, in tokens, for a
             warning; None where it is not known.
         progress: Receives the number of steps done.
-        track: Told the rows of the logs and the evaluations; of several trials with the trial's
-            name before theirs.
+        track: Called with the rows of the logs and the evaluations; with several trials, names
+            begin with the trial's name.
 
     Returns:
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
@@ -218,9 +218,9 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 
 
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
-    """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
+    """Return the best trial's dev metrics, step and settings; with several seeds also mean and std.
 
-    Of a training by minutes its steps and its warm-up are there, too; of several seeds their
+    For a training by minutes there are also its steps and its warm-up; for several seeds their
     number, as `num_seeds`.
 
     Args:

@@ -117,7 +117,7 @@ def has_aligned_context(questions: Sequence[Question], tokenizer: Tokenizer) -> 
 
 
 def unaligned_error(task: Task, split: Split, num_questions: int) -> InputError:
-    """Return the error of a split of which no context can be aligned."""
+    """Return the error for a split in which no context can be aligned."""
     return InputError(
         f"task {task.name}: got {num_questions:,} questions in the {split} set, and no context of "
         "them matches its tokens, expected text in the vocabulary's script; use a vocabulary made "
@@ -134,7 +134,7 @@ def refuse_long_question(question: Question, num_tokens: int, sequence_length: i
         sequence_length: Length of the sequence, with its three special tokens.
 
     Raises:
-        InputError: It leaves none.
+        InputError: The question leaves no token.
     """
     most = sequence_length - 4
     if num_tokens > most:
@@ -242,7 +242,7 @@ def _spans(num_tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
 def _max_contexts(spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Return for each window whether it shows the most around each of its tokens, bool [D].
 
-    Of windows that show as much the first does.
+    If several windows show as much, the first one does.
     """
     if len(spans) == 1:
         return [np.ones(spans[0][1], bool)]

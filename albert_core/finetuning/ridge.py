@@ -19,7 +19,7 @@ class RidgePredictions:
     Attributes:
         outputs: The predictions [M, C].
         penalty: The penalty on standardised features, relative to the number of rows.
-        held_out_score: The score with this penalty of the held-out rows, trained on the others.
+        held_out_score: Score of the held-out rows with this penalty, fitted to the other rows.
     """
 
     outputs: np.ndarray
@@ -35,17 +35,19 @@ def predict_by_ridge(
     is_held_out_N: np.ndarray,
     score: Callable[[np.ndarray], float],
 ) -> RidgePredictions:
-    """Predict with the one of five penalties whose predictions for held-out rows score best.
+    """Fit a ridge regression, with a penalty chosen on held-out rows, and predict with it.
 
-    They are 1e-4 to 1, by factors of ten; the smallest of equal ones is taken. The regression
-    itself is then trained on all rows. Features are standardised, the intercept is not penalised;
-    all is computed in float64.
+    The penalties 1e-4, 1e-3, ..., 1, relative to the number of rows, are tried on the other rows.
+    The one whose predictions for the held-out rows score best is taken, the smallest of several
+    equally good ones; with it the regression is fitted again to all rows. Features are
+    standardised, and the intercept is not penalised. Everything is computed in float64.
 
     Args:
         train_NF: Features to train on, all finite.
-        targets_NC: What is to be predicted of them.
+        targets_NC: Targets of the training rows.
         features_MF: Features to predict for.
-        is_held_out_N: Which rows choose the penalty; at least one, and not all.
+        is_held_out_N: Whether each training row is held out to choose the penalty; true for at
+            least one row, and not for all.
         score: Function of the outputs of the held-out rows, in their order; higher is better.
     """
     trial = _Ridge(train_NF[~is_held_out_N], targets_NC[~is_held_out_N])
@@ -70,7 +72,7 @@ class _Ridge:
         self._products_FC = standard_NF.T @ (targets_NC - self._intercept_C) / len(features)
 
     def predict(self, features_MF: np.ndarray, penalty: float) -> np.ndarray:
-        """Solve the normal equations for a penalty; return the outputs [M, C] of other features."""
+        """Solve the normal equations for a penalty; return the outputs [M, C] for some features."""
         import scipy.linalg
 
         penalised_FF = self._covariance_FF + penalty * np.eye(len(self._covariance_FF))

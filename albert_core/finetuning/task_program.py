@@ -56,7 +56,7 @@ class TaskData:
 
     Attributes:
         examples: Examples, questions or sentences, M, without invalid rows that were left out.
-        features: Their sequences; of questions there may be several for each, or none, of sentences
+        features: Their sequences; a question may have several sequences or none, a sentence
             several.
         windows: The part of a question's context, or the words of a sentence with tags, that each
             sequence is for; empty for other tasks and for training sets.
@@ -105,7 +105,7 @@ class TaskProgram(abc.ABC):
         Args:
             folder: Folder of the task's files.
             split: Which files.
-            most: Of dev and test files no more examples than these, spread over the split; None:
+            most: Largest number of examples of dev and test files, spread over the split; None:
                 all. Not for training files, whose cached features are those of all (not checked).
 
         Raises:
@@ -169,7 +169,7 @@ class TextProgram(TaskProgram):
         `most` all rows are read and that many kept, evenly spread.
 
         Raises:
-            InputError: As of `TaskProgram.read`.
+            InputError: For the reasons of `TaskProgram.read`.
         """
         invalid_rows = self._invalid_rows(split)
         examples = spread_evenly(
@@ -193,7 +193,7 @@ class TextProgram(TaskProgram):
 
     @property
     def _are_apart(self) -> bool:
-        """Whether the head reads the two texts of an example apart."""
+        """Whether the two texts of an example are encoded separately."""
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
@@ -214,7 +214,8 @@ class QuestionProgram(TaskProgram):
         aligned with its tokens have no features; they count in `left_out`.
 
         Raises:
-            InputError: As of `TaskProgram.read`, or a question leaves no room for its context.
+            InputError: For the reasons of `TaskProgram.read`, or a question leaves no room for its
+                context.
         """
         invalid_rows = self._invalid_rows(split)
         questions = spread_evenly(
@@ -288,7 +289,7 @@ class TokenProgram(TaskProgram):
         in `left_out`, as sentences that cannot be used do.
 
         Raises:
-            InputError: As of `TaskProgram.read`.
+            InputError: For the reasons of `TaskProgram.read`.
         """
         invalid_rows = self._invalid_rows(split)
         sentences = spread_evenly(
@@ -330,12 +331,12 @@ def task_program(
     """Return the program of a task's kind.
 
     Args:
-        task: As of `TaskProgram`, like the next three.
+        task: As in `TaskProgram`, like the next three arguments.
         config: Its settings.
         tokenizer: The vocabulary.
         feature_cache: Folder of features.
-        reads_answer_mask: Of questions that may have no answer, whether the model has the head of
-            SQuAD 2.0, which reads `p_mask`; else it has one for spans alone.
+        reads_answer_mask: For questions that may have no answer, whether the model has the head of
+            SQuAD 2.0, which reads `p_mask`; otherwise its head only scores spans.
     """
     program: type[TaskProgram] = TextProgram
     if task.kind == "token_classification":

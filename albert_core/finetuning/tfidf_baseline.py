@@ -27,10 +27,10 @@ class TfidfBaseline:
     """Predictions for a dev set that need no language model.
 
     Attributes:
-        method: What made them, in words.
-        outputs: A score for each class or choice [M, C], or the predicted scores of a regression
-            [M, 1]. Of the former only the order means anything.
-        num_train: Training examples it has learned from; 0 of a method that learns nothing.
+        method: How the predictions were made, in words.
+        outputs: A score for each class or choice [M, C], of which only the order has a meaning; or
+            the predicted scores of a regression [M, 1].
+        num_train: Number of training examples that were used; 0 for a method that learns nothing.
     """
 
     method: str
@@ -43,24 +43,27 @@ def predict_with_tfidf(
 ) -> TfidfBaseline | None:
     """Predict a dev set from words alone; the same examples give the same predictions.
 
-    Classes are told by logistic regression on the TF-IDF of words and pairs of words; of two texts,
-    on that of both and their cosine. Labels of which any number may apply are told by one for each.
-    Scores are told by ridge regression on the same, or those of pairs by a line through the cosine
-    alone. Of choices, the one that is closest to the text by its cosine is taken.
+    Classes are predicted by logistic regression on the TF-IDF of words and pairs of words; for two
+    texts, on the TF-IDF of both and their cosine. In a multi-label task each label has a logistic
+    regression of its own. Scores are predicted by ridge regression on the same features, or, for
+    pairs of texts, by a linear function of the cosine only. Among choices, the one with the largest
+    cosine with the text is taken.
 
-    The strength of regularisation, and whether scores of pairs need more than the cosine, is chosen
-    by the task's first metric on training examples that are held out: in five folds, or of more
-    than 5,000 every tenth. With fewer than ten, or where a fold leaves but one class to train on,
-    it is strength 1, and for scores of pairs the cosine alone.
+    The strength of regularisation, and whether scores of pairs are predicted from more than the
+    cosine, are chosen by the task's first metric on held-out training examples: in five folds, or,
+    with more than 5,000 examples, on every tenth. With fewer than ten examples, or if a fold leaves
+    only one class to train on, the strength is 1, and scores of pairs are predicted from the cosine
+    only.
 
     Args:
         task: The task.
-        train: Its training set; of more than `MAX_TRAIN_EXAMPLES`, as many are read, evenly spread.
+        train: Its training set; if it has more than `MAX_TRAIN_EXAMPLES` examples, so many of them,
+            evenly spread, are read.
         dev: The examples to predict for, at least one.
 
     Returns:
-        The predictions; None of a task for which there is no such baseline: question answering,
-        words with tags, or a training set without words or with examples of one class alone.
+        The predictions; None if there is no such baseline: for question answering, for words with
+        tags, and for a training set without words or with only one class.
     """
     if task.kind in ("question_answering", "token_classification"):
         return None
@@ -89,7 +92,7 @@ def predict_with_tfidf(
 
 
 def _describe(task: Task, strength: float, *, is_pair: bool) -> str:
-    """Return in words how a chosen strength predicts."""
+    """Return a description of the method, with the chosen strength."""
     if strength == COSINE_ALONE:
         return "TF-IDF cosine of both texts"
     features = "TF-IDF of both texts, their cosine" if is_pair else "TF-IDF"
@@ -120,9 +123,9 @@ class _Features:
         self._vectorizer.fit([text for example in train for text in example.texts])
 
     def matrix(self, examples: Sequence[Example]) -> Any:
-        """Return the sparse features of examples: of a text [M, T], of pairs [M, 2 T + 1].
+        """Return the sparse features of examples: [M, T] for single texts, [M, 2 T + 1] for pairs.
 
-        The last column of pairs is their cosine, weighted so that it counts beside thousands of
+        The last column for pairs is their cosine, weighted so that it counts beside thousands of
         words.
         """
         import scipy.sparse
@@ -143,5 +146,8 @@ class _Features:
 
 
 def _cosines(first: Any, second: Any) -> np.ndarray:
-    """Return the cosine of each pair of rows of two sparse matrices, all of length 1: [M, 1]."""
+    """Return the cosine of row i of both matrices, for each i: [M, 1].
+
+    The rows of the sparse matrices [M, T] must have length 1 (or 0, which gives 0).
+    """
     return np.asarray(first.multiply(second).sum(axis=1)).reshape(-1, 1)

@@ -58,11 +58,11 @@ class TokenFeatures:
 def make_token_features(
     sentences: Sequence[TaggedSentence], tokenizer: Tokenizer, sequence_length: int
 ) -> TokenFeatures:
-    """Return the sequences [CLS] words [SEP], of a long sentence several.
+    """Return the sequences [CLS] words [SEP]; a long sentence has several.
 
     These overlap by up to a fourth, and each word belongs to the one that shows more around it. A
-    word with more tokens than a sequence has room for loses its end. One without any token, as of
-    invisible characters alone, becomes [UNK].
+    word with more tokens than a sequence has room for loses its end. A word without tokens, such as
+    one of only invisible characters, becomes [UNK].
 
     Args:
         sentences: The sentences.

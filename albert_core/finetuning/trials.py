@@ -43,9 +43,9 @@ class Trial:
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
         best: The row of `history` whose weights are kept.
-        weights: Their file in the folder, as `write_best` describes it; of several processes the
-            first one alone knows it.
-        settled: Of a training by minutes its steps and its warm-up; else empty.
+        weights: File of these weights in the folder, as `write_best` describes it; with several
+            processes, only the first one knows it.
+        settled: Steps and warm-up of a training by minutes; otherwise empty.
     """
 
     name: str
@@ -70,9 +70,10 @@ class TrialTrainer:
         checkpoints: Folder that exists and holds a folder of checkpoints for each trial.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
-        track: Told the rows of the logs and the evaluations.
-        devices: Those that train.
-        is_alone: Whether there is one trial only; of several, the tracked names begin with theirs.
+        track: Called with each row of the logs and of the evaluations.
+        devices: The devices that train.
+        is_alone: Whether there is only one trial; with several, the tracked names begin with the
+            trial's name.
     """
 
     program: TaskProgram
@@ -202,11 +203,11 @@ class TrialTrainer:
         )
 
     def batches_from(self, step: int, config: FinetuningConfig) -> Any:
-        """Return endless batches of the training set, from that of a step on, counted from 0.
+        """Return endless batches of the training set, from a step on; steps count from 0.
 
-        Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.
-        They have this process's rows alone, and weights where the devices need more rows than there
-        are examples.
+        Batches of examples of similar lengths, each padded to its longest sequence, rounded up;
+        drawn by the trial's seed. They have only this process's rows, and weights where the devices
+        need more rows than there are examples.
         """
         features = self.train.features
         num_rows = self._divide_batch(config).num_rows
@@ -247,8 +248,8 @@ def trial_name(config: FinetuningConfig) -> str:
 def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials, one for each seed, of the settings with the best mean of a dev metric.
 
-    Trials with equal rate and batch size have the same settings; of equal means the first settings
-    win. Larger is better.
+    Trials with equal rate and batch size have the same settings; if means are equal, the first
+    settings win. Larger is better.
 
     Args:
         trials: All trials, at least one.

@@ -54,7 +54,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Return a name of this package, of `__all__`; its module is imported when it is asked for.
+    """Return an object of `__all__` by its name; import its module only now.
 
     The command line knows the formats of files here, and does not wait for SciPy and numba.
 

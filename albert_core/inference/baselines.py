@@ -28,12 +28,12 @@ class ScoredBaseline:
     Attributes:
         name: `without_model` or `majority`.
         method: How it predicts, in words.
-        predictions: For each example a class or choice by its number, or a score; of `multi_label`
-            1 or 0 for each label, of `token_classification` the number of each word's tag.
+        predictions: For each example the number of a class or choice, or a score; for `multi_label`
+            1 or 0 for each label; for `token_classification` the number of each word's tag.
         score: The task's first metric.
         low: Lower bound of the score's 95 % bootstrap interval.
         high: Its upper bound.
-        num_train: Training examples it has learned from; 0 of a method that learns nothing.
+        num_train: Training examples it has learned from; 0 for a method that learns nothing.
     """
 
     name: str

@@ -28,7 +28,7 @@ def evaluate_splits(
     """Score a model on the dev files, and on test files with labels; write all predictions.
 
     The null threshold of questions that may have no answer is the best on the dev files; it is used
-    for the test files, too. The model's own is not used. Test files may be missing; of a split
+    for the test files, too. The model's own is not used. Test files may be missing; for a split
     without examples nothing is written. Files in `results` of the same names are replaced.
 
     Args:
@@ -39,7 +39,8 @@ def evaluate_splits(
         with_baselines: Whether simpler ways to predict are scored on the dev set, too, if there are
             training files: they are in the rows of the examples, and their scores in
             `baselines_dev.json`.
-        progress: Told the model's notes, which split is predicted, and what of it is left out.
+        progress: Called with the model's notes, and with messages about which split is predicted
+            and what is left out of it.
 
     Returns:
         The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;

@@ -27,7 +27,7 @@ def to_text_example(value: Any, number: int, signature: TaskSignature) -> Exampl
         signature: What the model is asked.
 
     Raises:
-        InputError: It is none of these, or has fields that the model does not read.
+        InputError: It is not one of these, or has fields that the model does not read.
     """
     if isinstance(value, Example):
         return Example(id=str(number), texts=value.texts, target=None)
@@ -52,7 +52,7 @@ def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
         signature: What the model is asked.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is not one of these.
     """
     if isinstance(value, Question):
         fields: Mapping[str, Any] = {"question": value.question, "context": value.context}
@@ -86,7 +86,7 @@ def to_split_text(value: Any, number: int, signature: TaskSignature) -> SplitTex
         signature: What the model is asked.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is not one of these.
     """
     content: Any
     if isinstance(value, TaggedSentence):
@@ -106,7 +106,7 @@ def to_text(value: Any, number: int, signature: TaskSignature) -> str:
     """Return a text, given as it is, as a mapping with `text`, or as a sequence of this one text.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is not one of these.
     """
     return _fields(value, number, signature)["text"]
 

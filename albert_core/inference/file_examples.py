@@ -70,7 +70,7 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
 
     Args:
         row: The first row of a file.
-        fields: The contents of the fields by name, as of `example_fields`.
+        fields: The contents of the fields, by names of `example_fields`.
         task: The task whose names of columns are known, too.
 
     Raises:
@@ -94,9 +94,9 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
 def _ways_of_naming(task: Task | None) -> list[Sequence[str]]:
     """Return the names of the texts' columns in a task's own files, in each way they are named.
 
-    Of a task of GLUE in GLUE's columns these are those of its layout; of others the names that the
-    task declares for its train and dev files, in lower case and each way once. Columns by number
-    and templates (`{`) are left out. None without a task.
+    For a task of GLUE in GLUE's columns these are the names of its layout; for other tasks, the
+    names that the task declares for its train and dev files, in lower case and each of them once.
+    Columns by number and templates (`{`) are left out. None without a task.
     """
     if task is None:
         return []

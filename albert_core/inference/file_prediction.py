@@ -59,7 +59,7 @@ def predict_file(
         row_format: Format of the file, if not by its ending.
         result_format: Format of the output, if not by its ending.
         batch_size: Examples in a batch.
-        progress: Told how much has been read, every few seconds.
+        progress: Called every few seconds with how much has been read.
 
     Returns:
         The number of rows, and of those without a prediction.
@@ -123,7 +123,7 @@ def embed_file(
         pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.
-        progress: Told how much has been read, every few seconds.
+        progress: Called every few seconds with how much has been read.
 
     Raises:
         InputError: The model has no such vectors, a file cannot be read or written, or a row has no

@@ -44,8 +44,8 @@ class LoadedModel:
         name: Name of its task, or of its folder.
         format: What it was read from, such as `keras` or `onnx`.
         config: Its architecture.
-        heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`; of an export in
-            whose folder no file says it, those of a pretrained model.
+        heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`; for an export in
+            whose folder no file tells them, the heads of a pretrained model.
         tokenizer: Its vocabulary; None if none lies beside it.
         task: The task it was fine-tuned on; None if its folder declares none.
         settings: Its settings of fine-tuning, among them how texts become inputs; the defaults if
@@ -213,7 +213,8 @@ class LoadedModel:
         It answers questions, fills masks, tags words, or predicts labels, scores and choices.
 
         Args:
-            batch_size: Examples in a batch; of questions each window over a context counts as one.
+            batch_size: Examples in a batch; for question answering, each window over a context
+                counts as one.
             on_batch: Called with the number of examples before each batch is run.
 
         Raises:
@@ -238,7 +239,7 @@ class LoadedModel:
         """Return the vocabulary, or refuse a model without one.
 
         Raises:
-            InputError: There is none.
+            InputError: The model has no vocabulary.
         """
         if self.tokenizer is None:
             raise InputError(

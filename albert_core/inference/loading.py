@@ -69,15 +69,16 @@ def load(
             program, a TensorFlow 1 checkpoint of the original or its TF-Hub module, a folder of
             Hugging Face's transformers; or an export of `albert export` in any format, which runs
             in its own runtime. Or a run's folder or a place in it, such as `runs/x/models/cola`,
-            that has one such model; of a run's folder that is the fine-tuned one.
+            that has one such model; for a run's folder that is the fine-tuned one.
         task: Task that a checkpoint answers as, if its files declare none or another, such as one
             that was fine-tuned by the original or by transformers; see `fit_to_task`.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
         strip_accents: Whether it drops accents, if not as its files say.
-        precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`, as is
-            faster on the device; nothing is timed. An export computes as it was written.
+        precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`: the one
+            that is faster on this kind of device; nothing is timed. An export computes as it was
+            written.
         strategy: Devices that the batches of a checkpoint are spread over, as in training: `auto`
             is all of them. An export runs as its runtime does.
         model_parallel_size: Devices that hold one copy of a checkpoint's weights together.
@@ -217,7 +218,7 @@ def _load_checkpoint(
         precision: What it computes in; `auto` as is likely to be the fastest. That of new models
             of this process is float32 afterwards.
         purpose: Whether it predicts for many texts at a time, or for few, or makes vectors.
-        devices: Those that compute; if they are several, a note of the model says so.
+        devices: The devices that compute; if there are several, a note of the model says so.
 
     Raises:
         InputError: A file cannot be used, or the weights do not fit the task.

@@ -117,8 +117,8 @@ class MaskPredictor(Predictor):
     def _candidates(self, logits_V: np.ndarray, count: int) -> list[PredictedToken]:
         """Return the `count` likeliest tokens of the vocabulary for a mask, the likeliest first.
 
-        Of equally likely ones the smaller id comes first. Their text is without white space around
-        it.
+        If tokens are equally likely, the smaller id comes first. Their text is without white space
+        around it.
         """
         probabilities_V = softmax(logits_V.astype(float))
         # Stable, so that equally likely tokens come in one order in every runtime.

@@ -76,7 +76,7 @@ class AnswerSpan:
         start: Number of its first character in the context, from 0.
         probability: Its probability among the candidates of the question that are kept.
         start_log_prob: Log probability of its start; a logit where every question has an answer.
-        end_log_prob: The same of its end.
+        end_log_prob: Log probability, or logit, of its end.
     """
 
     text: str
@@ -183,8 +183,8 @@ class PredictedTags:
     """The tags of a text's words, and the entities that they make.
 
     Attributes:
-        words: The words in their order. Of an example that is a list of words, places are those in
-            the words with a space between any two.
+        words: The words in their order. If an example is a list of words, places are positions in
+            the text of the words joined by spaces.
         entities: The entities in their order; none where tags do not say where entities are.
         is_truncated: Whether a word was cut, as it has more tokens than the model reads; long texts
             never are.

@@ -239,7 +239,7 @@ def _label_column(name: str, label: str) -> str:
 
 
 def _field_types(cls: type | None) -> dict[str, Any]:
-    """Return the types of a dataclass's fields by name; of None no fields."""
+    """Return the types of a dataclass's fields by name; no fields for None."""
     if cls is None:
         return {}
     hints = typing.get_type_hints(cls)
@@ -250,7 +250,7 @@ def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
     """Return the type of Arrow for a type of a prediction's field; values may always be missing.
 
     A dataclass becomes a struct of its fields, a mapping by label a struct with a field for each
-    label, a sequence a list; of a type or None it is the type that counts.
+    label, a sequence a list, and `X | None` the type of X.
 
     Args:
         hint: str, float, int, bool, a dataclass, `Mapping[str, X]`, `Sequence[X]` or `X | None`.

@@ -66,7 +66,7 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
 
     Args:
         path: A file, local, gs:// or s3://, or `-` for standard input.
-        row_format: Its format; of standard input not Parquet.
+        row_format: Its format; standard input cannot be Parquet.
         word_column: Number of the column of words of `conll`, below 0 from the end; not read in
             lines of one column.
 
@@ -145,7 +145,7 @@ def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
     """Yield rows; text that is not UTF-8 is refused, and so is a damaged file.
 
     Raises:
-        InputError: There is such text, of which the line before is named, or damage.
+        InputError: There is such text, and the line before it is named; or the file is damaged.
     """
     last = "the first line"
     is_plain = without_compression(path) == path

@@ -44,7 +44,7 @@ def encode_texts(
             pretrained model.
         texts: Texts or pairs; longer tuples are not checked for.
         pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
-        batch_size: Texts in a batch; texts and pairs are run apart.
+        batch_size: Texts in a batch; texts and pairs are run in separate batches.
 
     Raises:
         InputError: The model has no vocabulary, or not the output that is pooled (a pooler of zeros

@@ -67,7 +67,8 @@ class TagPredictor(Predictor):
         Args:
             text: A text with its words, at least one.
             probabilities_WC: A row of probabilities for every word, in their order, also of a
-                truncated text; columns in the order of the labels. Of equal ones the first wins.
+                truncated text; columns in the order of the labels. If several are equal, the first
+                wins.
             is_truncated: Whether a word was cut; only passed on.
         """
         labels = self.signature.labels

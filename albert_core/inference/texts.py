@@ -76,8 +76,8 @@ class TextPredictor(Predictor):
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
         """Return the sequences of examples, cut to `length` tokens.
 
-        Of multiple choice a choice is cut to `choice_length` before. Texts that the model reads
-        apart are sequences of their own.
+        In multiple choice, each choice is cut to `choice_length` before. Texts that the model
+        encodes separately are sequences of their own.
         """
         return make_features(
             examples,

@@ -1,4 +1,4 @@
-"""Heads on a vector for a text: a label or a number for a text or a pair (GLUE), a choice (RACE).
+"""Heads on one vector for a text: a class or a number for a text or a pair (GLUE), a choice (RACE).
 
 Shape suffixes: B batch, C classes or choices, S sequence, H hidden, F features.
 """
@@ -25,7 +25,7 @@ class PooledOutputModel(AlbertWithHead):
         config: The architecture.
         num_outputs: Width of the output layer.
         classifier_dropout: Dropout on what the output layer reads, while training.
-        pooling: What that is; `pooler` is the original's.
+        pooling: Which of the encoder's outputs the output layer reads; `pooler` is the original's.
     """
 
     def __init__(
@@ -64,13 +64,14 @@ class PooledOutputModel(AlbertWithHead):
 
     # Not a property: Keras walks through all attributes when it saves, and would never end.
     def output_layer(self) -> keras.layers.Layer:
-        """Return the owner of the variables `output_weights` and `output_bias`: head or model."""
+        """Return the layer with the variables `output_weights` and `output_bias`: head or model."""
         return self if self.head is None else self.head
 
     def get_config(self) -> dict[str, Any]:
-        """Return `config` as a dict, `classifier_dropout` and `pooling`, for `from_config`.
+        """Return `config` (a dict), `classifier_dropout` and `pooling`, by name, for `from_config`.
 
-        The number of outputs is not among them: subclasses add what they take for it.
+        The number of outputs is left out: each subclass adds its own argument for it, such as
+        `num_labels`.
         """
         return {
             **super().get_config(),
@@ -81,7 +82,8 @@ class PooledOutputModel(AlbertWithHead):
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs].
 
-        Of texts that are encoded apart, inputs are [2 B, S], and a pair of sequences gives a row.
+        For texts that are encoded separately the inputs are [2 B, S], and each pair of sequences
+        gives one row.
 
         Raises:
             InputError: An input does not have the axes [B, S].
@@ -100,14 +102,14 @@ class AlbertForSequenceClassification(PooledOutputModel):
     """ALBERT with a classification head, by default the original's; with one class, regression.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S], and [B, 2, S] with
-    `siamese`, which encodes the two texts of an example apart; targets are class numbers [B], float
-    scores [B] for regression, or 1 and 0 for each label [B, C] of which any number may apply.
+    `siamese`, which encodes the two texts of an example separately; targets are class numbers [B],
+    float scores [B] for regression, or 1 and 0 for each label [B, C] of which any number may apply.
     Source: run_classifier.py of the original, which has no such labels and no other pooling.
 
     Args:
         config: The architecture.
         num_labels: Number of classes C; 1 is regression.
-        is_multi_label: Whether each class applies or not by itself.
+        is_multi_label: Whether any number of classes may apply to an example.
         classifier_dropout: Dropout on what the output layer reads, while training.
         pooling: What the output layer reads of the encoder's outputs.
     """
@@ -152,8 +154,8 @@ class AlbertForSequenceClassification(PooledOutputModel):
     def example_losses(self, targets: Any, outputs: Any) -> Any:
         """Return the cross entropy, or the squared error of a regression, of each example [B].
 
-        With one class it is a regression, unless the model is multi-label: then it is the mean of
-        the labels' binary cross entropies. All are in float32.
+        A model with one class is a regression, unless it is multi-label: the loss of a multi-label
+        model is the mean of the labels' binary cross entropies. All losses are in float32.
         """
         if self.is_multi_label:
             return binary_cross_entropy(targets, outputs)

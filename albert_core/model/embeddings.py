@@ -97,7 +97,7 @@ class Embeddings(keras.layers.Layer):
         """Refuse sequences, offsets and ids that the tables have no rows for.
 
         Raises:
-            InputError: As told by `call`.
+            InputError: Under the conditions that `call` names.
         """
         c = self.config
         length = ids_BS.shape[1]

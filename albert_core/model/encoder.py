@@ -119,7 +119,7 @@ class AlbertEncoder(keras.layers.Layer):
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
             instead of kept: a third more work, memory for one layer instead of all.
-        embeddings: Those of another encoder, built, which both then share; new ones when not given.
+        embeddings: Built embeddings of another encoder, to share with it; new ones when not given.
         has_pooler: Whether there is a pooler, and so a `pooled_output`.
 
     Raises:
@@ -290,7 +290,7 @@ class AlbertEncoder(keras.layers.Layer):
         """Apply all layers; return the output of the last one.
 
         All but the last go through `repeat_layer`, one group after the other; the last is applied
-        apart, and only its last block leaves out positions.
+        by itself, and only its last block leaves out positions.
 
         Args:
             x: The projected embeddings [B, S, H].

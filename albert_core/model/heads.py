@@ -119,7 +119,7 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
     ) -> Any:
         """Return the mean loss of the examples; with `sample_weight` [B], their weighted mean.
 
-        Of a micro-batch, its contribution to the mean over the whole batch.
+        For a micro-batch, its contribution to the mean over the whole batch.
 
         Args:
             x: Not used.

@@ -32,10 +32,10 @@ class ConfigSerializable:
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Any = None
     ) -> "ConfigSerializable":
-        """Return a new model, with new weights, of the arguments that `get_config` returned.
+        """Return a new model, with new weights, from the arguments that `get_config` returned.
 
         Args:
-            config: Those arguments.
+            config: The arguments.
             custom_objects: Not used.
 
         Raises:

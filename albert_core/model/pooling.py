@@ -36,7 +36,7 @@ class PoolingHead(keras.layers.Layer, abc.ABC):
     starts_from_zero = False
 
     def __init__(self, config: AlbertConfig, num_outputs: int) -> None:
-        """Make the layer, not built, of the name of its pooling."""
+        """Make the layer, named after its pooling; it is not built yet."""
         super().__init__(name=self.pooling, dtype="float32")
         self.config, self.num_outputs = config, num_outputs
 
@@ -70,7 +70,8 @@ class PoolingHead(keras.layers.Layer, abc.ABC):
 
         Args:
             encoder: The model's encoder.
-            ids: Token ids [B, S]; of texts that are encoded apart [N, S], so in the next two.
+            ids: Token ids [B, S], or [N, S] for texts that are encoded separately, as in the next
+                two arguments.
             mask: 1 where there is a token.
             segments: Segment of each token.
             training: Whether dropout is on.
@@ -129,7 +130,7 @@ class LayerMixHead(PoolingHead):
 
 
 class SiameseHead(PoolingHead):
-    """Compares two texts that were encoded apart, as Reimers and Gurevych 2019 do.
+    """Compares two texts that were encoded separately, as Reimers and Gurevych 2019 do.
 
     The features are |a - b|, a * b and the cosine, of the standardised means of the last layer and
     of the word embeddings. Its weights begin at zero: what the encoder learned is not disturbed by
@@ -187,7 +188,7 @@ def mean_of_tokens(tokens: Any, mask: Any) -> Any:
 def without_ends(mask_BS: Any) -> Any:
     """Return a mask that begins with ones without its first and last one: [CLS] and [SEP].
 
-    The shape stays; of a text of two tokens or fewer nothing is left.
+    The shape stays; a text of two tokens or fewer has nothing left.
     """
     # What has a token behind it, but for the first: no position needs to be computed.
     return ops.pad(mask_BS[:, 2:], ((0, 0), (1, 1)))

@@ -60,7 +60,7 @@ class Generator(keras.layers.Layer):
 
     Args:
         config: Its architecture; sizes of embeddings and vocabulary are those of the other.
-        embeddings: Those of the other encoder, built.
+        embeddings: Built embeddings of the other encoder.
         rematerialize: Whether layers are computed again for the gradient instead of kept.
     """
 
@@ -116,7 +116,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
     Args:
         config: The architecture of ALBERT.
-        generator_config: That of the generator.
+        generator_config: Architecture of the generator.
         loss_weight: What the loss of the detection is multiplied by.
         rematerialize: Whether both encoders compute layers again for the gradient.
         sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
@@ -170,7 +170,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
         Returns:
             `masked_lm_logits` [B, P, V] of the generator; `is_replaced` [B, S], 1 where the
-            discriminator's input is not the text's token; of the discriminator
+            discriminator's input is not the text's token; from the discriminator
             `replaced_token_logits` [B, S], `sentence_order_logits` [B, 2] and the encoder's
             outputs.
 
@@ -258,8 +258,8 @@ def replace_tokens(inputs: Tensors, sampled_BP: Any) -> tuple[Any, Any]:
     """Return the texts without masks, and with other tokens at the masked positions.
 
     Args:
-        inputs: Of `AlbertForReplacedTokenDetection`. Slots of weight 0 change nothing; of several
-            slots of one position the last one counts.
+        inputs: Of `AlbertForReplacedTokenDetection`. Slots of weight 0 change nothing; if several
+            slots have the same position, the last one counts.
         sampled_BP: The other tokens, int32.
 
     Returns:

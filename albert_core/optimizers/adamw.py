@@ -36,11 +36,12 @@ class AdamW(keras.optimizers.Optimizer):
 
     Args:
         learning_rate: A rate or a schedule of rates.
-        decay_rate: Weight decay, times the learning rate, of all kernels and embeddings.
+        decay_rate: Weight decay of all kernels and embeddings; it is multiplied by the learning
+            rate.
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.
-        head_rate_multiplier: What the rate of variables outside the encoder is multiplied by.
+        head_rate_multiplier: Factor of the learning rate for variables outside the encoder.
         bias_correction: Whether the moments, which begin at 0, are divided by the sum of the
             weights in their mean. Without it the update t of the first ones is too large, by (1 -
             beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
@@ -80,8 +81,8 @@ class AdamW(keras.optimizers.Optimizer):
     def build(self, variables: list[Any]) -> None:
         """Create the moments of every variable, and `rate_factor`; a second call does nothing.
 
-        A `SettledSchedule` makes its variable then. With `ema_decay` there are also the averages,
-        which are the variables' values now.
+        A `SettledSchedule` makes its variable here, too. With `ema_decay` there are also the
+        averages, which begin as the variables' values.
         """
         if self.built:
             return
@@ -126,9 +127,9 @@ class AdamW(keras.optimizers.Optimizer):
     def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
         """Update the moments of a variable; return what is to be subtracted from it.
 
-        The rate is `learning_rate` times `rate_factor`, of the head times its multiplier (in LAMB
-        also times the trust ratio). Biases and layer normalisation have neither weight decay nor a
-        trust ratio.
+        The rate is `learning_rate` times `rate_factor`, for the head also times its multiplier, and
+        in LAMB also times the trust ratio. Biases and layer normalisation have neither weight decay
+        nor a trust ratio.
         """
         index = self._get_variable_index(variable)
         update = self._update_moments(ops.cast(gradient, variable.dtype), index)
@@ -165,17 +166,17 @@ class AdamW(keras.optimizers.Optimizer):
         return update
 
     def _sum_of_weights(self, beta: float) -> Any:
-        """Return 1 - beta ** t, float32, where t is the number of this update, counted from 1."""
+        """Return 1 - beta ** t, float32, for update number t, the current one, counted from 1."""
         num_updates = ops.cast(self.iterations, "float32") + 1.0
         # Not 1 - power: in float32 the difference of two numbers close to 1 has few digits left.
         return -ops.expm1(num_updates * math.log(beta))
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
-        """Return the factor of the rate of a variable with weight decay: 1; LAMB overrides it."""
+        """Return 1 as the factor of the rate of a variable with weight decay; LAMB overrides it."""
         return 1.0
 
     def slots_by_name(self) -> dict[str, Any]:
-        """Return the variables of the moments by name: the weight's, and a slot such as `adam_m`.
+        """Return the variables of the moments by name: name of the weight, `/`, `adam_m` or such.
 
         A moment that a variable does not have is left out. The names of `adam_m` and `adam_v` are
         those in the original's checkpoints.
@@ -190,7 +191,7 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
     def _moments_by_slot(self) -> dict[str, list[Any]]:
-        """Return the moments by kind, in the order of the variables; None where one has none."""
+        """Return the moments by kind, in the order of the variables; None where one is missing."""
         return {"adam_m": self.adam_m, "adam_v": self.adam_v}
 
     def averages_by_name(self) -> dict[str, Any]:
@@ -205,9 +206,9 @@ class AdamW(keras.optimizers.Optimizer):
 
     @contextlib.contextmanager
     def averages_in_place(self) -> Iterator[None]:
-        """Give the variables the values of their averages; afterwards they have theirs again.
+        """Give the variables the values of their averages for the body, then their own values back.
 
-        They have them again also after an error. Within the context the averages hold the
+        The values are given back after an error, too. During the body the averages hold the
         variables' values. Does nothing without `ema_decay`. The optimizer must be built.
         """
         self._swap_averages()
@@ -228,8 +229,9 @@ class AdamW(keras.optimizers.Optimizer):
     def state_by_name(self) -> dict[str, Any]:
         """Return the variables that a checkpoint needs, by name.
 
-        They are the moments, the averages (with `ema_decay`), `global_step` and `rate_factor`, but
-        not the numbers of a `SettledSchedule`.
+        They are the moments, the averages (with `ema_decay`), `global_step` and `rate_factor`. The
+        variable of a `SettledSchedule` is left out: `settle` sets it again. They are the variables
+        themselves, not copies.
 
         The optimizer must be built.
         """
@@ -241,7 +243,7 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments for serialisation."""
+        """Return the arguments of the constructor, for serialisation."""
         return {
             **super().get_config(),
             "decay_rate": self.decay_rate,
@@ -267,11 +269,13 @@ def _adam(
     """Return the next moments of a variable and its update before weight decay and rate.
 
     Args:
-        gradient: Of the variable, float32, as are the moments.
+        gradient: Gradient of the variable, float32, as the moments are.
         adam_m: The first moment.
         adam_v: The second moment.
-        sum_m: The sum of the weights in the first moment, by which it is divided; None: it is not.
-        sum_v: The sum of the weights in the second moment, by which it is divided; None: it is not.
+        sum_m: Sum of the weights in the first moment, by which the moment is divided; None: it is
+            not divided.
+        sum_v: Sum of the weights in the second moment, by which the moment is divided; None: it is
+            not divided.
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.

@@ -43,8 +43,8 @@ class Muon(AdamW):
         learning_rate: A rate or a schedule of rates.
         momentum: Decay of the matrices' moment.
         rate_ratio: Rate of the matrices over `learning_rate`.
-        precision: In what the update is made orthogonal. `auto`: in bfloat16 where layers made now
-            compute in it, else in float32. The moment and the weights are float32 always.
+        precision: Precision in which the update is made orthogonal. `auto`: bfloat16 where layers
+            made now compute in it, else float32. The moment and the weights are always float32.
         name: Name of the optimizer.
         **kwargs: The other arguments of `AdamW`; betas, epsilon and bias correction hold for the
             rest only.
@@ -87,7 +87,7 @@ class Muon(AdamW):
     def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
         """Update the moments of a variable; return what is to be subtracted from it.
 
-        The rate is `learning_rate` times `rate_factor`, of a matrix also times `rate_ratio`. For a
+        The rate is `learning_rate` times `rate_factor`, for a matrix also times `rate_ratio`. For a
         matrix that is its moment with Nesterov's momentum, made orthogonal and scaled to the root
         mean square of 0.2, plus weight decay; other variables go by AdamW.
         """

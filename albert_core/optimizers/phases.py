@@ -1,4 +1,4 @@
-"""The learning rate of a training as Keras calls it: one schedule after the other."""
+"""The learning rate of a training of several phases, in the form in which Keras calls it."""
 
 import dataclasses
 import itertools
@@ -15,14 +15,13 @@ _SETTLED = ("peak", "start_warmup_step", "num_warmup_steps", "num_train_steps")
 
 @keras.saving.register_keras_serializable(package="albert")
 class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """One schedule after the other.
+    """The learning rate of several phases: one schedule after the other.
 
     Args:
         schedules: The schedules, at least one.
-        num_steps: How many steps each of them lasts, as many numbers as schedules; the last one
-            goes on after its own.
-        spans_run: Whether all of them count the steps of the whole training, not those since their
-            own beginning.
+        num_steps: Number of steps of each schedule; the last schedule goes on after its own steps.
+        spans_run: Whether each schedule counts the steps of the whole training rather than those
+            since its own beginning.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments for serialisation."""
+        """Return the constructor's arguments in serialised form."""
         return {
             "schedules": [_to_config(schedule) for schedule in self.schedules],
             "num_steps": self.num_steps,
@@ -70,10 +69,12 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
 class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """The schedule of one phase whose numbers are settled while it is trained, by `settle`.
 
-    They are in a variable of the optimizer, so that the compiled step need not be compiled again.
+    The numbers are in a variable of the optimizer, so that the training step need not be compiled
+    again.
 
     Args:
-        schedule: Its kind and settings; peak and numbers of steps are not used.
+        schedule: Gives the kind of schedule and its settings; its peak and numbers of steps are not
+            used.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -82,13 +83,13 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self._numbers: Any = None
 
     def build(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Make the variable, of zeros, in an optimizer."""
+        """Make the schedule's variable in an optimizer, with zeros."""
         self._numbers = optimizer.add_variable(
             shape=(len(_SETTLED) + 1,), initializer="zeros", name="schedule_numbers"
         )
 
     def settle(self, *, begin: int, **numbers: float) -> None:
-        """Set the numbers, which hold from the next step on; `build` must have been called.
+        """Set the numbers, from the next step on; `build` must have been called.
 
         Args:
             begin: Step of the whole training at which the phase begins.
@@ -107,7 +108,7 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return schedule(ops.cast(step, "float32") - begin)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the argument for serialisation."""
+        """Return the constructor's argument `schedule` in serialised form."""
         return {"schedule": _to_config(self.schedule)}
 
     @classmethod

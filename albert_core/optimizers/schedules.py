@@ -171,7 +171,7 @@ class WarmupStableDecay(Schedule):
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0.
 
-        It is 0 from `num_train_steps` on; of a training without steps it is the peak at step 0.
+        It is 0 from `num_train_steps` on; in a training without steps it is the peak at step 0.
         """
         from keras import ops
 

@@ -23,7 +23,7 @@ _MUON = "muon_"  # how the settings begin that only Muon has
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Which optimizer trains, and its settings but for the rate.
+    """Which optimizer trains, and its settings except the rate.
 
     Attributes:
         optimizer: `lamb`, `adamw`, or `muon`: Muon for the kernels of the transformer blocks and
@@ -35,7 +35,8 @@ class OptimizerConfig:
             not do it.
         muon_momentum: Decay of the moment of Muon.
         muon_rate_ratio: Rate of Muon over that of the AdamW beside it, which is the learning rate.
-        muon_precision: In what Muon makes an update orthogonal; `auto`: in what layers compute.
+        muon_precision: Precision in which Muon makes an update orthogonal; `auto`: that of the
+            layers.
     """
 
     optimizer: OptimizerName = "adamw"

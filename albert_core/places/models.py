@@ -43,8 +43,8 @@ _MOST_PARENTS = 4  # from export/TASK/FORMAT to the run's folder, and one more
 def find_model(path: str | Path, *, prefer: Preference = "finetuned") -> str:
     """Return the path of the one model that a path stands for.
 
-    A run's folder stands for its fine-tuned model or its pretrained one; of the exports only a path
-    below `export` means one. A path that stands for no model is returned as it is, so that whoever
+    A run's folder stands for its fine-tuned model or its pretrained one; an export is meant only by
+    a path below `export`. A path that stands for no model is returned as it is, so that whoever
     reads it says what is wrong with it.
 
     Args:

@@ -78,8 +78,8 @@ class RunOutputs:
         """Return the folder behind each place, by the place's path in the run's folder.
 
         They come in the order of the steps. Outputs that there are not have no place, nor have
-        models and evaluations from random weights. Records of one sequence length are `records`; of
-        several, `records/128` and so on.
+        models and evaluations from random weights. Records of one sequence length are `records`;
+        with several lengths they are `records/128` and so on.
         """
         singles = {
             VOCAB_PLACE: self.vocab,
@@ -103,12 +103,12 @@ def is_run_folder(folder: Path) -> bool:
 
 
 def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
-    """Find the outputs of a run's steps by their manifests, of a run of any version.
+    """Find the outputs of a run's steps, of any version, by their manifests.
 
-    Of a finished run these are the outputs that its report names by their hashes, and the models
-    of other tasks from the same pretraining. Of one that is at work or failed it is the newest of
-    each step. Only manifests are read; outputs with one that cannot be read are left out, and named
-    on standard error.
+    In a finished run these are the outputs that its report names by their hashes, and the models of
+    other tasks from the same pretraining. In a run that is at work or failed, it is the newest
+    output of each step. Only manifests are read; outputs with one that cannot be read are left out,
+    and named on standard error.
 
     Args:
         run: The run's folder.
@@ -133,9 +133,10 @@ def read_outputs(addresses: Iterable[str]) -> RunOutputs:
     """Return the outputs of one run that are at the given addresses, local, gs:// or s3://.
 
     Only manifests are read; an address without one, or with that of a step that has no place in a
-    run, is left out. Of several outputs of the same step (and task or length) the last one counts.
-    Only `exports`, the folders with the formats of a task's model, are chosen task by task from all
-    exports: the last one of the very model that counts, else the last one of the task.
+    run, is left out. If there are several outputs of the same step (and task or length), the last
+    one counts. Only `exports`, the folders with the formats of a task's model, are chosen task by
+    task from all exports: the last one of the very model that counts, else the last one of the
+    task.
 
     Raises:
         InputError: A manifest cannot be read.
@@ -153,8 +154,8 @@ def read_outputs(addresses: Iterable[str]) -> RunOutputs:
 def _read_outputs(run: Path) -> list[StepOutput]:
     """Return all outputs below a run's artifacts that have a place, the oldest first.
 
-    Those whose manifest cannot be read, damaged or of another version, are left out and named on
-    standard error.
+    Outputs whose manifest cannot be read, is damaged or has another version are left out and named
+    on standard error.
     """
     outputs = []
     for path in (run / ARTIFACTS_NAME).glob(f"*/**/{MANIFEST_NAME}"):
@@ -179,11 +180,11 @@ def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
 
 
 def _key(manifest: Manifest) -> str:
-    """Return the key of an output in its run, such as `models/cola`; empty of other steps' outputs.
+    """Return the key of an output in its run, such as `models/cola`; empty for other steps.
 
-    Models and evaluations have keys by task, those from random weights apart (`random
-    models/cola`); records by sequence length. Two outputs with the same key are the same step's, of
-    different attempts.
+    Models and evaluations have keys by task, and other keys for random weights (`random
+    models/cola`); records by sequence length. Two outputs with the same key come from different
+    attempts of the same step.
     """
     step, config = manifest.step, manifest.config
     if step in _TASK_PLACES and "task" in config:
@@ -197,7 +198,7 @@ def _key(manifest: Manifest) -> str:
 def _find_report(
     run: Path, outputs: Sequence[StepOutput], report: Path | None
 ) -> StepOutput | None:
-    """Return the report whose inputs are the run's outputs; None of a run that has not finished.
+    """Return the report whose inputs are the run's outputs; None for a run that has not finished.
 
     It is the one in the folder `report` if that is given (None if it is not among the outputs),
     else the newest, if no output of a later run in the folder exists.

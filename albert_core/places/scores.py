@@ -23,7 +23,7 @@ class TaskScore:
 
     Attributes:
         task: Name of the task.
-        metric: Name of its own metric, which all scores here are of.
+        metric: Name of the task's metric, in which all scores here are given.
         score: The score, as a fraction; not in percent.
         low: Lower bound of its bootstrap interval (95 %).
         high: Upper bound.
@@ -31,13 +31,14 @@ class TaskScore:
         without_model: Score of the best method that needs no neural model.
         majority: Score of always answering the most frequent label, or the mean.
         model: Path of the model in the run's folder.
-        num_seeds: Trainings with different seeds, of which the best one's model and score are here.
-        mean: Mean of their scores; of a single one the score.
-        std: Their sample standard deviation; None of a single one.
-        random_weights_mean: The same of the trainings from random weights.
-        random_weights_std: Likewise.
-        probe: Score of the frozen probe of the pretrained model, of its best layer.
-        probe_random_weights: That of random weights.
+        num_seeds: Number of trainings with different seeds; model and score are those of the best
+            one.
+        mean: Mean score of these trainings.
+        std: Sample standard deviation of these scores; None for a single training.
+        random_weights_mean: Mean score of the trainings from random weights.
+        random_weights_std: Sample standard deviation of these scores; None for a single training.
+        probe: Score of the frozen probe of the pretrained model, on its best layer.
+        probe_random_weights: Score of the frozen probe of random weights.
     """
 
     task: str
@@ -62,7 +63,7 @@ class TaskScore:
 def task_scores(outputs: RunOutputs) -> list[TaskScore]:
     """Return the score of each model of a run, in the order of the tasks' names.
 
-    Those of a model that is not evaluated yet are None. Only manifests are read.
+    Scores of a model that is not evaluated yet are None. Only manifests are read.
     """
     return [_task_score(outputs, task, model) for task, model in outputs.models.items()]
 
@@ -70,7 +71,7 @@ def task_scores(outputs: RunOutputs) -> list[TaskScore]:
 def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
     """Return a model's score on its task, its bounds and seeds, and what it is compared with.
 
-    Those are of random weights, of no model and of the majority. None for each that is not known,
+    The baselines are random weights, no model, and the majority. None for each that is not known,
     and for random weights that were trained with other settings.
 
     The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
@@ -125,7 +126,7 @@ def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
 
     Args:
         model: The manifest of a fine-tuning.
-        control: That of the same task from random weights.
+        control: The manifest of the fine-tuning on the same task from random weights.
     """
     first, second = (one.config.get("finetuning", {}) for one in (model, control))
     names = [
@@ -145,7 +146,7 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json, then scores.csv, of equal content, into a folder, local, gs:// or s3://.
+    """Write scores.json, then scores.csv with the same content, into a local or cloud folder.
 
     A file that holds the same bytes already is not written again.
 

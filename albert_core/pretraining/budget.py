@@ -50,7 +50,7 @@ class BudgetConfig(ScheduleConfig):
         """Refuse budgets out of their range, that exclude each other, or without a schedule.
 
         Args:
-            phases: With the steps of the configuration.
+            phases: Phases, with the steps of the configuration.
 
         Raises:
             InputError: `warmup_ratio` is not from 0 to below 1, the tokens are below 1, the minutes
@@ -116,7 +116,7 @@ class BudgetConfig(ScheduleConfig):
         least one step.
 
         Args:
-            phases: With the steps of the configuration.
+            phases: Phases, with the steps of the configuration.
 
         Raises:
             InputError: The tokens are too few for the warm-up or the decay.
@@ -158,7 +158,8 @@ class BudgetConfig(ScheduleConfig):
         """Return the learning rates of a phase, by the steps since its schedule began.
 
         Args:
-            phase: Resolved; of a training by minutes the steps of its schedule are `UNSETTLED`.
+            phase: The resolved phase; in a training by minutes the steps of its schedule are
+                `UNSETTLED`.
 
         Raises:
             InputError: A setting of another schedule is not at its default.
@@ -173,7 +174,7 @@ class BudgetConfig(ScheduleConfig):
     def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
         """Return the end of each phase in time, by its part of all tokens; empty without minutes.
 
-        Peak, warm-up and stable part of the schedule come with it; of a schedule that spans the run
+        Peak, warm-up and stable part of the schedule come with it; if the schedule spans the run,
         all of a phase before the last is stable.
 
         Args:

@@ -29,7 +29,7 @@ def compiled_model(
     Args:
         model_config: The architecture.
         config: How to train.
-        phases: Those of `config`, resolved, or some of them.
+        phases: Phases of `config`, resolved; all or some of them.
         devices: Decide whether the step is compiled by XLA where the configuration does not, by
             what is likely to be the fastest; nothing is timed.
 
@@ -74,8 +74,8 @@ def schedule_of_phases(
 ) -> PhasedSchedule | SettledSchedule:
     """Return the schedule of all phases, one after the other.
 
-    Of a training by minutes it is one that is settled while training, of the kind of the first
-    phase's.
+    For a training by minutes it is a schedule of the first phase's kind whose numbers are settled
+    while training.
 
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.

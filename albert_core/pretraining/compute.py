@@ -39,12 +39,12 @@ def choose_pretraining_compute(
     Args:
         model_config: The architecture.
         config: How to train.
-        phases: Those of `config`, resolved, at least one.
-        data: For each phase its records.
-        devices: Those that train.
+        phases: Phases of `config`, resolved; at least one.
+        data: The records of each phase.
+        devices: The devices that train.
         checkpoints: Folder of the checkpoints.
         work: What is trained.
-        progress: Told the choice.
+        progress: Called with a message about the choice.
     """
     index = max(range(len(phases)), key=lambda one: phases[one].num_tokens)
     phase = phases[index]

@@ -257,7 +257,7 @@ class PretrainingConfig(
         """Return the plan of all phases: steps, evaluations, checkpoints and limits.
 
         Args:
-            phases: Those of `resolved_phases`.
+            phases: What `resolved_phases` returned.
 
         Raises:
             InputError: The steps of a phase are no multiple of `evaluation_interval_steps`, without

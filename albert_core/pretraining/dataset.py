@@ -38,7 +38,7 @@ class PretrainingData:
     Attributes:
         records: The files to read, and their format.
         masking: What to mask in compact records; static ones are masked already.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: Ids of the vocabulary's special tokens.
         seed: Seed of order, swaps, masks, replacement draws and offsets.
         replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
@@ -110,8 +110,8 @@ class PretrainingData:
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
-            start_step: Steps done before. Of their records only those of the epoch that has begun
-                are read, and dropped first.
+            start_step: Number of steps done before. Only the records of the current epoch that were
+                used in these steps are read again, and dropped first.
         """
         return record_reader.train_batches(self, batch_size, start_step)
 
@@ -121,7 +121,7 @@ class PretrainingData:
         All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
         down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
 
-        Records of the original have no held-out part; of those it is the first 100 batches of the
+        Records of the original have no held-out part; for them it is the first 100 batches of the
         training records, as in the original.
 
         Raises:
@@ -148,7 +148,7 @@ class PretrainingData:
 
     @property
     def masking_of_batches(self) -> MaskingConfig | None:
-        """How the records of the batches are masked; None of static records that do not say it."""
+        """How the records of the batches are masked; None for static records that do not say it."""
         return self.records.masking if self.records.format == "static" else self.masking
 
     @property

@@ -20,7 +20,7 @@ _MOST_SEQUENCES = 512
 
 
 def effective_rank(vectors_MH: np.ndarray) -> float:
-    """Return exp of the entropy of the singular values divided by their sum; 0 of zeros alone.
+    """Return exp of the entropy of the singular values divided by their sum; 0 for only zeros.
 
     It is between 1, if all vectors lie on one line, and min(M, H), if all singular values are
     equal. The mean is not subtracted: outputs that are all the same then have rank 1.
@@ -47,8 +47,8 @@ def unmasked_inputs(
     """Return `input_ids`, `input_mask`, `segment_ids` [B, S] of a batch with no token masked.
 
     Args:
-        inputs: Of a pretraining model.
-        targets: Of the same batch.
+        inputs: Inputs of a pretraining model.
+        targets: Targets of the same batch.
     """
     # Here, not above: this imports numba, for a third of a second.
     from albert_core.records.static import unmask
@@ -89,11 +89,11 @@ def measure_effective_ranks(
 ) -> dict[str, float]:
     """Return the effective ranks of a model's outputs on the first held-out sequences, unmasked.
 
-    The sequences are at most 512, of whole batches or of a part of the first one. The ranks are
-    rounded to 2 decimals.
+    At most 512 sequences are used: whole batches, or a part of the first one. The ranks are rounded
+    to 2 decimals.
 
     Args:
-        model: Compiled; of a training in one process.
+        model: The compiled model of a training in one process.
         batches: Held-out batches of one size, a multiple of `multiple_of`; read from the beginning.
         multiple_of: Devices that share a batch.
 

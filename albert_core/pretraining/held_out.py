@@ -31,7 +31,7 @@ _DETECTION_PARTS = {
 
 
 def shown_weights(inputs: Mapping[str, Any], targets: Mapping[str, Any], mask_id: int) -> Any:
-    """Return the weights of the predictions apart, by what the input has at their positions.
+    """Return the weights of the predictions, split by what the input has at their positions.
 
     A random token that happens to be the label counts as unchanged: nothing tells them apart.
 

@@ -40,8 +40,8 @@ def initialize(
 
     Heads that it lacks keep their initial weights; no checkpoint has the generator and the head of
     replaced-token detection. The optimizer is not restored: training begins at step 0. If anything
-    is refused, no weight is changed. Another number of layers than the model's is told on standard
-    error.
+    is refused, no weight is changed. Another number of layers than the model's is reported on
+    standard error.
 
     Args:
         model: Built; its weights are overwritten.

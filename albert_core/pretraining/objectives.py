@@ -118,7 +118,7 @@ class ObjectiveConfig:
     def monitor(self) -> str:
         """Metric of an evaluation whose largest value marks the weights that are published.
 
-        Of replaced-token detection it is the step: while the generator learns, its replacements
+        For replaced-token detection it is the step: while the generator learns, its replacements
         become harder to detect, so that metrics of different steps cannot be compared.
         """
         return _LAST_MONITOR if self.detects_replaced_tokens else MASKED_LM_MONITOR
@@ -133,7 +133,8 @@ class ObjectiveConfig:
     ) -> float:
         """Return the FLOPs for one token of a training step, forward and backward.
 
-        Of replaced-token detection they are those of the generator and of the model that detects.
+        For replaced-token detection they are the FLOPs of the generator and of the model that
+        detects.
 
         Args:
             config: The model's architecture.
@@ -161,7 +162,7 @@ class ObjectiveConfig:
 
 
 def has_detection(row: Mapping[str, Any]) -> bool:
-    """Return whether metrics, of an evaluation or a manifest, are of replaced-token detection."""
+    """Return whether metrics of an evaluation or a manifest come from replaced-token detection."""
     return _DETECTION_METRIC in row
 
 
@@ -169,8 +170,8 @@ def published_row(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the evaluation of the published weights, by the objective that the last row shows.
 
     Args:
-        history: Rows in the order of the steps, at least one. Of masked LM a row whose accuracy is
-            missing or not finite counts as the worst, and gets minus infinity.
+        history: Rows in the order of the steps, at least one. For masked LM, a row whose accuracy
+            is missing or not finite counts as the worst: its accuracy is set to minus infinity.
     """
     if has_detection(history[-1]):
         return best_row(history, _LAST_MONITOR)

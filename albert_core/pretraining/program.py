@@ -55,7 +55,7 @@ def run_pretraining(
     `residual_init_scale`.
 
     Changes global settings of Keras: the random seed, and the precision, which is float32
-    afterwards. Of several processes the first one alone writes `results`.
+    afterwards. With several processes, only the first writes `results`.
 
     Args:
         records: What there is to read, by sequence length: every length a phase asks for. Without
@@ -67,15 +67,15 @@ def run_pretraining(
             eval_results.txt, and of replaced-token detection the generator.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
-        progress: Told how far it is.
-        track: Told the rows of the log and the evaluations.
+        progress: Called with the progress of the work.
+        track: Called with each row of the log and of the evaluations.
 
     Returns:
         The metrics of `evaluate_held_out` for that model, with its step and the `masking` in words;
         the effective ranks of the outputs at the last evaluation, unless several processes train;
         `trained_sequence_length`, where it is known; sizes and speed; `strategy`, the devices in
         words, `precision` and `jit_compile`; `stopped_by`, the setting that ended training early,
-        if one did; of a training by minutes `settled_phases`, the steps of each phase that began.
+        if one did; for a training by minutes `settled_phases`, the steps of each phase that began.
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
@@ -171,14 +171,14 @@ def _train(
 
     Args:
         model: Compiled.
-        data: For each phase its records.
-        phases: Those of `config`, resolved.
+        data: The records of each phase.
+        phases: Phases of `config`, resolved.
         config: How to train, with the precision and the compilation that were chosen.
-        devices: Those that train.
+        devices: The devices that train.
         checkpoints: Folder of checkpoints, best weights and log.
         work: What is trained.
-        progress: Told how far it is.
-        track: Told the rows of the log and the evaluations.
+        progress: Called with the progress of the work.
+        track: Called with each row of the log and of the evaluations.
 
     Raises:
         InputError: A batch cannot be divided evenly, too few records are held out, the newest

@@ -33,13 +33,13 @@ def write_results(
 ) -> None:
     """Write a model folder: configuration, vocabulary, best weights, history, metrics and logs.
 
-    Of replaced-token detection the discriminator is the model, without the head that detects; the
-    generator is a model in the folder `GENERATOR_FOLDER`.
+    For replaced-token detection, the discriminator without the head that detects is written as the
+    model, and the generator as a model in the folder `GENERATOR_FOLDER`.
 
     Args:
         results: The folder; it exists, and has no TensorBoard files yet.
         model: Tells whether there is a generator, and its architecture; no weight is read.
-        architecture: That of the best weights, which may have fewer layers than the model.
+        architecture: Architecture of the best weights, which may have fewer layers than the model.
         tokenizer: The vocabulary.
         state: The final one.
         best: The row of the best weights, whose metrics go to eval_results.txt.

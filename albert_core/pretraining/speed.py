@@ -23,10 +23,10 @@ class SpeedMeter:
     Args:
         model_config: The architecture.
         objective: Tells the FLOPs of a token.
-        data: For each phase its records.
+        data: The records of each phase.
         phases: The phases.
         plan: Tells the phase of a step.
-        devices: Those that train.
+        devices: The devices that train.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ def summarize_speed(
 
     Args:
         phases: The phases, in order.
-        data: For each phase its records.
+        data: The records of each phase.
         state: The final state, with the number of steps and the seconds they took.
         log: Rows of the log, each with `model_flops_utilization` and `input_wait_fraction`.
 

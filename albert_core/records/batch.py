@@ -34,12 +34,12 @@ def to_batch(values: Sequence[Any]) -> Batch:
 def replacement_inputs(targets: dict[str, Any], draws_BP: Any) -> dict[str, Any]:
     """Return the further inputs of replaced-token detection.
 
-    They are the draws, and of the targets `masked_lm_ids` and `masked_lm_weights`, of which the
+    They are the draws, and the targets `masked_lm_ids` and `masked_lm_weights`, from which the
     texts without masks are made.
 
     Args:
-        targets: Of masked LM.
-        draws_BP: Those of `records.replacement_draws`.
+        targets: Targets of masked LM.
+        draws_BP: What `records.replacement_draws` returned.
     """
     names = ("masked_lm_ids", "masked_lm_weights")
     return {**{name: targets[name] for name in names}, REPLACEMENT_DRAWS: draws_BP}

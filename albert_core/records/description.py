@@ -138,7 +138,7 @@ def _first_lengths(file: Path) -> tuple[int, int]:
     """Return the sequence length and the prediction slots of a file's first record.
 
     Raises:
-        InputError: It lacks one of the eight features.
+        InputError: The record lacks one of the eight features.
         StopIteration: The file has no record.
     """
     features = parse_example(next(read_tfrecords(file)))

@@ -42,7 +42,7 @@ def mask_pairs(
             swapped with probability 0.5.
         config: What to mask.
         sequence_length: Length S of the model's input.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
@@ -144,7 +144,7 @@ def _find_words(
     Args:
         row: int32 [S], a sequence with special tokens.
         length: Its length without padding.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
         bounds: Receives int64 [S + 1]; its first words + 1 items are written.
         sep: Id of [SEP].
@@ -312,7 +312,8 @@ def _mask_batch(
         labels: int8 [B]: 0 and 1 are kept; pairs with a negative one are swapped with probability
             0.5.
         rng_states: uint64 [B], the state of each pair's generator; not changed.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; all ones masks token by token.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it; all ones masks token by
+            token.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
         ngram_cdf: float64 [max_ngram], probability that a run is drawn with at most 1, 2, ...
             words.

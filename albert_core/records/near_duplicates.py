@@ -69,8 +69,8 @@ def find_near_duplicates(
         minhasher: The one that signed the documents.
 
     Returns:
-        `PAIR_DTYPE` [R], sorted by key, each key once: of several documents like it with the one
-        of the smallest key. And what was compared.
+        `PAIR_DTYPE` [R], sorted by key. Each key is there once; if several documents are similar to
+        its document, with the one that has the smallest key. And what was compared.
 
     Raises:
         DamageError: A file is not what was written.
@@ -158,7 +158,7 @@ def _compare_in_buckets(
 
     Args:
         buckets: uint64 [R], sorted.
-        keys: uint64 [R, 2], sorted within each bucket. Of rows of the same key the first counts.
+        keys: uint64 [R, 2], sorted within each bucket. If rows have the same key, the first counts.
         signatures: uint8 [R, P].
         least_matches: Equal bytes that make two documents near-duplicates, 1 or more.
         representatives: uint8 [16, P], as in `_Search`, and changed, like the next three.
@@ -201,7 +201,7 @@ def pair_keys(pairs: np.ndarray) -> list[bytes]:
 
 
 def first_examples(pairs: np.ndarray) -> list[Example]:
-    """Return the five pairs of the smallest keys, of pairs sorted by key."""
+    """Return the five pairs with the smallest keys, from pairs sorted by key."""
     first = pairs[:_NUM_EXAMPLES]
     similar = _as_bytes(first["similar_high"], first["similar_low"])
     return [

@@ -83,7 +83,7 @@ def cut_pairs(
         instance: Number of the copy, from 0. Odd copies leave out the first sentence of documents
             of three or more, so that other sentences are paired; not with `compat="original"`.
         config: How to cut.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
 
     Returns:
         The pairs of all documents, in random order.
@@ -152,7 +152,7 @@ def _cut_documents(
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
         rng_states: uint64 [D], the state of each document's generator; not changed.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         shift: Sentences left out at the beginning of documents of three sentences or more.
         limit: Most tokens of a pair.
         short_sequence_probability: Chance that a document is cut for a random shorter length.
@@ -215,7 +215,7 @@ def _cut_next_pair(
         token_ids: int32 [T], the tokens of all documents.
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         random_next: Whether half of the second segments come from other documents.
         original: Whether to follow the original where it is deviated from by default.
         state: uint64 [1], the document's generator; moved on.
@@ -284,13 +284,13 @@ def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool
 def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, state: Any) -> int:
     """Return the token nearest the middle of a sentence that begins a word, but not the sentence.
 
-    -1 if there is none, as in a single word. Of two that are equally near, either is drawn.
+    It is -1 if there is none, as in a single word. If two are equally near, one of them is drawn.
 
     Args:
         token_ids: int32 [T], the tokens of all documents.
         begin: First token of the sentence.
         end: One past its last token.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         state: uint64 [1], the document's generator; moved on by a tie only.
     """
     for distance in range(end - begin + 1):

@@ -29,9 +29,10 @@ class ShardBuilder:
 
     Attributes:
         config: How to cut and, for static records, to mask.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], the table that `Tokenizer.word_borders` returns.
         special_ids: The ids of the vocabulary's special tokens.
-        deduplicate: Whether documents of the same text are kept once.
+        deduplicate: Whether only one of several documents with the same text is kept; if not, all
+            are.
     """
 
     config: RecordsConfig
@@ -43,12 +44,14 @@ class ShardBuilder:
     def from_tokenizer(
         cls, tokenizer: Tokenizer, config: RecordsConfig, *, deduplicate: bool = True
     ) -> "ShardBuilder":
-        """Make a builder with the tables of a tokenizer.
+        """Make a builder that takes special ids and beginnings of words from a tokenizer.
 
         Args:
             tokenizer: The vocabulary that the documents are encoded with.
-            config: Settings of the records; of static ones also the rule of where words begin.
-            deduplicate: Whether of documents of the same text one is kept.
+            config: Settings of the records. `static_masking.compat` also decides by which rule
+                words begin.
+            deduplicate: Whether only one of several documents with the same text is kept; if not,
+                all are.
         """
         return cls(
             config=config,
@@ -69,8 +72,8 @@ class ShardBuilder:
         shuffled, and blocks follow one another.
 
         Args:
-            documents: The shard's documents, sorted by key (not checked): of documents in another
-                order repetitions are missed. Taken block by block.
+            documents: The shard's documents, sorted by key, which is not checked: in another order
+                repetitions are missed. They are read block by block.
             counts: Receives counts of documents, duplicates and tokens and, under `masked`, those
                 of `count_batch`; earlier values under these names are replaced. Complete when the
                 last record has been taken.
@@ -100,7 +103,8 @@ class ShardBuilder:
     ) -> Iterator[list[tuple[EncodedDocument, int]]]:
         """Yield blocks of documents, each of 2**19 tokens or more and of at least two documents.
 
-        The last block may be smaller. Left out are repetitions, if `deduplicate`, and `left_out`.
+        The last block may be smaller. Repetitions, if `deduplicate`, and the documents of
+        `left_out` are skipped.
 
         Args:
             documents: The shard's documents, sorted by key, so that repetitions are neighbours.
@@ -145,7 +149,8 @@ class ShardBuilder:
         """Cut the documents of a block into pairs, for one of `dupe_factor` copies.
 
         Args:
-            block: As `_blocks` yields it; the numbers keep repetitions from being cut alike.
+            block: A block of `_blocks`; the numbers in it keep repetitions from being cut in the
+                same way.
             instance: Number of the copy, from 0.
         """
         # The purpose names copy and repetition: documents of the same text have the same key, and
@@ -167,8 +172,8 @@ class ShardBuilder:
     def _encode(self, pairs: SegmentPairs, masked: Counts) -> list[bytes]:
         """Serialise pairs in the format of the settings, in order; add counts of masks to `masked`.
 
-        Static pairs are masked, and all are counted. Of compact ones, which stay unmasked, whole
-        batches are masked for the counts alone, until `_SAMPLED_PAIRS` have been counted.
+        Static pairs are masked, and all are counted. Compact pairs stay unmasked; batches of them
+        are masked only to be counted, until `_SAMPLED_PAIRS` pairs have been counted.
         """
         if self.config.format == "static":
             batch = self._mask(pairs, self.config.static_masking, masked)

@@ -26,7 +26,7 @@ def encode_static(
 
     Args:
         batch: The batch of `mask_pairs`, not changed.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; for `token_boundary`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it; for `token_boundary`.
         special_ids: The ids of the special tokens.
 
     Returns:
@@ -60,7 +60,7 @@ def token_boundaries(
 
     Args:
         batch: A masked batch, as `mask_pairs` returns it.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: The ids of the special tokens.
     """
     token_ids = unmask(batch)

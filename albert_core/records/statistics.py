@@ -28,7 +28,7 @@ def count_batch(
 
     Args:
         batch: The batch, not changed.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
@@ -70,7 +70,7 @@ def _count_runs(
         token_ids: int32 [B, S], the tokens as they were before masking.
         is_predicted: bool [B, S].
         lengths: int64 [B], lengths without padding.
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it.
         cls: Id of [CLS].
         sep: Id of [SEP].
         runs: Receives int64 [R], added to: runs of 1, 2, ... words; the last counts longer ones.
@@ -110,10 +110,10 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
 def masking_statistics(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of masks, from counts of `count_batch`: `num_records` and fractions.
 
-    Those are of positions for padding, of tokens for `predicted_fraction`, of records for
-    `not_in_order_fraction`, else of predicted tokens. They are rounded to four digits; one of
-    nothing is 0. `run_length_fractions` is a list of fractions of all runs, for those of 1, 2, ...
-    words, the last for longer ones.
+    The fraction of padding is one of all positions, `predicted_fraction` of tokens,
+    `not_in_order_fraction` of records; the others are fractions of predicted tokens. Fractions are
+    rounded to four digits; a fraction of nothing is 0. `run_length_fractions` is a list of
+    fractions of all runs, for those of 1, 2, ... words, the last for longer ones.
     """
 
     def fraction(part: float, whole: float) -> float:

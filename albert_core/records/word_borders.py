@@ -11,7 +11,7 @@ def begins_word(word_starts: Any, token: int, previous: int) -> bool:
     """Return whether a token begins a word: by itself, or because the one before it ends one.
 
     Args:
-        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; or bool [V].
+        word_starts: uint8 [V], as `Tokenizer.word_borders` returns it; or bool [V].
         token: Id of the token.
         previous: Id of the token before it.
     """

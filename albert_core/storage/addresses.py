@@ -34,7 +34,7 @@ def storage_of(path: str | Path) -> ObjectStorage:
     A local path raises, too.
 
     Raises:
-        InputError: It is in none.
+        InputError: The address is in no known storage.
     """
     storage = find_storage(path)
     if storage is None:

@@ -57,7 +57,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_range(path: str, begin: int, end: int) -> bytes:
-    """Return the bytes of a file from one place up to another; of an object by one request.
+    """Return the bytes of a file from one place up to another; from a bucket by one request.
 
     No more than these are fetched from a bucket, while `open_file` reads far ahead there.
 
@@ -82,8 +82,8 @@ def read_range(path: str, begin: int, end: int) -> bytes:
 def exists(path: str) -> bool:
     """Return whether there is a file or an object at an address; False for a folder.
 
-    Of an object by one request, which may raise the errors of `ObjectStorage`: that of no right is
-    not taken for False.
+    For an object, makes one request, which may raise the errors of `ObjectStorage`; a missing right
+    is such an error, not False.
     """
     if not is_remote(path):
         return Path(path).is_file()
@@ -93,8 +93,8 @@ def exists(path: str) -> bool:
 def content_hash(path: str) -> str:
     """Return a hash of a file's bytes: the sha256, or what its storage keeps of an object.
 
-    Those are not comparable: of an object it is the CRC-32C, or where there is none its generation,
-    with the name of the kind before it.
+    Hashes of local files and of objects are not comparable: for an object it is the CRC-32C, or
+    without one the generation, after the name of its kind.
 
     Raises:
         FileNotFoundError: There is no such local file.
@@ -109,9 +109,9 @@ def content_hash(path: str) -> str:
 def find_stored_damage(path: str, facts: FileFacts) -> str | None:
     """Describe how a file at an address differs from its size and checksum, or return None.
 
-    A local file is read only if its size is right. Of an object in the cloud the storage's size and
-    checksum are compared, which takes one request; where it keeps no checksum, the size. A missing
-    file is a difference.
+    A local file is read only if its size is right. For an object in the cloud, the size and
+    checksum that the storage keeps are compared, which takes one request; without a checksum, only
+    the size. A missing file is a difference.
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
@@ -257,7 +257,7 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
 
 
 def remove_file(path: str) -> None:
-    """Remove a file or an object; of a local file it is no error that it is missing.
+    """Remove a file or an object; a missing local file is no error.
 
     Raises:
         MissingObjectError: There is no such object; S3 does not tell.

@@ -81,8 +81,8 @@ class CellRows(TaskRows):
         """Yield the number of the line and the cells of each row, without header and blank rows.
 
         The whole file is read first, and its columns are found by its first row and kept for
-        `cells`. Cells of a `tsv` that is an export are unquoted. Yields nothing of a file without
-        rows after its header, which is not checked then.
+        `cells`. Cells of a `tsv` that is an export are unquoted. Yields nothing for a file without
+        rows after its header, which is then not checked.
 
         Raises:
             InputError: The file is missing, cannot be read, is not UTF-8 or not in its format, or
@@ -212,7 +212,7 @@ class CellRows(TaskRows):
             )
 
     def _labels_in(self, cell: str) -> Sequence[str]:
-        """Return the label in a cell, as it is; of `multi_label` the names between commas.
+        """Return the label in a cell, unchanged; for `multi_label` the names between commas.
 
         The names of `multi_label` are stripped and blank ones left out, so there may be none.
         """

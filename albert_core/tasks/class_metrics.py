@@ -44,7 +44,7 @@ class ClassCounts:
 
     @property
     def total(self) -> "ClassCounts":
-        """The counts of all classes together, [1], of which micro averages are made."""
+        """The counts of all classes together, [1], for micro averages."""
         return ClassCounts(*(getattr(self, name).sum(keepdims=True) for name in _COUNTS))
 
     @property
@@ -84,7 +84,7 @@ def count_classes(
 
     Args:
         targets: Class numbers [M], or 1 and 0 for each label [M, C].
-        predicted: The same of the predictions.
+        predicted: Predictions in the same form.
         num_classes: Least number of classes C; None or 0: as many as the highest number that occurs
             asks for, which needs at least one example. Not read for labels [M, C].
     """
@@ -104,8 +104,8 @@ def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], flo
     The function takes arrays as `count_classes` does, of at least one example.
 
     Args:
-        average: `micro` counts all classes together; `macro` is the mean over the classes, of class
-            numbers over those that occur or are predicted, of labels [M, C] over all.
+        average: `micro` counts all classes together; `macro` is the mean over the classes: with
+            class numbers over the classes that occur or are predicted, with labels [M, C] over all.
         score: `precision`, `recall` or `f1`.
     """
 

@@ -16,8 +16,8 @@ _FRONT_MATTER = re.compile(rb"\A(?:\xef\xbb\xbf)?---\r?\n(.*?)\r?\n---\s*(?:\n|\
 def read_class_names(folder: str, column: str) -> tuple[str, ...]:
     """Return the names of the classes that whole numbers in a column stand for, from 0.
 
-    They are those of `dataset_info` at the beginning of README.md, of a column of classes or of
-    lists of them. A number between others that has no name there gets an empty one.
+    They are in `dataset_info` at the beginning of README.md, for a column of classes or of lists of
+    classes. A number between others that has no name there gets an empty one.
 
     Args:
         folder: Address of the data set's folder, local, gs:// or s3://.
@@ -60,7 +60,7 @@ def _features(info: Any) -> Iterator[Mapping[str, Any]]:
 def _names_in(feature: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of a feature's classes, in order of their numbers; empty for other features.
 
-    They are below `dtype`, of lists below `sequence` or `list`, as `{'0': ..., '1': ...}` or as a
+    They are below `dtype`, for lists below `sequence` or `list`, as `{'0': ..., '1': ...}` or as a
     list. A number without a name gets an empty one.
     """
     for key in ("dtype", "sequence", "list"):

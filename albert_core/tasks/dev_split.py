@@ -17,10 +17,11 @@ def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
     """Return for each training row whether it belongs to the dev set.
 
     Rows of the same texts, whatever their case, and questions about the same context stay together:
-    what the model is scored on is never trained on. Of these groups `task.dev_fraction` is drawn,
-    of each class (of scores, each tenth by size) as far as numbers allow; a class of one group
-    stays in the training set. The draw is by a hash of `task.dev_seed` and the texts: neither order
-    nor format of the files matters. Of few rows none may be drawn.
+    what the model is scored on is never trained on. The fraction `task.dev_fraction` of these
+    groups is drawn, and of each class alike, as far as numbers allow; for a regression, each tenth
+    of the scores counts as a class. A class with one group stays in the training set. The draw is
+    by a hash of `task.dev_seed` and the texts: neither order nor format of the files matters. From
+    few rows, none may be drawn.
 
     Args:
         task: The task.
@@ -60,11 +61,11 @@ def _group(row: Row, task: Task) -> str:
 def _strata(
     task: Task, rows: Sequence[Row], groups: Mapping[str, Sequence[int]]
 ) -> list[list[str]]:
-    """Return the groups of each class, in the order of the classes; of two groups or more.
+    """Return the groups of each class that has two or more, in the order of the classes.
 
-    A class of one group is left out: it is learned rather than scored. Of `multi_label` the labels
-    that apply together are a class, of words with tags the types of entities that occur together,
-    and those of one group are one class together.
+    A class with one group is left out: it is learned rather than scored. For `multi_label`, the set
+    of labels that apply together is a class; for words with tags, the set of types of entities in a
+    sentence; the classes in one group are one class together.
 
     Args:
         task: The task.
@@ -98,7 +99,7 @@ def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
 
 
 def _class_of(task: Task, row: Row) -> str:
-    """Return the class of a row, as text, of a task without scores.
+    """Return the class of a row, as text; the task is not a regression.
 
     The target of an example, whether a question is impossible, or the types of a sentence's
     entities; its tags where the task's labels are no entities'.

@@ -21,7 +21,7 @@ class Example:
     Attributes:
         id: Its id in the file, or the number of its row from 0.
         texts: One text or a pair; for multiple choice a text, then every choice.
-        target: Class number, score or number of the right choice; of `multi_label` 1 or 0 for each
+        target: Class number, score or number of the right choice; for `multi_label` 1 or 0 for each
             label; None where unknown.
         source: `Source.name` of the file it comes from.
     """

@@ -1,4 +1,4 @@
-"""What of a task's declaration counts in the hashes by which finished work is found."""
+"""The part of a task's declaration that is hashed to find finished work again."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,10 +16,11 @@ _LATER_FIELDS: Mapping[type, tuple[str, ...]] = {
 
 
 def fingerprinted_values(task: Task) -> dict[str, Any]:
-    """Return a declaration as plain values by name, for a hash of it.
+    """Return the values of a task's declaration, by name, that are part of its hash.
 
-    Fields that the first versions did not have are left out where they are as their defaults. Class
-    names are left out where they change no label, and what the labels are from always.
+    Left out are fields of later versions (`_LATER_FIELDS`) that have their defaults, of the task
+    and of its files; `class_names` if they change no label; and `labels_from`, which only messages
+    use. So work of earlier versions is still found.
     """
     values = _without_later_defaults(task)
     del values["labels_from"]  # a note for messages
@@ -31,9 +32,10 @@ def fingerprinted_values(task: Task) -> dict[str, Any]:
 
 
 def _class_names_count(task: Task) -> bool:
-    """Return whether a whole number in a file may be another label than its place says.
+    """Return whether the class names can give a number in a file another label than its index does.
 
-    Where the names are the labels in their order, rows with numbers could not be used without them.
+    If they are the labels in the same order, they change nothing: they only allow numbers in the
+    file.
     """
     return any(
         str(number) not in task.labels and name in task.labels and task.labels.index(name) != number
@@ -42,7 +44,7 @@ def _class_names_count(task: Task) -> bool:
 
 
 def _without_later_defaults(declaration: Task | Source) -> dict[str, Any]:
-    """Return a declaration's values without `_LATER_FIELDS` that are as their defaults."""
+    """Return a declaration's values, without those of `_LATER_FIELDS` that have their defaults."""
     later = _LATER_FIELDS[type(declaration)]
     unchanged = {
         field.name

@@ -140,14 +140,14 @@ def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
 
 
 def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
-    """Return all labels of the training rows but those that are skipped or blank, each once.
+    """Return the labels of the training rows, each once; leave out skipped and blank ones.
 
     They are sorted as texts, or by size if all are whole numbers; `1.0` counts as `1`, but not
     among tags of words. Remote files are downloaded.
 
     Raises:
         InputError: There are none or over 1,000, skipped ones included, or there are numbers with
-            fractions, as of scores; or a file cannot be read.
+            fractions, as for scores; or a file cannot be read.
     """
     found: dict[str, None] = {}
     reads_rows = task.kind != "token_classification"
@@ -169,7 +169,7 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
 def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
     """Yield the labels of a training file's rows in their order, or the tags of its words.
 
-    Of several spellings of a label it is the first. Rows that cannot be used are passed over.
+    If a label has several spellings, it is the first. Rows that cannot be used are passed over.
 
     Raises:
         InputError: The file cannot be read or is not of its format.

@@ -21,7 +21,8 @@ class Layout:
     Attributes:
         texts: The names of the texts, in each way they are known by.
         labels: Names of the label.
-        ids: Names of the id; of several in a table the first here is taken.
+        ids: Names of the column of ids; if a table has several of them, the first in this list is
+            taken.
         class_names: Other spellings of the labels.
         class_numbers: The labels that Hugging Face's class numbers stand for, where the labels are
             words. They hold only beside its id, `idx`: other people number otherwise.

@@ -20,7 +20,7 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
     Args:
         task: A task of texts, not of question answering.
         outputs: Logits [M, C], or scores [M, 1] for regression.
-        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each
+        targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 for each
             label [M, C].
     """
     predicted = predicted_values(task, outputs)
@@ -35,8 +35,8 @@ def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
         outputs: Logits [M, C], or scores [M, 1] for regression.
 
     Returns:
-        Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each label
-        [M, C].
+        Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 for each label [M,
+        C].
     """
     if task.kind == "multi_label":
         return (outputs > 0).astype(int)
@@ -48,8 +48,8 @@ def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> 
 
     Args:
         name: The metric; not one of questions.
-        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 [M, C].
-        predicted: The same of the predictions.
+        targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 [M, C].
+        predicted: Predictions in the same form.
     """
     return _FUNCTIONS[name](targets, predicted)
 
@@ -59,8 +59,8 @@ def scores_by_source(
 ) -> Scores:
     """Compute the task's metrics over all rows and, where there are several files, over each.
 
-    Of a task that `averages_sources` the overall metrics are the means of the files', else those of
-    all rows together.
+    If the task has `averages_sources`, the overall metrics are the means of the files' metrics;
+    otherwise they are computed over all rows together.
 
     Args:
         task: The task.
@@ -68,7 +68,7 @@ def scores_by_source(
         sources: The name of each row's file.
 
     Returns:
-        Metrics by name; those of a file called `matched` as `matched_accuracy`.
+        Metrics by name; those of a file called `matched` have names such as `matched_accuracy`.
     """
     names = np.array(sources)
     rows = {name: np.flatnonzero(names == name) for name in dict.fromkeys(sources)}
@@ -131,7 +131,7 @@ def gain_interval(
 
     The gain is the metric of `predicted` less that of `others`. Examples are drawn together with
     both of their predictions, so that examples which are hard for both do not widen the interval.
-    Of a task that `averages_sources` it is the mean of the files' gains.
+    If the task has `averages_sources`, the gain is the mean of the files' gains.
 
     Args:
         task: A task of texts.
@@ -151,7 +151,7 @@ def gain_interval(
         )
 
     def mean_gain(chosen: np.ndarray) -> float:
-        """Return the mean gain over the files, as the task's score is one."""
+        """Return the mean gain over the files, since the task's score is a mean over files, too."""
         parts = [chosen[names[chosen] == name] for name in groups]
         return float(np.mean([gain(part) for part in parts if len(part)]))
 
@@ -165,14 +165,14 @@ def describe_classification(
 
     Args:
         task: A classification.
-        probabilities: Of each label [M, C].
+        probabilities: Probability of each label [M, C].
         targets: Class numbers [M].
 
     Returns:
-        `labels`; `classes`, see `ClassCounts.describe`; `confusion_matrix`, a row of counts for
-        each true label; `roc_curve` of the second of two labels with `fpr`, `tpr` and `thresholds`,
-        at most 101 points spread evenly over it, where both labels occur; thresholds above 1 become
-        1.
+        `labels`, the names; `classes`, the scores of each as `ClassCounts.describe` returns them;
+        `confusion_matrix`, a row of counts for each true label; and, if the task has two labels and
+        both occur, `roc_curve` of the second label with `fpr`, `tpr` and `thresholds`, at most 101
+        points spread evenly over the curve. Thresholds above 1 become 1.
     """
     import sklearn.metrics
 
@@ -200,18 +200,19 @@ def describe_labels(task: Task, predicted: np.ndarray, targets: np.ndarray) -> d
 
     Args:
         task: The task.
-        predicted: 1 or 0 for each label [M, C].
-        targets: The same of the right answers.
+        predicted: 1 for each label that is predicted, else 0 [M, C].
+        targets: 1 for each label that applies, else 0 [M, C].
 
     Returns:
-        `labels` and `classes`, see `ClassCounts.describe`.
+        `labels`, the names, and `classes`, the scores of each as `ClassCounts.describe` returns
+        them.
     """
     counts = count_classes(targets, predicted)
     return {"labels": list(task.labels), "classes": counts.describe(task.labels)}
 
 
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the fraction of examples that are right, of several labels in all of them."""
+    """Return the fraction of examples that are right; with several labels, all must be."""
     is_right = targets == predicted
     return float(np.mean(is_right.all(axis=1) if is_right.ndim > 1 else is_right))
 
@@ -229,7 +230,7 @@ def _f1(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _matthews_correlation(targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the correlation of classes, 0 where one side is constant; of over two Gorodkin's.
+    """Return Matthews' correlation, Gorodkin's for over two classes; 0 where one side is constant.
 
     Source: Gorodkin 2004, Comparing two K-category assignments by a K-category correlation.
     """

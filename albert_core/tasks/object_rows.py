@@ -72,7 +72,7 @@ class _ObjectRows(TaskRows, abc.ABC):
         )
 
     def cells(self, row: Row) -> RowCells:
-        """Return texts, label and id of an object; of multiple choice the text, then choices.
+        """Return texts, label and id of an object; for multiple choice the text, then choices.
 
         `find_names` must have been called, which iterating does.
 
@@ -123,8 +123,8 @@ class _ObjectRows(TaskRows, abc.ABC):
     def _label(self, row: JsonObject, column: Column) -> tuple[str, ...]:
         """Return the spellings of a label, the task's where others are known for the file.
 
-        The name of a class comes before its number. Of `multi_label` these are all labels that
-        apply, of which each may have a value of its own.
+        The name of a class comes before its number. For `multi_label` these are all labels that
+        apply; each may have a value of its own.
 
         Raises:
             UnusableRowError: The value is missing, or that of one label is neither 1 nor 0.
@@ -220,7 +220,7 @@ class ParquetRows(_ObjectRows):
 
 
 def _class_name(value: Any, names: Sequence[str]) -> str | None:
-    """Return the name that a class number stands for; None of anything else."""
+    """Return the name that a class number stands for; None for anything else."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return names[value] if is_number and 0 <= value < len(names) else None
 

@@ -26,7 +26,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -> str:
     """Return a hash of the declaration and of the bytes of the files it names.
 
-    Test files count where they are there. Of the recipe `evaluation_interval_steps` does not count.
+    Test files count where they are there. `evaluation_interval_steps` of the recipe is ignored.
 
     Args:
         task: The task.
@@ -90,7 +90,7 @@ def read_examples(
 ) -> list[Example]:
     """Return all examples of a split, in the order of its files and their rows.
 
-    Of a task without dev files the training rows are split into training and dev set.
+    For a task without dev files, the training rows are split into training and dev set.
 
     Args:
         task: A task of texts: classification, regression or multiple choice.
@@ -111,7 +111,7 @@ def read_questions(
 ) -> list[Question]:
     """Return all questions of a split of a question-answering task, in the order of its files.
 
-    Of a task without dev files the training questions are split into training and dev set. Rows
+    For a task without dev files, the training questions are split into training and dev set. Rows
     that cannot be used go to `invalid_rows`; by default the first one raises.
 
     Raises:
@@ -127,7 +127,7 @@ def read_sentences(
 ) -> list[TaggedSentence]:
     """Return all sentences of a split of a task that tags words, in the order of its files.
 
-    Of a task without dev files the training sentences are split into training and dev set. Those
+    For a task without dev files, the training sentences are split into training and dev set. Those
     that cannot be used go to `invalid_rows`; by default the first one raises.
 
     Raises:
@@ -141,8 +141,8 @@ def read_sentences(
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
     """Yield the rows of a split, in the order of its files.
 
-    Of a dev set that is split off those of the training files that belong to it, and of the
-    training set the others; both read all training files first.
+    If the dev set is split off the training set, all training files are read first, and only their
+    rows that belong to the split are yielded.
 
     Raises:
         InputError: The task has no labels; a file is missing or cannot be used; `invalid_rows`

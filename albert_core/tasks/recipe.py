@@ -39,7 +39,7 @@ class Recipe:
         """Return the values of `settings` for a training of another length.
 
         Steps of warm-up become a fraction: a training may have fewer steps than they are. Without
-        `num_train_steps`, of which they would be one, they are left out.
+        `num_train_steps` they are left out: there is nothing to take a fraction of.
         """
         values = self.settings()
         num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)

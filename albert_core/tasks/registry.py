@@ -125,9 +125,9 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 def data_folder(task: Task, data_dir: str | Path) -> Path:
     """Return the first candidate folder below `data_dir` that holds the dev files a task declares.
 
-    Of a task without dev files, its training files. A named folder with training files, too, comes
-    before one without. A known task's candidates are its published folders, any other's one of its
-    name and `data_dir` itself. A folder in the cloud is downloaded.
+    For a task without dev files these are its training files. A named folder with training files,
+    too, comes before one without. A known task's candidates are its published folders, any other's
+    one of its name and `data_dir` itself. A folder in the cloud is downloaded.
 
     Raises:
         InputError: No candidate holds any, or the task's labels are not declared and not found.

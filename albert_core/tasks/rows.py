@@ -29,7 +29,7 @@ class UnusableRowError(Exception):
 class RowCells:
     """The contents of a row: texts, spellings of its label (None without one), id.
 
-    Of `multi_label` the label is all those that apply, of which there may be none.
+    For `multi_label` the label is the tuple of all labels that apply, which may be empty.
     """
 
     texts: list[str]
@@ -158,11 +158,11 @@ class TaskRows(abc.ABC):
     def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float | tuple[float, ...]:
         """Return the number of the class or choice, or the score, that a label stands for.
 
-        Of `multi_label` it is 1 or 0 for each of the task's labels.
+        For `multi_label` it is 1 or 0 for each of the task's labels.
 
         Args:
-            spellings: The ways the label may be written; for a class the first known one counts. Of
-                `multi_label` all labels that apply.
+            spellings: The ways the label may be written; for a class the first known one counts.
+                For `multi_label`, all labels that apply.
             texts: The texts of the row, whose number decides how many choices there are.
 
         Raises:

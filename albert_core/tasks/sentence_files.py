@@ -130,7 +130,7 @@ class _ColumnSentence:
         return f"{self._path}, line {self._lines[index][0]}"
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags; None of a file without tags.
+        """Return its words and their tags; None for a file without tags.
 
         They are read from the declared columns, or from the first and the last one if none is
         declared.
@@ -253,7 +253,7 @@ class _ObjectSentence:
         return self._place
 
     def __call__(self) -> tuple[list[str], list[str] | None]:
-        """Return its words and their tags; None of a file without tags.
+        """Return its words and their tags; None for a file without tags.
 
         Raises:
             _UnusableError: A key is missing, a value is of another type, there are no words, a word

@@ -36,7 +36,7 @@ class TaskSize:
 
     Attributes:
         num_train: Examples, questions or sentences of the training set.
-        num_dev: Those of the dev set.
+        num_dev: Number of examples of the dev set.
         source: Where the numbers are from, in words.
     """
 

@@ -48,8 +48,8 @@ def with_found_files(
 ) -> Task:
     """Return a task whose sources name the files that are there.
 
-    A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. For one that
-    is missing others are looked for, of a split that is not declared or of a built-in task: named
+    A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. If one is
+    missing, and the split is not declared or the task is built in, others are looked for: named
     `train`, `validation` and other words for dev, or `test`; with the ending of any format; in
     shards; in the folder itself or in `data` below it. Test files that are not declared are only
     looked for where training or dev files were: earlier versions would have taken none.
@@ -61,8 +61,8 @@ def with_found_files(
         folder: The folder, for messages.
 
     Returns:
-        The task. A file that is not found stays as it is declared; of a split without any declared
-        there is no source then.
+        The task. A file that is not found stays as it is declared; a split without declared files
+        then has no source.
 
     Raises:
         InputError: Several files could be those of a split, or a shard is missing.
@@ -84,7 +84,7 @@ def _find_sources(
 ) -> tuple[Source, ...]:
     """Return the sources of a split with the files that are there in place of those declared.
 
-    A declared source whose file is not there stays; of a split without any there may be none.
+    A declared source whose file is not there stays; a split without declared sources may have none.
 
     Raises:
         InputError: Several files could be those of a source, or a shard is missing.

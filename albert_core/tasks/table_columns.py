@@ -122,8 +122,8 @@ def _by_layout(
 ) -> TableColumns:
     """Return the columns of a table whose header has the texts by a layout's names.
 
-    Of several ids the layout's first is taken. A column `idx` marks an export of Hugging Face's
-    data: its cells may be quoted, and its class numbers stand for labels.
+    If there are several columns of ids, the layout's first is taken. A column `idx` marks an export
+    of Hugging Face's data: its cells may be quoted, and its class numbers stand for labels.
 
     Args:
         layout: The layout of the task.
@@ -177,7 +177,7 @@ def _unknown_header(
 def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str]) -> TableColumns:
     """Return the columns by the numbers or names of the declaration.
 
-    Of `multi_label` each label may have a column of its name.
+    For `multi_label` each label may have a column with its name.
 
     Negative numbers count from the end. Without a header the first row may be short of cells: it is
     refused later, like any row.

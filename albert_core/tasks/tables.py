@@ -26,7 +26,7 @@ def find_format(task: Task, source: Source, path: Path) -> Format:
 
 
 def open_rows(task: Task, source: Source, path: Path, train_header: Sequence[str]) -> TaskRows:
-    """Return the rows of a table, by its format, of which nothing but a first line is read yet.
+    """Return the rows of a table, by its format; at most its first line has been read then.
 
     Files of formats that are no table's are taken for `tsv`. `train_header` is the header of the
     training table, empty if there is none.

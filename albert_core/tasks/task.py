@@ -78,18 +78,18 @@ class Task:
         dev: Development files. Without any, a part of the training rows is split off, see
             `dev_split`.
         test: Test files, predicted and, where they have labels, scored.
-        texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
-            multiple choice the text, then one list of choices. A name with braces is a template
-            of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
-            follows the colon. None for `squad` and `race` files. Of `token_classification` the
+        texts: Columns by number from 0, or names of the header or of JSON keys. One or two; for
+            multiple choice the text, then one list of choices. A name with braces is a template of
+            keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
+            follows the colon. None for `squad` and `race` files. For `token_classification`, the
             words: in `jsonl` a list of texts, in `conll` a column, the first if none is given.
-        label: Column or name of the label; -1 is the last column. Of `multi_label` it holds the
+        label: Column or name of the label; -1 is the last column. For `multi_label` it holds the
             labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas; a file
-            without it may have 1 or 0 in a column for each of `labels`, named as these. Of
-            `token_classification` the tags: in `jsonl` a list of texts, or of numbers of `labels`;
+            without it may have 1 or 0 in a column for each of `labels`, named as these. For
+            `token_classification`, the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
-        labels: Class names in order of their numbers; of classification, `multi_label` and
-            `token_classification` only, of which they are the tags as the files have them. A
+        labels: Class names in order of their numbers; only for classification, `multi_label` and
+            `token_classification`. For the last they are the tags as they are in the files. A
             declaration without any has those of the training files, which `find_task` fills in.
         class_names: Labels that whole numbers in tables, JSON lines and Parquet stand for, from 0;
             `find_task` takes them from the card of a data set of Hugging Face, if it has some.
@@ -105,8 +105,8 @@ class Task:
             only without dev files.
         dev_seed: Decides which rows these are; only without dev files.
         recipe: How the original fine-tunes.
-        paper_scores: Scores in percent that others published, by model, in the first metric: on
-            the dev set, of RACE on the test set.
+        paper_scores: Scores in percent that others published, by model, in the first metric: on the
+            dev set, for RACE on the test set.
     """
 
     name: str
@@ -272,10 +272,10 @@ class Task:
         """Refuse metrics that do not fit the kind of the task.
 
         Raises:
-            InputError: There are none, one is not of the kind or there twice, also in `combined`;
-                `combined` names others; the first is an error, of which the highest is not the
-                best; or F1 is asked for of a classification that has not just two labels, or of
-                tags that are no entities'.
+            InputError: There are no metrics; a metric is not one for the kind of the task, or is
+                there twice, also in `combined`; `combined` names a metric that is not in `metrics`;
+                the first is an error, of which the highest is not the best; or F1 is asked for of a
+                classification that has not just two labels, or of tags that are no entities'.
         """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
@@ -332,15 +332,16 @@ class Task:
         return not self.dev
 
     def sources(self, split: Split) -> tuple[Source, ...]:
-        """Return the files in which a split's rows are; of a dev set split off, the training's."""
+        """Return the files with a split's rows; the training files for a dev set split off them."""
         dev = self.dev or self.train
         return {"train": self.train, "dev": dev, "test": self.test}[split]
 
     def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, but for Parquet, else by the ending, else TSV. Words
-        with tags are in CoNLL's columns, whatever the ending, but for JSON lines and Parquet.
+        For question answering it is SQuAD's, unless the ending is that of Parquet; otherwise the
+        ending tells it; else it is TSV. Words with tags are in CoNLL's columns, whatever the
+        ending, except for JSON lines and Parquet.
 
         Args:
             source: Its declaration.

@@ -1,4 +1,4 @@
-"""The text of a task's file, decompressed, in UTF-8 or refused with the way to convert it."""
+"""Read a task's file as UTF-8, decompressed; for other encodings say how to convert them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from albert_core.storage import open_file
 
 
 def read_text(path: Path) -> str:
-    """Read a file of UTF-8, decompressed by its ending, as text without its byte order mark.
+    """Return the text of a file in UTF-8, decompressed by its ending, without a byte order mark.
 
     Line ends stay as they are.
 
     Raises:
-        InputError: The file is missing, no regular file, cannot be read, is damaged or not UTF-8;
-            says what it is where its first bytes tell.
+        InputError: The file is missing, not a regular file, cannot be read, is damaged or not
+            UTF-8. The message says what the file is if its first bytes tell.
     """
     data = unpacked(str(path), read_regular_file(path))
     try:
@@ -32,10 +32,13 @@ def read_text(path: Path) -> str:
 
 @contextlib.contextmanager
 def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
-    """Open a task's file, local, gs:// or s3://, for the body, which reads its bytes decompressed.
+    """Open a task's file, local, gs:// or s3://, for a `with` block that reads it decompressed.
+
+    The ending of its name tells whether it is compressed.
 
     Raises:
-        InputError: The file is missing or cannot be read; or the body finds it damaged.
+        InputError: The file is missing or cannot be read, or the block finds it damaged.
+        ServiceError: The storage failed.
     """
     errors = contextlib.nullcontext() if without_compression(path) == path else damage_errors(path)
     with open_file(path) as stored, errors:

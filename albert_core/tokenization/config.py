@@ -10,7 +10,7 @@ from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VocabConfig:
-    """How to train the vocabulary; the defaults are the original's but for the memory.
+    """How to train the vocabulary; the defaults are the original's, except for the memory.
 
     Attributes:
         kind: `sentencepiece`, a unigram model as the English ALBERT has; `wordpiece`, as the
@@ -18,8 +18,9 @@ class VocabConfig:
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by every later use.
-        strip_accents: Whether accents and umlauts are dropped, here and by every later use: of all
-            text for SentencePiece, of lower-cased text for WordPiece, as the original does.
+        strip_accents: Whether accents and umlauts are dropped, in training and in every later use:
+            from all text for SentencePiece, from lower-cased text for WordPiece, as the original
+            does.
         memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
             of its sentences that fits is used, chosen by their hashes.
         source: A vocabulary to take instead of training one, local, gs:// or s3://: a model's

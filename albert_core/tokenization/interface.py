@@ -45,12 +45,12 @@ def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> Specia
     """Return the ids of the special pieces of a vocabulary.
 
     Args:
-        pieces: The vocabulary, by id; of a piece that occurs twice the last id is taken.
+        pieces: The vocabulary, by id; if a piece occurs twice, its last id is taken.
         pad: What padding is called; unlike [CLS], [SEP] and [MASK] it differs between kinds.
-        unknown: What the unknown piece is called, which differs, too.
+        unknown: What the unknown piece is called; it differs between kinds, too.
 
     Raises:
-        InputError: One is missing; names all that are.
+        InputError: A special piece is missing; the message names all that are.
     """
     names = {"pad": pad, "unknown": unknown, "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
     ids = {piece: index for index, piece in enumerate(pieces)}
@@ -65,14 +65,15 @@ def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> Specia
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContextRules:
-    """What `Tokenizer.preprocess` does that depends on neighbouring characters.
+    """Rules of `Tokenizer.preprocess` that depend on neighbouring characters.
 
-    Everything else is a table of characters, which exports read off the tokenizer.
+    All its other rules change each character by itself, so that exports can store them as a table.
 
     Attributes:
-        white_space: When runs of white space become one space: before characters are replaced,
-            after that, or never, because words are split off anyway.
-        joins_quotes: Whether `` and '' become " first.
+        white_space: When runs of white space become one space: before characters are replaced
+            (`folded_before`), after that (`folded_after`), or never, because the text is split into
+            words anyway (`splits_words`).
+        joins_quotes: Whether `` and '' are first replaced by ".
     """
 
     white_space: Literal["folded_before", "folded_after", "splits_words"]
@@ -91,14 +92,16 @@ class Tokenizer(abc.ABC):
         original_file_name: Name of that file in the original's releases.
         setting_names: Settings that `from_bytes` takes and `save` writes.
         hugging_face_class: The class of transformers that reads the files of `save`.
-        hugging_face_roles: Special tokens that this class wants beside those of `SpecialIds`, by
-            transformers' name, with the field of `SpecialIds` that stands in.
+        hugging_face_roles: Special tokens that `hugging_face_class` needs beside those of
+            `SpecialIds`: transformers' name of each, and the field of `SpecialIds` whose token is
+            used for it.
         pieces: The vocabulary [V]: a token's id is its index.
         lower_case: Whether text is lower-cased first.
-        strip_accents: Whether accents and umlauts are dropped as the original's tokenizer of this
-            kind drops them; else all are kept.
+        strip_accents: Whether accents and umlauts are dropped where the original's tokenizer of
+            this kind drops them; if not, all are kept.
         special_ids: The ids of the special tokens.
-        training_counts: What its trainer changed or left out; nothing of one that was loaded.
+        training_counts: Counts of what was changed or left out when it was trained; empty for a
+            tokenizer that was loaded.
     """
 
     kind: ClassVar[str]
@@ -140,13 +143,13 @@ class Tokenizer(abc.ABC):
     @property
     @abc.abstractmethod
     def context_rules(self) -> ContextRules:
-        """What `preprocess` does that depends on neighbouring characters."""
+        """How `preprocess` treats white space and doubled quotation marks; see `ContextRules`."""
 
     @abc.abstractmethod
     def preprocess(self, text: str) -> str:
         """Return the normalised text, which is then cut into tokens.
 
-        The other methods do this themselves: they take the text as it is.
+        The other methods normalise text themselves: they take it as it is.
         """
 
     def tokenize(self, text: str) -> list[str]:
@@ -155,7 +158,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the tokens of each text, in the order of the texts; none of an empty one."""
+        """Return the tokens of each text, in the order of the texts; an empty text has none."""
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text."""
@@ -164,8 +167,8 @@ class Tokenizer(abc.ABC):
     def encode_continuation(self, text: str) -> list[int]:
         """Return the token ids of a text that goes on where a word has begun.
 
-        Where tokens that begin a word are marked, its first token is not, unless the text begins
-        with white space. In kinds without such a mark the ids are those of `encode`.
+        In kinds that mark tokens which begin a word, the first token has no such mark, unless the
+        text begins with white space. In other kinds the ids are those of `encode`.
         """
         return self.encode(text)
 
@@ -197,17 +200,17 @@ class Tokenizer(abc.ABC):
     def normalize_character(self, character: str) -> str:
         """Return the normalised form of one character by itself, as in the text of `surfaces`.
 
-        That may be no character or several.
+        The result may have no character or several.
         """
 
     @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, in the order of the texts; none of an empty one."""
+        """Return the token ids of each text, in the order of the texts; an empty text has none."""
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the token ids of all texts, one after the other, and how many each text has.
 
-        Works in batches on one thread, in the memory of twice the result and a batch.
+        Works in batches on one thread; needs memory for twice the result and one batch.
 
         Returns:
             int32 [T], int64 [N]; a text without tokens has 0. Without texts both are empty.
@@ -254,13 +257,14 @@ class Tokenizer(abc.ABC):
         """
 
     def score_table(self) -> str | None:
-        """Return a line (piece, tab, log probability) for each id; None if it has no scores."""
+        """Return a line (piece, tab, log probability) for each id; None if there are no scores."""
         return None
 
     def hugging_face_json(self) -> dict[str, Any] | None:
         """Return the content of a tokenizer.json with the ids of `compat="huggingface"`.
 
-        None for kinds for which transformers makes the right one from the vocabulary file alone.
+        Returns None for kinds whose vocabulary file is enough for transformers to make the right
+        one.
         """
         return None
 

@@ -94,8 +94,8 @@ def _find_vocabulary(folder: Path) -> Path:
 def _read_settings(folder: Path) -> dict[str, Any]:
     """Return the settings saved in a folder, by `Tokenizer.save` or by Hugging Face.
 
-    Those of `Tokenizer.save` win; of Hugging Face's only case and accents are taken. Empty for a
-    file, and for a folder without settings.
+    Settings that `Tokenizer.save` wrote win; from Hugging Face's only case and accents are taken.
+    Empty for a file, and for a folder without settings.
 
     Raises:
         InputError: A settings file is not a JSON object, or Hugging Face's has a value that ALBERT

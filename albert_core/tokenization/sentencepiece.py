@@ -196,7 +196,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _begins_with_space(self, text: str) -> bool:
         """Return whether a text begins with white space, after characters that normalisation drops.
 
-        False for a text of which nothing is left.
+        False for a text with nothing left.
         """
         for character in text:
             normal = self._continuing_processor.Normalize(self.preprocess(f"a{character}a"))
@@ -274,11 +274,11 @@ class SentencePieceTokenizer(Tokenizer):
         return text_word_borders(self.pieces, word_start=WORD_START)
 
     def scores(self) -> list[float]:
-        """Return the log probability of each piece [V], of `used_model`."""
+        """Return the log probability of each piece [V], from `used_model`."""
         return self._processor.GetScore(list(range(len(self))))
 
     def content_hash(self) -> str:
-        """Return a hash of the model's bytes and the settings, of `strip_accents` only if false."""
+        """Return a hash of the model's bytes and the settings; `strip_accents` only if false."""
         settings = self._settings()
         if self.strip_accents:
             del settings["strip_accents"]  # as in the hashes of vocabularies without this setting

@@ -37,7 +37,7 @@ _IDEOGRAPHS = (
 
 
 class WordPieceTokenizer(Tokenizer):
-    """A list of pieces, and words cut into the longest of them from left to right.
+    """Cuts words into the longest pieces of a vocabulary, from left to right.
 
     A word that cannot be cut, or of more than 200 characters, is one unknown piece.
 
@@ -62,7 +62,7 @@ class WordPieceTokenizer(Tokenizer):
         """Number the pieces in their order, and find the special ones.
 
         Raises:
-            InputError: A piece is there twice, or a special one is missing.
+            InputError: A piece occurs twice, or a special piece is missing.
         """
         self.pieces = list(pieces)
         self.lower_case = lower_case
@@ -86,7 +86,7 @@ class WordPieceTokenizer(Tokenizer):
         """Refuse a vocabulary that has a piece twice; needs `pieces` and `_ids`.
 
         Raises:
-            InputError: Names the first such piece and both ids.
+            InputError: A piece occurs twice; the message names the first such piece and both ids.
         """
         for index, piece in enumerate(self.pieces):
             if self._ids[piece] != index:
@@ -108,7 +108,7 @@ class WordPieceTokenizer(Tokenizer):
 
     @property
     def context_rules(self) -> ContextRules:
-        """What `preprocess` does that depends on neighbouring characters."""
+        """White space is not folded, since the text is split into words; see `ContextRules`."""
         return ContextRules(white_space="splits_words")
 
     def preprocess(self, text: str) -> str:
@@ -119,7 +119,7 @@ class WordPieceTokenizer(Tokenizer):
         """Return the normalised words, punctuation marks and ideographs of a text, in order.
 
         Control characters and U+FFFD are dropped; unless `keeps_accents`, so are accents. White
-        space only parts words.
+        space only separates words.
         """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
@@ -153,8 +153,8 @@ class WordPieceTokenizer(Tokenizer):
     def _cut_word(self, word: str) -> list[str]:
         """Cut a word into the longest pieces of the vocabulary, from left to right.
 
-        Just [UNK] for a word that cannot be cut or has more than 200 characters; nothing of an
-        empty one.
+        A word that cannot be cut or has more than 200 characters becomes [UNK]; an empty word has
+        no pieces.
         """
         if len(word) > MAX_WORD_CHARACTERS:
             return [UNKNOWN]
@@ -179,7 +179,7 @@ class WordPieceTokenizer(Tokenizer):
         return np.array([not piece.startswith(CONTINUATION) for piece in self.pieces], dtype=bool)
 
     def content_hash(self) -> str:
-        """Return a hash of pieces and case; of accents only where lower-cased text keeps them."""
+        """Return a hash of pieces and case, and of `strip_accents` where it has an effect."""
         # The setting is left out where it makes no difference, as in the hashes of vocabularies
         # without it.
         accents = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
@@ -218,9 +218,9 @@ def read_pieces(vocabulary: bytes) -> list[str]:
 
 
 def _clean_character(char: str) -> str:
-    """Return an ideograph with spaces around it, white space as a space, else the character.
+    """Return a character; put spaces around an ideograph, and replace white space by a space.
 
-    Of control and format characters, NUL and U+FFFD nothing is left.
+    Control and format characters, NUL and U+FFFD become empty.
     """
     category = unicodedata.category(char)
     if char in " \t\n\r" or category == "Zs":

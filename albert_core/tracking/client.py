@@ -99,8 +99,8 @@ class TrackingClient:
         """End the run; wait a few seconds for what is queued, then end the tracker's process.
 
         It is waited for as long as the tracker answers, 15 seconds at most; 5 without an answer;
-        after a step of seconds also until the client is imported. Of an interrupted step it is
-        waited for 1.5 seconds at most, since it still has to save its work. What was lost is told.
+        after a step of seconds also until the client is imported. For an interrupted step this
+        waits 1.5 seconds at most, since the step still has to save its work. What was lost is told.
         """
         if self._queue.full():  # the end takes the place of a row
             with contextlib.suppress(queue.Empty):

@@ -42,7 +42,7 @@ class TrackingConfig:
             without these wandb.ai, and for tensorboard and mlflow the folder `tracking` of the run,
             or beside a step's output. Keys and passwords are read from the environment.
         experiment: What it puts runs into: experiment, for wandb PROJECT or TEAM/PROJECT.
-        run: Name of the run that the steps belong to; of a whole run its title when empty.
+        run: Name of the run that the steps belong to; if empty, a whole run has its title.
     """
 
     to: TrackerName = "none"
@@ -230,7 +230,7 @@ def step_group(config: TrackingConfig, *, step: str, output: str) -> str:
     """Return the id of the pipeline's run that a step of this process belongs to.
 
     That of the environment; on a platform the part of the output's address before that of the step,
-    which is the run's. Of a command alone, or where the address has no such part, it is
+    which is the run's. For a single command, or where the address has no such part, it is
     `tracking.run`, which may be empty.
 
     Args:

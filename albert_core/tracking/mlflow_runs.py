@@ -145,8 +145,8 @@ class StepRun:
     def _find_parent(self, experiment_id: str) -> str:
         """Return the id of the pipeline's run, the parent of the steps'; make it if it is missing.
 
-        It is no process, and counts as finished from the beginning. Of steps that make one at the
-        same time, all take the first.
+        It is no process, and counts as finished from the beginning. If several steps make one at
+        the same time, all take the first.
         """
         group, name = self._run.group, self._run.group_name
         if found := self._search(experiment_id, _GROUP_TAG, group):

@@ -77,8 +77,8 @@ def tracked_step(
         output: Address of what it makes.
         folder: Folder of its work in progress, in which the key is written.
         work: What is worked at; the key of other work is not taken up.
-        progress: Told what goes wrong.
-        is_chief: Whether this process tracks; of several that train together one does.
+        progress: Called with messages about what goes wrong.
+        is_chief: Whether this process tracks; if several train together, one of them does.
 
     Yields:
         What the body tells.

@@ -16,7 +16,7 @@ from albert_core.tracking.run import Row, Status, TrackedRun
 class StepRun:
     """A folder of event files for a step: `EXPERIMENT/RUN/STEP` below the address.
 
-    Of a step alone it is `EXPERIMENT/STEP-KEY`. A step that goes on adds a file to its folder.
+    For a single step it is `EXPERIMENT/STEP-KEY`. A step that goes on adds a file to its folder.
     """
 
     def __init__(self, run: TrackedRun) -> None:

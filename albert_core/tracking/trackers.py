@@ -146,8 +146,8 @@ def check_experiment(name: str, experiment: str) -> None:
     """Refuse a name of an experiment that a tracker does not take.
 
     Raises:
-        InputError: The name is not of the tracker's form; of trackers without one it is empty or
-            has several lines.
+        InputError: The name does not have the tracker's form; for trackers without such a form, it
+            is empty or has several lines.
     """
     kind = TRACKERS[name]
     if not re.fullmatch(kind.experiment, experiment):
@@ -158,10 +158,10 @@ def check_experiment(name: str, experiment: str) -> None:
 
 
 def refuse_missing_package(name: str) -> None:
-    """Refuse a tracker whose client is not installed; imports none.
+    """Refuse a tracker whose client is not installed; import no client.
 
     Raises:
-        InputError: It is not; names what to install.
+        InputError: The client is not installed; the message names what to install.
     """
     kind = TRACKERS[name]
     if not _is_installed(kind.package):

@@ -153,7 +153,7 @@ def _credentials(endpoint: str) -> Any:
     """Return the credentials: anonymous ones for a server that is reached by plain http.
 
     Raises:
-        ServiceError: There are none, or not yet, as in a new pod.
+        ServiceError: There are no credentials, or none yet, as in a new pod.
         InputError: They cannot be read.
     """
     if endpoint.startswith("http://"):

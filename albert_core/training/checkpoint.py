@@ -153,7 +153,7 @@ def restore_latest(folder: Path, model: keras.Model, *, work: str = "") -> Train
     Args:
         folder: Folder of the checkpoints.
         model: Built, its optimizer too.
-        work: What the training is, as `save_checkpoint` was told.
+        work: What the training is, as it was given to `save_checkpoint`.
 
     Raises:
         InputError: The checkpoint does not fit the model.

@@ -116,7 +116,7 @@ def possible_settings(
     Several, the likeliest first, are there only for a single device. Imports Keras.
 
     Args:
-        devices: Those that compute.
+        devices: The devices that compute.
         hidden_size: Width of the model.
         precision: As set; `auto` leaves it open.
         jit_compile: As set; None leaves it open.
@@ -137,7 +137,7 @@ def former_settings(
     Imports Keras.
 
     Args:
-        devices: Those that compute.
+        devices: The devices that compute.
         hidden_size: Width of the model.
         precision: As set; `auto` leaves it open.
         jit_compile: As set; None leaves it open.

@@ -1,8 +1,8 @@
 """How a training computes: as it began, else as the machine tells, else as a few steps show.
 
 Checkpoints keep the choice: a training that goes on, also on another machine, takes the same
-precision, and the same compilation where there is one. Of several processes the first one's choice
-holds.
+precision, and the same compilation where there is one. With several processes, the choice of the
+first one is used by all.
 """
 
 import itertools
@@ -52,12 +52,12 @@ def choose_compute(
     Args:
         config: What is set, and what is left open.
         hidden_size: Width of the model.
-        devices: Those that train.
+        devices: The devices that train.
         trainings: The folders of the trainings' checkpoints, which need not exist, with what is
             trained in each.
         new_training: Returns what is timed; None: nothing is, and the likeliest way is taken.
         seed: Seed of all random states.
-        progress: Told that steps are timed.
+        progress: Called with a message that steps are timed.
         is_as_formerly: Whether what is left open is as before the instructions of processors were
             looked at: no CPU computes in bfloat16.
     """
@@ -86,7 +86,7 @@ def _continued(
     Args:
         began: The way.
         jit_compile: Whether XLA compiles the step, as set; None: as it began, where that may be.
-        devices: Those that train.
+        devices: The devices that train.
         possible: The ways that a new training would have, for a remark about its speed.
     """
     from albert_core.backends import possible_compilations

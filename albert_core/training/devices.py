@@ -87,8 +87,8 @@ def use_devices(
     TensorFlow has set up stay after the end.
 
     Args:
-        strategy: `auto` takes every device, `single` the first. Of TensorFlow: `mirrored` (GPUs of
-            a machine; without any, its logical CPUs) or `tpu`. Of JAX: `data_parallel`, or
+        strategy: `auto` takes every device, `single` the first. With TensorFlow: `mirrored` (GPUs
+            of a machine; without any, its logical CPUs) or `tpu`. With JAX: `data_parallel`, or
             `model_parallel`, which also cuts the weights.
         model_parallel_size: Devices that hold one copy of the weights together.
         prefix: What the names of these settings begin with, for messages.

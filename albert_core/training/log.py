@@ -93,9 +93,9 @@ def matches_log(folder: Path, facts: FileFacts) -> bool:
 def recover_log(folder: Path, state: TrainingState) -> None:
     """Cut the log off where it was when a state was saved.
 
-    A damaged log is replaced by the copy in the state's checkpoint, and named on standard error.
-    Of a state without a log, as of earlier versions, it is left as it is; of a new training it is
-    emptied.
+    A damaged log is replaced by the copy in the state's checkpoint, and named on standard error. If
+    the state has no log, as in earlier versions, the file is left as it is; for a new training it
+    is emptied.
 
     Args:
         folder: Folder of the log and the checkpoints.
@@ -120,8 +120,8 @@ def recover_log(folder: Path, state: TrainingState) -> None:
 def _drop_damaged_rows(path: Path) -> None:
     """Drop rows that are no whole JSON objects with a step from a log that nothing vouches for.
 
-    As of a checkpoint of an earlier version. If there are such, their number is told on standard
-    error and the log is written anew. Does nothing where there is no log.
+    As of a checkpoint of an earlier version. If there are such, their number is reported on
+    standard error and the log is written anew. Does nothing where there is no log.
     """
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     whole = [line for line in lines if _is_row(line)]

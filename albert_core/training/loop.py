@@ -48,8 +48,8 @@ def train(
     Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted training
     that is continued ends with the same bits as one that was not interrupted. The model itself is
     left with the weights of the last step. If a divergence is to be rolled back, a new training is
-    saved before its first step, too. Of a complete training nothing is trained; an evaluation that
-    an interruption left out is made.
+    saved before its first step, too. If the training is complete already, nothing is trained; an
+    evaluation that an interruption prevented is made.
 
     Args:
         model: Built, and compiled with an optimizer of `albert_core.optimizers`.
@@ -60,12 +60,13 @@ def train(
         folder: Folder of the checkpoints, the best weights and the log.
         work: What is trained: settings and data. Checkpoints of other work, and damaged ones, are
             removed.
-        progress: Told the steps done, of how many, and the losses.
+        progress: Called with the number of steps done, the number of all steps, and a text with the
+            losses.
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
             for the log.
-        track: Told the rows of the log and the evaluations.
-        is_chief: Whether this process writes; of several, one does.
+        track: Called with each row of the log and of the evaluations.
+        is_chief: Whether this process writes; if there are several, one of them does.
         compute: How the model computes, which the checkpoints keep; see `ComputeSettings`.
 
     Returns:

@@ -15,25 +15,24 @@ class TrainingPlan:
     It changes only by `settle`.
 
     Attributes:
-        phase_steps: Steps of each phase, each a multiple of `interval_steps` unless
-            `are_last_intervals_short`; batches change their shape from one phase to the next.
-            `UNSETTLED` where they are not settled yet.
+        phase_steps: Number of steps of each phase, a multiple of `interval_steps` unless
+            `are_last_intervals_short`; `UNSETTLED` where it is not settled yet. Batches may have
+            another shape in each phase.
         interval_steps: Steps between evaluations, each with a checkpoint.
         are_last_intervals_short: Whether the last interval of a phase may be shorter than others.
-        minutes: When each phase ends, of a training whose phases last minutes; empty: they have
-            `phase_steps`.
+        minutes: The end of each phase, if phases last minutes rather than steps; otherwise empty.
         num_evaluations: Evaluations that are spread evenly over a phase that lasts minutes, once
             its steps are settled: `interval_steps` follows from them. None: it is given.
         spans_run: Whether one schedule spans all phases.
         evaluates_first: Whether the model is evaluated before the first step, too.
-        monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
-            weights.
-        shown_metric: Metric that is reported at each evaluation; the monitored one when empty.
+        monitor: Metric of the evaluation that selects the best weights, by its largest value in the
+            last phase.
+        shown_metric: Metric that is reported at each evaluation; if empty, `monitor`.
         checkpoint_steps: Steps between further checkpoints; 0: none.
         checkpoint_minutes: Minutes between further checkpoints; 0: none.
         keep_checkpoints: How many checkpoints are kept, the newest ones.
         log_steps: Steps between lines of the log.
-        patience: Evaluations without a better one after which to stop early; 0: never.
+        patience: Number of evaluations without an improvement after which to stop early; 0: never.
         stop_after_steps: Steps after which to stop early; None: never.
         stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
             None: never.
@@ -60,8 +59,8 @@ class TrainingPlan:
         """Refuse phases whose steps are no multiple of `interval_steps`; nothing else is checked.
 
         Raises:
-            InputError: The steps of a phase are no such multiple, and `are_last_intervals_short`
-                is not set.
+            InputError: The steps of a phase are no multiple of `interval_steps`, and
+                `are_last_intervals_short` is not set.
         """
         for num_steps in () if self.are_last_intervals_short else self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
@@ -72,7 +71,7 @@ class TrainingPlan:
 
     @property
     def num_train_steps(self) -> int:
-        """Steps of all phases."""
+        """Sum of the steps of all phases."""
         return sum(self.phase_steps)
 
     @property
@@ -83,8 +82,8 @@ class TrainingPlan:
     def settle(self, index: int, num_steps: int) -> None:
         """Set the steps of the phase of an index, counted from 0; nothing is checked.
 
-        With `num_evaluations`, `interval_steps` follows: before the steps are settled there is no
-        evaluation.
+        With `num_evaluations`, `interval_steps` is set, too: before the steps are settled there is
+        no evaluation.
         """
         phase_steps = list(self.phase_steps)
         phase_steps[index] = num_steps
@@ -97,10 +96,10 @@ class TrainingPlan:
         return sum(self.phase_steps[:index])
 
     def steps_of_interval(self, step: int) -> int:
-        """Return how many steps of the interval of the last of `step` steps are done.
+        """Return how many steps are done of the interval that the last of `step` steps is in.
 
-        Of an interval that is done, all of its steps. Intervals count from the beginning of each
-        phase, and are short at its end.
+        If that step ends the interval, these are all steps of the interval. Intervals count from
+        the beginning of each phase; the last one of a phase may be short.
 
         Args:
             step: Steps done, above 0.
@@ -111,7 +110,7 @@ class TrainingPlan:
     def phase_of(self, step: int) -> int:
         """Return the index, from 0, of the phase of the step that follows `step` steps.
 
-        At the end of training, the last phase.
+        At the end of training it is the last phase.
         """
         # Without the last end: after the last step there is no further phase.
         return sum(step >= end for end in self.phase_ends[:-1])

@@ -25,7 +25,7 @@ class TrainingSession:
         state: What a checkpoint stores besides variables; a roll-back replaces it.
         plan: How long to train.
         folder: Folder of the checkpoints, the best weights and the log.
-        is_chief: Whether this process writes; of several processes one does.
+        is_chief: Whether this process writes; if there are several, one of them does.
         work: What is trained, which its checkpoints name: those of another are not taken up.
         recent_metrics: Means over the steps since the last line of the log; None at steps without
             a line.

@@ -25,7 +25,7 @@ class TrainingState:
         best: The weights of the best evaluation, as `write_best` describes them; empty before the
             first evaluation.
         log: Size and checksum of the log up to this step; empty if there was no log.
-        timings: Of a training by minutes, what is settled of each phase that has begun: the fields
+        timings: In a training by minutes, what is settled for each phase that has begun: the fields
             of `PhaseTiming`.
         compute: How the training computes, as `ComputeSettings.recorded` returns it; empty in
             checkpoints of versions before it was chosen by what the machine consists of.

@@ -30,7 +30,7 @@ class StepTimes(keras.callbacks.Callback):
     That is after three noted steps or more that took a second together.
 
     Attributes:
-        seconds: Of each step so far but the first two, which compile and allocate.
+        seconds: Seconds of each step so far, except the first two, which compile and allocate.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def time_settings(
         possible: The ways, the likeliest first, at least one.
         new_training: Returns a model for a way, and its batches.
         seed: Seed of all random states that is set in the end.
-        progress: Told that steps are timed.
+        progress: Called with a message that steps are timed.
     """
     progress(0, 0, f"timing a few steps in {len(possible)} ways")
     trainings = []
@@ -101,7 +101,7 @@ def fastest(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> Co
 
     Args:
         possible: The ways; an earlier one is taken unless a later one is more than 3 % faster.
-        seconds: Of a step in each, in their order.
+        seconds: Seconds of a step in each way, in the order of `possible`.
     """
     best, best_s = possible[0], seconds[0]
     for one, its_s in zip(possible, seconds, strict=True):

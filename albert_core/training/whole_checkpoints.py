@@ -40,7 +40,7 @@ def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
 
     That is its variables, the best weights it names and the log. Best weights that are lost or
     damaged are written again from the checkpoint of their evaluation, and a damaged copy of the log
-    is passed over where the log itself is whole; both are told on standard error.
+    is passed over where the log itself is whole; both are reported on standard error.
 
     Args:
         path: Folder of the checkpoint.
@@ -98,7 +98,7 @@ def _make_best_again(
     """Make damaged best weights again from the checkpoint of their evaluation, if it is kept.
 
     Where the training averages its weights, they are the averages. The file is replaced, also if it
-    turns out to be other weights; success is told on standard error.
+    turns out to be other weights; success is reported on standard error.
 
     Raises:
         DamageError: It is not kept, is damaged, too, or has other weights.

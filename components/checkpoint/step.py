@@ -34,7 +34,7 @@ def import_checkpoint(
         config: The checkpoint, and files of it that lie elsewhere.
         output: Folder to make, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Returns:
         The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the
@@ -98,8 +98,8 @@ def read_configured(config: CheckpointConfig, path: Path) -> Checkpoint:
 def fetch_checkpoint(address: str) -> Path:
     """Return the local path of a checkpoint, fetched if it is in the cloud, and check its files.
 
-    The output of a step is read whole for that: call it once. Of the prefix of a TensorFlow 1
-    checkpoint in the cloud, its whole folder is fetched.
+    The output of a step is read whole for that: call it once. For the prefix of a TensorFlow 1
+    checkpoint in the cloud, its whole folder is downloaded.
 
     Raises:
         InputError: There is nothing in the cloud, or a fetched output of a step is damaged.

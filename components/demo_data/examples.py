@@ -1,4 +1,4 @@
-"""Small examples of every format that tasks and corpora are read from, of the demo's own text.
+"""Small examples of every format that tasks and corpora are read from, made of the demo's text.
 
 The task is that of `docs-package`, with few rows. Its declarations leave out files that readers
 find by their names.

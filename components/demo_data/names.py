@@ -4,6 +4,7 @@ Names are the words that the documentation writes with a capital letter inside a
 classes and constants. The task's sentences are in lower case, so that only their words tell.
 """
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,15 +24,15 @@ TaggedWords = list[tuple[str, str]]
 def name_sentences(
     documents: Sequence[DocstringProse], *, max_sentences: int, seed: int
 ) -> list[TaggedWords]:
-    """Return shuffled sentences with a name: of each document the first one that has any.
+    """Return shuffled sentences with a name: from each document the first one that has any.
 
-    Of more than `max_sentences` those of the smallest document hashes are taken. The seed decides
-    hashes and order.
+    If there are more than `max_sentences`, those with the smallest document hashes are taken. The
+    seed decides hashes and order.
     """
     ranked = sorted(
         (document_digest(document, seed), tagged)
         for document in documents
-        for tagged in list(_with_names(document))[:1]
+        for tagged in itertools.islice(_with_names(document), 1)
     )
     sentences = [tagged for _, tagged in ranked[:max_sentences]]
     random.Random(seed).shuffle(sentences)
@@ -75,7 +76,7 @@ def write_name_task(
     Args:
         folder: Made if missing; its name is the task's.
         train: The sentences of `train.conll`.
-        dev: Those of `dev.conll`.
+        dev: Sentences of `dev.conll`.
 
     Returns:
         `<task>_train_rows` and `<task>_dev_rows`, the numbers of sentences, with underscores in the

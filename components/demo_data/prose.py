@@ -46,8 +46,8 @@ class Sentence(NamedTuple):
 
     Attributes:
         text: The sentence without markup, on one line.
-        key: What it says apart from case, punctuation, digits and quoted code. Sentences with equal
-            keys are repetitions: "Same type as `x`." is "Same type as `y`.".
+        key: The sentence without regard to case, punctuation, digits and quoted code. Sentences
+            with equal keys are repetitions: "Same type as `x`." is "Same type as `y`.".
     """
 
     text: str
@@ -224,7 +224,7 @@ def _is_prose(text: str) -> bool:
 
 
 def _key(raw: str) -> str:
-    """Return the `Sentence.key` of a sentence with its markup: its words, folded, of letters alone.
+    """Return the `Sentence.key` of a sentence with its markup: its words, folded, only letters.
 
     Each piece of quoted code becomes a backtick; digits, signs and spaces only separate.
     """

@@ -124,9 +124,9 @@ def next_rows(
 ) -> list[tuple[str, str, str]]:
     """Return shuffled rows (first, second, label); half are `next`, half are `not_next`.
 
-    Each pair of neighbouring sentences makes one row: as it is, or in the wrong order, by turns.
-    Of more than `max_rows` pairs those of the smallest document hashes are taken; of an odd number
-    the last one is left out.
+    Each pair of neighbouring sentences makes one row: as it is, or in the wrong order, by turns. If
+    there are more than `max_rows` pairs, those with the smallest document hashes are taken; if
+    their number is odd, the last one is left out.
     """
     not_next, is_next = NEXT_LABELS
     pairs = _ranked_pairs(documents, seed)

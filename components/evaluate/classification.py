@@ -14,8 +14,8 @@ def read_classification(evaluation: str) -> dict[str, Any] | None:
         evaluation: Address of the evaluation's folder, local, gs:// or s3://.
 
     Returns:
-        The content of its classification.json: `labels` and `classes`, and of a classification also
-        `confusion_matrix` and, of two labels, `roc_curve`. None if there is no such file, as for
+        The content of its classification.json: `labels` and `classes`; for a classification also
+        `confusion_matrix` and, with two labels, `roc_curve`. None if there is no such file, as for
         other kinds of tasks.
 
     Raises:

@@ -41,18 +41,17 @@ def evaluate(
 ) -> Manifest:
     """Score a model, and publish metrics.json and its predictions on dev and test files.
 
-    For a classification also its confusion matrix; of a model that was pretrained also the scores
+    For a classification also its confusion matrix; for a model that was pretrained also the scores
     of simpler baselines, which learn from the training files. Test and training files may be
-    missing. If `output` already holds this work, nothing is
-    run. A process that another one leads predicts along, publishes nothing, and waits until the
-    leader has.
+    missing. If `output` already holds this work, nothing is run. A process that another one leads
+    predicts along, publishes nothing, and waits until the leader has.
 
     Args:
         model: A fine-tuned checkpoint of any kind, local, gs:// or s3://: of `albert finetune`, of
             the original's scripts, or of Hugging Face.
         data: Folder of the task's files, local, gs:// or s3://.
         output: Folder to make, local, gs:// or s3://.
-        task: The task, of a model whose folder declares none or another.
+        task: The task, for a model whose folder declares none or another one.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
@@ -61,7 +60,7 @@ def evaluate(
         strategy: How devices share the work, as in fine-tuning; `auto` takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
         tracking: Where the scores are tracked; as this process's environment says when off.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Returns:
         The manifest of `output`, with the metrics rounded to 4 decimals; metrics.json has them

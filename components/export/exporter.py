@@ -70,7 +70,7 @@ class Exporter:
             model: The checkpoint.
             folder: Folder to make in an existing one; it may exist, but no format's folder in it.
             dev: Where the dev set is; None to compare no scores.
-            lineage: For the card.
+            lineage: Manifests of the steps that made the model, for its card.
             label: Put before what is reported as progress.
             reading: Keyword arguments of `read_for_task`, with which the model is read.
 

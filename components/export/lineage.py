@@ -138,7 +138,7 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     """Find the lineage of a model that a step wrote, among all outputs below a folder.
 
     A step's manifest has the hash of each input, so that only what really led to the model is
-    taken, whatever else is there; of several such outputs, the first by path. To find the
+    taken, whatever else is there; if several outputs match, the first by path is taken. To find the
     pretraining of a fine-tuned model, the weights of pretrained models there are read.
 
     Args:
@@ -173,7 +173,7 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     random weights is only there beside the model's own.
 
     Args:
-        model: The manifest of the model; of another step than fine-tuning it is taken for a
+        model: The manifest of the model; if it is not that of a fine-tuning, it is taken for a
             pretraining.
         outputs: Folders and manifests to search.
     """

@@ -1,4 +1,4 @@
-"""A task of the pipeline: what its fine-tuning and its evaluation are told."""
+"""A task of the pipeline: the parameters of its fine-tuning and its evaluation."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -62,7 +62,8 @@ def pretrain(
         tracking: Where the training is tracked; as this process's environment says when off.
         is_confirmed: Whether it may take more than a day by the estimate of `this_machine`; work
             that has a checkpoint goes on in any case.
-        progress: Told the steps done, of how many, and the losses.
+        progress: Called with the number of steps done, the number of all steps, and a text with the
+            losses.
 
     Returns:
         The manifest of `output`, with the metrics of `run_pretraining`.

@@ -106,8 +106,8 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
     """Return the last model accepted before a date, or None; checks that it is still there.
 
     Models of the date itself and of later ones do not count, so a date's run starts from the same
-    model whenever it is made. Re-running a date reuses its results. Of the model's files only the
-    manifest is read.
+    model whenever it is made. Re-running a date reuses its results. Only the manifest of the
+    model's files is read.
 
     Args:
         folder: Folder of the registry, local, gs:// or s3://.

@@ -60,8 +60,8 @@ def num_worthwhile_tries(error: BaseException) -> int:
 def find_reason(error: BaseException) -> str:
     """Return in part of a line why a job failed; never empty.
 
-    Of an error of the Python code on a worker it is the last line of the traceback, of other errors
-    of Java's the innermost cause; where the job server did not answer or refused, it says that.
+    For an error of the Python code on a worker it is the last line of the traceback; for other
+    errors of Java the innermost cause; if the job server did not answer or refused, it says so.
     """
     import grpc
 
@@ -75,7 +75,7 @@ def find_reason(error: BaseException) -> str:
 def shorten_reason(text: str) -> str:
     """Shorten a runner's message about a failure to part of a line.
 
-    Of a traceback of Python it is the last line, of errors of Java the innermost cause; of at most
+    For a traceback of Python it is the last line, for errors of Java the innermost cause, cut to
     500 characters.
     """
     text = _FAILED.sub("", text)

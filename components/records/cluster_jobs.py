@@ -13,7 +13,7 @@ _POLL_S = 0.5
 
 
 def find_running_jobs(cluster: Cluster, name: str) -> list[str]:
-    """Return the ids of the jobs that have not ended; of Spark those are applications.
+    """Return the ids of the jobs that have not ended; in Spark these are applications.
 
     Args:
         cluster: Where they run.

@@ -106,7 +106,7 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster:
 
     Args:
         config: Where the work is done; `runner` is one of ENGINES.
-        progress: Told of the cluster.
+        progress: Called with a message about the cluster.
 
     Raises:
         InputError: `beam.environment_config` is not set; or the cluster does not answer, is of a
@@ -150,7 +150,7 @@ def cluster_options(
         config: Where the work is done.
         cluster: The cluster, as it answered.
         job_name: The name that the cluster's page shows.
-        progress: Told if the job server is of another version of Beam.
+        progress: Called with a message if the job server has another version of Beam.
 
     Raises:
         InputError: The job server to start, or Java for it, is missing; or the job server is for
@@ -210,7 +210,7 @@ def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
     workers' memory is not known.
 
     Raises:
-        InputError: It is such a cluster.
+        InputError: No worker of the cluster has so much memory.
     """
     if config.job_endpoint or not cluster.worker_mib:
         return
@@ -227,7 +227,7 @@ def _check_executor_memory(config: "BeamConfig", cluster: Cluster) -> None:
 
 
 def _environment(config: "BeamConfig") -> str:
-    """Return the setting `environment_config` as Beam takes it: of PROCESS a JSON object.
+    """Return the setting `environment_config` as Beam takes it: for PROCESS a JSON object.
 
     One that is written as such an object already stays as it is.
     """

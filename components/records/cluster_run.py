@@ -42,7 +42,7 @@ def run_on_cluster(
         cluster: Where it runs.
         work_name: What the names of all jobs of the same work begin with.
         run: Submits a job with this name to the cluster, and waits for its end.
-        progress: Told of jobs that were left, and of another try.
+        progress: Called with messages about jobs that were left behind, and about another try.
         ask: Asks the cluster again.
 
     Raises:

@@ -21,7 +21,7 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
 
     Args:
         address: The setting `beam.dask_scheduler`.
-        progress: Told that there are no workers.
+        progress: Called with a message if there are no workers.
 
     Raises:
         InputError: There is none, or the address is not one of Dask's.
@@ -44,8 +44,8 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
 def _check_connection(address: str, setting: str) -> None:
     """Refuse a tcp:// address that cannot be connected to, or where another program answers.
 
-    Dask itself tries for half a minute where nothing listens, and for ever where nobody answers. Of
-    addresses of its other protocols only the form is checked.
+    Dask itself tries for half a minute where nothing listens, and for ever where nobody answers.
+    For addresses of Dask's other protocols only the form is checked.
 
     Args:
         address: The address.

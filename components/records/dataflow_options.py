@@ -33,7 +33,7 @@ _OPTIONS = {
 def dataflow_options(config: "BeamConfig") -> list[str]:
     """Return Beam's options for the settings of Dataflow.
 
-    Settings that are left to Dataflow give none, but for `temp_location`, which is then below a
+    Settings that are left to Dataflow give no option, except `temp_location`, which is then below a
     `beam.shared_folder` in gs://. Those of `beam.options` are not among them. At an endpoint of
     plain http nobody logs in.
 

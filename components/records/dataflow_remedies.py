@@ -71,8 +71,8 @@ _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 def find_remedy(text: str) -> str:
     """Return the remedy for a message of Dataflow; empty if it is none of the known ones.
 
-    Of several that fit, it is the first in the table. Addresses and paths in the message tell
-    nothing, since people name theirs as they like.
+    If several fit, it is the first in the table. Addresses and paths in the message tell nothing,
+    since people name theirs as they like.
     """
     words = _PLACES.sub("", text)
     return next((remedy for pattern, remedy in _REMEDIES if pattern.search(words)), "")

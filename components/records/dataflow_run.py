@@ -37,15 +37,15 @@ def run_on_dataflow(
 ) -> None:
     """Run a pipeline on Dataflow, after a job of its name that a killed command left has ended.
 
-    That job is cancelled first. The new job's states, warnings and errors are told, with what to do
-    where that is known. If this process is interrupted, the job is cancelled, as far as Dataflow
-    answers, and KeyboardInterrupt raised again; on other errors the job goes on.
+    That job is cancelled first. The new job's states, warnings and errors are reported, with
+    remedies where they are known. If this process is interrupted, the job is cancelled, as far as
+    Dataflow answers, and KeyboardInterrupt raised again; on other errors the job goes on.
 
     Args:
         submit: Starts the pipeline with options, and returns the id of its job.
         options: Beam's options, changed in place.
         job_name: Its name, by which it is found.
-        progress: Told of the job.
+        progress: Called with messages about the job.
         calls: Time-outs and retries of calls to Dataflow; the defaults when None.
 
     Raises:
@@ -205,8 +205,9 @@ class _JobWatch:
     def _describe_end(self, state: str) -> str:
         """Return in a line how a job ended that did not succeed, why, and what to do.
 
-        For the reason of a failed job its messages are waited for, up to 50 seconds, and warnings
-        and errors among them told. Of several errors the first of those that tell most counts.
+        For a failed job, waits up to 50 seconds for the messages that give the reason, and reports
+        warnings and errors among them. If there are several errors, the first of the most
+        informative kind is taken.
 
         Raises:
             ServiceError: Dataflow refused a call, or kept failing.

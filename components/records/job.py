@@ -20,7 +20,7 @@ class RecordsJob:
 
 
 def records_jobs(config: RecordsConfig, sequence_lengths: Sequence[int]) -> list[RecordsJob]:
-    """Return a job for each sequence length, in their order, alike but for name and length.
+    """Return a job for each sequence length, in order; they differ only in name and length.
 
     Args:
         config: The settings; their own `sequence_length` is replaced.

@@ -35,7 +35,8 @@ def find_job_server(cluster: Cluster, address: str, progress: ReportProgress) ->
         cluster: The cluster; its version decides the name of the jar.
         address: The setting `beam.job_server_jar`: a jar, or a folder of jars; Beam's cache on this
             machine when empty.
-        progress: Told if the job server is of another version of Beam than this program's.
+        progress: Called with a message if the job server has another version of Beam than this
+            program.
 
     Raises:
         InputError: There is no such jar, or it is one for another cluster.

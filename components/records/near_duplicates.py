@@ -131,7 +131,7 @@ class LeftOutDocuments:
         """Read what the indexes of all partitions have of a shard, one after the other.
 
         Raises:
-            DamageError: One is damaged.
+            DamageError: An index is damaged.
         """
         sections, examples = {}, []
         for partition in context.partitions:
@@ -178,7 +178,7 @@ class LeftOutDocuments:
 def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example]]:
     """Return the counts of all partitions together, and examples of what they left out.
 
-    These are at most five documents, of the smallest keys, each with one like it.
+    These are at most five documents, those with the smallest keys, each with a similar one.
 
     Raises:
         DamageError: The index of a partition is damaged.

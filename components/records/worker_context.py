@@ -76,7 +76,7 @@ class WorkerContext:
         }
 
     def _has_signatures(self, encoded_path: str) -> bool:
-        """Return whether the file of signatures of an encoded file is whole; damage is told."""
+        """Return whether the file of signatures of an encoded file is whole; report damage."""
         path = self.signatures_path(encoded_path)
         name, remedy = path.rpartition("/")[2], "this split is encoded again"
         return self._is_whole(path, index_path(path), name, remedy)
@@ -98,7 +98,7 @@ class WorkerContext:
         return parts
 
     def whole_parts(self, split: str) -> list[EncodedFile]:
-        """Return `encoded_parts`; empty if one of the files or indexes is damaged, which is told.
+        """Return `encoded_parts`; empty, with a report, if a file or index is damaged.
 
         Local files are read once to compare their checksums, at some 2.5 GB a second.
         """
@@ -135,7 +135,7 @@ class WorkerContext:
         self._write_sealed(self.counts_path(shard), shard, counts)
 
     def is_complete(self, shard: str) -> bool:
-        """Return whether a shard is made, and whole; damage is told.
+        """Return whether a shard is made, and whole; report damage.
 
         A local shard is read once to compare its checksum.
         """
@@ -204,7 +204,7 @@ class WorkerContext:
         return self._read_sealed(index_path(self.pairs_path(partition)), partition)
 
     def has_pairs(self, partition: str) -> bool:
-        """Return whether a partition's file of pairs is made, and whole; damage is told."""
+        """Return whether a partition's file of pairs is made, and whole; report damage."""
         path = self.pairs_path(partition)
         remedy = "its near-duplicates are looked for again"
         return self._is_whole(path, index_path(path), partition, remedy)
@@ -212,7 +212,7 @@ class WorkerContext:
     def _is_whole(self, path: str, description_path: str, name: str, remedy: str) -> bool:
         """Return whether a file is there as its description, written later, says; tell damage.
 
-        False, and nothing told, where there is no description.
+        Returns False, and reports nothing, where there is no description.
 
         Args:
             path: The file.

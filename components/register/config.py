@@ -38,7 +38,7 @@ class VertexModelsConfig:
         """Refuse a project without location, settings without a project, and impossible names.
 
         Raises:
-            InputError: One is refused. A name alone, without a project, is no such setting.
+            InputError: A setting is refused. A name alone, without a project, is no such setting.
         """
         settings = (self.location, self.format, self.image, self.labels, self.endpoint)
         if not self.project and any(settings):

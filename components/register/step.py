@@ -128,7 +128,7 @@ def model_id(name: str, task: str) -> str:
     """Return the id of a task's model: lower-case letters, digits, - and _, 63 characters at most.
 
     Raises:
-        InputError: It would be longer.
+        InputError: The id would be longer.
     """
     found = f"{name}-{re.sub(r'[^a-z0-9_-]+', '-', task.lower())}"
     if len(found) > _MAX_ID_CHARACTERS:

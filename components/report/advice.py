@@ -54,11 +54,11 @@ def _is_useful(task: TaskSummary) -> bool:
 def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
     """Yield at most one advice, from the evaluations of pretraining's last phase.
 
-    Of replaced-token detection that of `_on_detection`. Else on the rate if the accuracy is below
-    _PLATEAU_RATIO times that of the most frequent token; or, of two evaluations or more, on the
-    text if the held-out loss is far above the training loss after more than one epoch, on the
-    length if it fell in the last third of the steps, else on rate, size and text. Nothing without
-    a step `pretrain` or without a finite held-out loss.
+    For replaced-token detection it is what `_on_detection` returns. Else on the rate if the
+    accuracy is below _PLATEAU_RATIO times that of the most frequent token; or, of two evaluations
+    or more, on the text if the held-out loss is far above the training loss after more than one
+    epoch, on the length if it fell in the last third of the steps, else on rate, size and text.
+    Nothing without a step `pretrain` or without a finite held-out loss.
     """
     history = _finite_rows(run.pretraining_history)
     pretrain = next((step for step in run.steps if step.name == "pretrain"), None)
@@ -140,7 +140,7 @@ def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
-    """Return by how much the held-out loss fell in the last third of the steps; 0 of one row."""
+    """Return by how much the held-out loss fell in the last third of the steps; 0 for one row."""
     last = history[-1]
     begin = last["global_step"] * 2 / 3
     before = [row for row in history[:-1] if row["global_step"] <= begin] or history[:1]

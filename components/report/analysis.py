@@ -25,9 +25,11 @@ class ClassQuality:
     Attributes:
         label: Its name.
         num_examples: Dev examples of the class.
-        num_predicted: Dev examples taken for it.
-        precision: Fraction of these that are of the class; None if there are none.
-        recall: Fraction of its examples that are taken for it; None if there are none.
+        num_predicted: Dev examples predicted to be of the class.
+        precision: Fraction of the examples predicted to be of the class that are; None if there are
+            none.
+        recall: Fraction of the examples of the class that are predicted to be; None if there are
+            none.
         f1: Harmonic mean of both; None where either is None.
     """
 
@@ -45,7 +47,7 @@ class CalibrationBin:
 
     Attributes:
         mean_probability: Mean probability of these examples.
-        fraction: How often what the probability is of was right.
+        fraction: Fraction of the examples in which the predicted event happened.
         num_examples: Number of examples.
     """
 
@@ -56,10 +58,10 @@ class CalibrationBin:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Whether probabilities mean what they say.
+    """How well predicted probabilities agree with observed frequencies.
 
     Attributes:
-        of: What the probability is of, in words.
+        of: The event whose probability is predicted, in words.
         bins: Tenths of the range with at least one example, in order.
         error: Mean difference of probability and fraction, each bin weighted by its examples.
     """
@@ -88,7 +90,7 @@ class RocCurve:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CutText:
-    """The beginning of a text, and how many characters of its end are left out."""
+    """The beginning of a text, and the number of characters after it that are left out."""
 
     text: str
     num_left_out: int = 0
@@ -100,10 +102,10 @@ class Mistake:
 
     Attributes:
         id: Its id in the file.
-        texts: Its texts, cut; of multiple choice without the choices.
+        texts: Its texts, shortened; without the choices of multiple choice.
         expected: The right label, choice, score or answer.
         predicted: The prediction.
-        confidence: Probability of the prediction; None of a regression.
+        confidence: Probability of the prediction; None for a regression.
     """
 
     id: str
@@ -141,12 +143,12 @@ def class_qualities(classification: Mapping[str, Any]) -> list[ClassQuality]:
 
 
 def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:
-    """Return the calibration of classes, choices or tags; None of rows without probabilities.
+    """Return the calibration of classes, choices or tags; None if rows have no probabilities.
 
-    Of tags it is that of each word's, of two classes that of the second one's probability, of
-    labels of which any number may apply that of the probabilities of all, else that of the
-    prediction's. Bins are _NUM_BINS of equal width, without empty ones; the error is the mean of
-    their gaps, weighted by examples.
+    It is that of these probabilities: for tags, of each word's predicted tag; for two classes, of
+    the second class; for multi-label tasks, of every label; otherwise, of the predicted class or
+    choice. There are _NUM_BINS bins of equal width, of which empty ones are left out; the error is
+    the mean of the bins' gaps, weighted by examples.
 
     Args:
         rows: The dev examples.
@@ -172,7 +174,7 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
 
 
 def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> Calibration:
-    """Return the calibration of the probabilities of what `of` names, each right or not."""
+    """Return the calibration of probabilities of the event `of`, which each happened or not."""
     bins_M = np.minimum((probabilities_M * _NUM_BINS).astype(int), _NUM_BINS - 1)
     bins = [
         CalibrationBin(
@@ -190,7 +192,7 @@ def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> 
 def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | None:
     """Return the ROC curve of the second of two classes; None unless both occur.
 
-    It has at most _MAX_CURVE_POINTS points; the area is that under all.
+    It has at most _MAX_CURVE_POINTS points; the area is that under the curve of all points.
 
     Args:
         rows: The dev examples.
@@ -221,9 +223,9 @@ def confident_mistakes(
 ) -> tuple[list[Mistake], int]:
     """Return the most confident mistakes, the most confident first, and the number of all.
 
-    Of classes and choices these are wrong predictions by their probability, of questions answers
-    that score 0, of a regression the largest differences, of which there are as many as examples
-    that are not predicted exactly.
+    For classes and choices these are wrong predictions, sorted by their probability; for questions,
+    answers that score 0; for a regression, the largest differences, where every example that is not
+    predicted exactly counts as a mistake.
 
     Args:
         rows: The dev examples.
@@ -240,17 +242,17 @@ def _is_wrong(row: ExampleRow) -> bool:
 
 
 def _severity(row: ExampleRow) -> float:
-    """Return how sure a wrong prediction was; of a regression how far it is off."""
+    """Return the confidence of a wrong prediction; for a regression, how far it is off."""
     confidence = _confidence(row)
     return abs(row["label"] - row["prediction"]) if confidence is None else confidence
 
 
 def _confidence(row: ExampleRow) -> float | None:
-    """Return the probability of a row's prediction; None of a regression.
+    """Return the probability of a row's prediction; None for a regression.
 
-    Of words with tags it is that of the wrong tag with the highest, of labels of which any number
-    may apply that of the label that is most surely wrong, and of a question that was predicted to
-    have no answer that of no answer.
+    For words with tags it is the highest probability of a wrong tag; for multi-label tasks, that of
+    the label that is wrong with the highest probability; for a question that was predicted to have
+    no answer, the probability of that.
     """
     if "words" in row:
         tags = zip(row["word_probabilities"], row["label"], row["prediction"], strict=True)
@@ -267,7 +269,7 @@ def _confidence(row: ExampleRow) -> float | None:
 
 
 def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
-    """Return a wrongly predicted row as people read it, its texts cut by `cut_text`.
+    """Return a wrongly predicted row in readable form, its texts shortened by `cut_text`.
 
     Expected and predicted are names of labels, answers, choices, numbers or the wrongly tagged
     words with their tags, as the task has them; choices are left out of the texts.
@@ -304,5 +306,5 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
 
 
 def cut_text(text: str, *, most: int = MAX_CHARACTERS) -> CutText:
-    """Return the first `most` characters of a text, and how many are left out."""
+    """Return the first `most` characters of a text, and the number of characters left out."""
     return CutText(text=text[:most], num_left_out=max(0, len(text) - most))

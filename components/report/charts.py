@@ -174,7 +174,7 @@ def task_loss_chart(task: TaskSummary, name: str) -> str:
     """Draw the training loss of fine-tuning, pretrained against random weights.
 
     Args:
-        task: The task; without logs, as of earlier versions, there is nothing to draw.
+        task: The task; without logs, as in earlier versions, there is nothing to draw.
         name: Begins every id in the SVG; unique on the page.
 
     Returns:

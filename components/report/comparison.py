@@ -33,8 +33,10 @@ class ComparedScore:
     Attributes:
         score: The score; None in a run without the task.
         interval: Its 95 % interval, or None.
-        gain: Its difference from the first run's score; None of the first run and without both.
-        gain_interval: The 95 % interval of the difference, from those of both scores; or None.
+        gain: Difference from the first run's score; None for the first run itself, and if either
+            score is missing.
+        gain_interval: 95 % interval of the difference, computed from the intervals of both scores;
+            or None.
     """
 
     score: float | None
@@ -44,7 +46,7 @@ class ComparedScore:
 
     @property
     def sign(self) -> int:
-        """1 or -1 if the difference is above or below 0 by more than chance; else 0."""
+        """1 or -1 if the interval of the difference lies above or below 0; else 0."""
         if self.gain_interval is None:
             return 0
         return int(self.gain_interval[0] > 0) - int(self.gain_interval[1] < 0)
@@ -61,7 +63,7 @@ class ComparedTask:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DifferentSetting:
-    """A setting of a step that is not the same in all runs; None in a run that has none."""
+    """A setting of a step that is not the same in all runs; None for a run without it."""
 
     step: str
     name: str
@@ -70,11 +72,11 @@ class DifferentSetting:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several runs side by side; the first is the one the others are compared with.
+    """Several runs side by side; the others are compared with the first.
 
     Attributes:
         names: Names of the runs.
-        verdicts: What each run's own report answers; empty of earlier versions.
+        verdicts: Answer of each run's own report; empty for reports of earlier versions.
         pretraining: Rows of a name and a value for each run, about the published weights.
         tasks: The scores of each task of any run.
         settings: The settings that differ.
@@ -161,8 +163,9 @@ def find_summary(run: str) -> Path:
 def name_runs(runs: Sequence[str]) -> list[str]:
     """Return short names of runs: their folders' names, or where two of these are equal the paths.
 
-    A folder's name is that of the folder a link leads to; the paths, then of all runs, are as they
-    were given. A path that is given twice is followed by its place among the runs, from 1.
+    For a link, the name is that of the folder it leads to. If two names are equal, the paths of all
+    runs are returned as they were given; a path that is given twice is followed by its place among
+    the runs, from 1.
     """
     names = [Path(run).resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -193,10 +196,11 @@ def compare(names: Sequence[str], runs: Sequence[RunValues]) -> Comparison:
 def _compare_pretraining(
     runs: Sequence[RunValues],
 ) -> list[tuple[str, list[float | None]]]:
-    """Return rows of a name and a value for each run, of the evaluation of what is published.
+    """Return rows about the evaluation of the published weights: a name, and a value for each run.
 
-    The rows are accuracies, loss and step. A value that a run lacks is None. Accuracies by what is
-    shown and those of the detection have a row only if a run has them.
+    The rows are accuracies, loss and step; a value that a run lacks is None. Accuracies of masked
+    LM by the token that is shown, and accuracies of replaced token detection, have a row only if
+    some run has them.
     """
     published = [published_evaluation(run["pretraining_history"]) for run in runs]
     names = (
@@ -217,9 +221,11 @@ def _compare_pretraining(
 
 
 def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
-    """Yield the scores of each task that any run has, in the order in which they first occur.
+    """Yield the scores of each task that any run has, in the order in which the tasks first occur.
 
-    The metric is that of the first run with the task; all but the first run are compared with it.
+    The metric of a task is taken from the first run that has the task. The scores of all later runs
+    are compared with that of the first of `runs`; there is no comparison if that run lacks the
+    task.
     """
     by_name = [{task["name"]: task for task in run["tasks"]} for run in runs]
     for name in dict.fromkeys(name for tasks in by_name for name in tasks):
@@ -244,9 +250,10 @@ def _compare_score(
     A run that lacks the task, or has it with another metric, has a score of None.
 
     Args:
-        task: The task in one run; None of a run without it.
-        first: The task in the first run; None of the first run itself, or if it lacks the task.
-        metric: The metric of all.
+        task: The task in one run; None if the run lacks it.
+        first: The task in the first run; None for the first run itself, or if the first run lacks
+            the task.
+        metric: The metric that is compared.
     """
     if task is None or task["metric"] != metric:
         return ComparedScore(score=None)
@@ -271,8 +278,8 @@ def _interval(task: Mapping[str, Any]) -> tuple[float, float] | None:
 def _different_settings(runs: Sequence[RunValues]) -> Iterator[DifferentSetting]:
     """Yield the settings of the steps that are not the same in all runs, in the first run's order.
 
-    A step that one of the runs does not have is left out: its settings are not another choice. Of a
-    run that does not have the setting its value is None.
+    A step that one of the runs does not have is left out, as that is no choice of another setting.
+    The value is None for a run that does not have the setting.
     """
     by_step = [
         {step["name"]: dict(flatten(rename_settings(step["config"]))) for step in run["steps"]}

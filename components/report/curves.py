@@ -15,8 +15,8 @@ def thin_rows(
 ) -> list[dict[str, Any]]:
     """Return at most `most` rows with only the step and some columns, in order.
 
-    First and last row stay. Of each part of the curve between, the rows with the smallest and the
-    largest value of each column stay, so that no peak is lost that the whole curve would show.
+    First and last row stay. From each part of the curve in between, the rows with the smallest and
+    the largest value of each column are kept, so that no peak of the whole curve is lost.
 
     Args:
         rows: Rows with `global_step`.

@@ -67,7 +67,7 @@ class Line:
     Attributes:
         label: Its name in the legend.
         points: Pairs of x and y; one point is drawn as a marker.
-        color: One of `THEME`.
+        color: A color of `THEME`.
         marker: Matplotlib's marker, so that colour is not the only difference.
         is_faint: Whether it is drawn thin and pale, as a curve behind others.
         is_dashed: Whether it is drawn dashed.

@@ -169,7 +169,7 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
 def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
     """Return the mean gain over majority, and over random weights for the tasks that have them.
 
-    Of several seeds it is the gain of the means. Without tasks the value is `NOTHING`.
+    With several seeds it is the gain of the means. Without tasks the value is `NOTHING`.
     """
     gains = [one.gain for one in against(tasks, "majority")]
     notes = [f"points over majority, {format_count(len(tasks), 'task')}" if tasks else "no tasks"]

@@ -1,7 +1,8 @@
 """The scores that the original published for its models, to put a run's beside them.
 
-Source: the tables of the README of google-research/albert. Those of GLUE are of single models on
-the dev sets; of SQuAD on the dev sets, F1 and exact match; of RACE on the test set. All in percent.
+Source: the tables of the README of google-research/albert. Scores of GLUE are those of single
+models on the dev sets; for SQuAD F1 and exact match on the dev sets; for RACE on the test set. All
+in percent.
 """
 
 import dataclasses
@@ -128,8 +129,8 @@ def parse_row(line: str) -> tuple[str, list[str]]:
 def _cell(task: TaskSummary | None, metrics: Sequence[str]) -> str:
     """Return a run's score of a task as it is published, in points; empty without the task.
 
-    Scores of several metrics have slashes between them. Of RACE it is that on the test set, if the
-    run had one.
+    Scores of several metrics have slashes between them. For RACE it is the score on the test set,
+    if the run had one.
     """
     if task is None:
         return ""

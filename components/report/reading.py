@@ -78,8 +78,8 @@ def _summarise_start(
 ) -> dict[str, Any]:
     """Return a `RunSummary`'s values for a checkpoint, or for vocabulary, records, pretraining.
 
-    A pretrained model is loaded, to fill masks with it; a checkpoint is not. Of records of several
-    lengths the last are described.
+    A pretrained model is loaded, to fill masks with it; a checkpoint is not. If there are records
+    of several lengths, the last are described.
 
     Args:
         folders: Output folders by step, as `summarise` takes them.

@@ -75,8 +75,8 @@ def _model_path(run: str, model: Path) -> str:
 def _outputs_below(folder: Path) -> Mapping[str, Path]:
     """Return the folders with a manifest below a folder, by the hash of their content.
 
-    Of several with the same content the first by path is taken. Manifests that cannot be read are
-    passed over.
+    If several have the same content, the first one by path is taken. Manifests that cannot be read
+    are passed over.
     """
     outputs: dict[str, Path] = {}
     for path in sorted(folder.rglob(MANIFEST_NAME)):

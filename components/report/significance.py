@@ -17,7 +17,7 @@ Interval = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A model's score against that of a baseline; of several seeds their mean.
+    """A model's score compared with a baseline's; with several seeds, their means.
 
     Attributes:
         baseline: What it is compared with: `random_weights`, `without_model` or `majority`.
@@ -61,7 +61,7 @@ class SeedScores:
 
     Attributes:
         mean: Their mean.
-        std: Their sample standard deviation; 0 of a single training.
+        std: Their sample standard deviation; 0 for a single training.
         num: How many there are.
     """
 
@@ -82,7 +82,7 @@ def widen_by_seeds(
 
     Args:
         interval: The bootstrap interval of one training's score, or of the difference of two.
-        around: That score or difference.
+        around: The score or difference.
         centre: The mean score, or the difference of two means.
         seeds: The scores that `centre` is the mean of; two for a difference.
     """
@@ -120,7 +120,7 @@ def paired_interval(
     Args:
         task: The task.
         rows: The dev examples with the model's predictions.
-        others: The baseline's prediction of each, in the same kind; of questions its score.
+        others: The baseline's prediction for each row, in the same form; for questions its score.
 
     Returns:
         The interval; None if there are no rows.
@@ -178,7 +178,7 @@ def mean_gain(differences: Sequence[Difference]) -> tuple[float, Interval | None
     The interval's half width is the root of the sum of the squared half widths, over their number.
 
     Args:
-        differences: One for each task, at least one; the tasks' dev sets are independent.
+        differences: Difference of each task, at least one; the tasks' dev sets are independent.
     """
     mean = math.fsum(one.gain for one in differences) / len(differences)
     halves = [

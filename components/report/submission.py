@@ -49,7 +49,7 @@ class SubmissionFile:
         task: The task.
         num_rows: Predictions in it.
         is_predicted: Whether the run's model predicted them; else they are filled.
-        remarks: Why the site would refuse it, in words; empty of one that it takes.
+        remarks: Why the site would refuse it, in words; empty for one that it takes.
     """
 
     name: str
@@ -125,7 +125,7 @@ def fill_file(task: Task, num_rows: int) -> str:
 def check_file(text: str, task: Task, *, num_rows: int) -> Iterator[str]:
     """Yield why GLUE's site would refuse a file, one sentence for each kind of reason.
 
-    Of each kind the first wrong row is named. Yields nothing for a file that it takes.
+    For each kind of fault, the first wrong row is named. Yields nothing for a file that it takes.
 
     Args:
         text: Its content, one line at least.
@@ -175,9 +175,9 @@ def copy_predictions(
 ) -> list[str]:
     """Copy the predictions of pretrained models for questions and choices, and return their names.
 
-    Of SQuAD and tasks like it these are, as the official scripts read them, the answers by
-    question, and the odds of there being none; of built-in tasks of multiple choice, such as RACE,
-    tables. Files of these names are replaced.
+    For SQuAD and tasks like it these are the answers by question, and the odds that there is no
+    answer, as the official scripts read them; for built-in tasks of multiple choice, such as RACE,
+    they are tables. Files of these names are replaced.
 
     Args:
         evaluations: Output folders of `albert evaluate`.

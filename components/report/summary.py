@@ -70,8 +70,8 @@ class TaskSummary:
         metrics: All metrics of the pretrained model, by name, without the interval.
         interval: Bootstrap interval of the score (95 %), or None.
         num_seeds: Trainings with different seeds; the score is that of the best.
-        mean_score: Mean over the seeds, or None of a single one.
-        score_std: Sample standard deviation over the seeds, or None of a single one.
+        mean_score: Mean over the seeds, or None for a single one.
+        score_std: Sample standard deviation over the seeds, or None for a single one.
         random_weights_mean: Mean over the seeds from random weights, or None.
         random_weights_std: Sample standard deviation over these, or None.
         random_weights_unequal_settings: Settings in which a run from random weights differs, so
@@ -83,14 +83,15 @@ class TaskSummary:
         paper_scores: Published scores, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
-        data_files: Which files they are from, in words; empty of earlier versions.
+        data_files: Which files they are from, in words; empty for summaries of earlier versions.
         history: A row for each dev evaluation of fine-tuning: global_step, train_loss, metrics.
-        random_weights_history: The same from random weights, empty if it was not run.
+        random_weights_history: `history` of the training from random weights; empty if there was
+            none.
         kind: Kind of the task.
         without_model_score: Score by TF-IDF, or None.
         differences: The score against each baseline that there is.
         training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
-        random_weights_log: The same from random weights.
+        random_weights_log: `log` of the training from random weights.
         analysis: What the model gets right and wrong.
         probe: The frozen probe of the pretrained model, a `FrozenProbe` as plain values; empty
             without one.
@@ -221,9 +222,9 @@ class RunSummary:
 
     Attributes:
         title: Name of the run.
-        checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
-            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. Of any other it is
-            empty; of one from a checkpoint nothing is in the fields about text and pretraining.
+        checkpoint: What a run from a checkpoint started from: source, kind, size, num_parameters,
+            vocab_size, lower_case, strip_accents, heads, notes. For any other run it is empty; for
+            a run from a checkpoint the fields about text and pretraining are empty.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,
@@ -243,8 +244,8 @@ class RunSummary:
         submission: The files in the archive for GLUE's site; empty without one.
         predictions: Files of predictions for SQuAD, RACE and tasks like them, by their paths in
             the report's folder.
-        exports: What was exported and what was held back; empty of a run without export.
-        promotion: Whether the model replaced the accepted one; None of a run without retraining.
+        exports: What was exported and what was held back; empty for a run without export.
+        promotion: Whether the model replaced the accepted one; None for a run without retraining.
         verdict: Whether pretraining paid, and what to do next.
         pretraining_log: Rows of `global_step`, `loss` and accuracies of training, thinned.
         filled_samples: Held-out texts with a masked word, filled by the pretrained model.

@@ -74,8 +74,9 @@ class TaskPanel:
 def make_panel(task: TaskSummary, number: int, sentence: str) -> TaskPanel:
     """Return a task's part of the page.
 
-    Of at most MAX_MATRIX_CLASSES labels it has the confusion matrix, of others the most frequent
-    confusions; the qualities of classes are those of the MAX_CLASSES with the most examples.
+    With at most MAX_MATRIX_CLASSES labels it has the confusion matrix, with more the most frequent
+    confusions. Precision, recall and F1 are shown for the MAX_CLASSES classes with the most
+    examples.
 
     Args:
         task: The task.

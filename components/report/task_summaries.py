@@ -66,12 +66,12 @@ class _TaskRun:
 
     @property
     def score(self) -> float:
-        """The score of the model that was kept: of several seeds the best one's."""
+        """The score of the model that was kept: with several seeds, the best one's."""
         return self.evaluated.metrics[self.metric]
 
     @property
     def seeds(self) -> SeedScores:
-        """The scores of all its seeds; of a single one the score."""
+        """The scores of all its seeds; for a single training, its score."""
         tuned = self.tuned.metrics
         num = tuned.get("num_seeds", 1)
         if num == 1:
@@ -88,7 +88,7 @@ def summarise_tasks(
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
     The task's run from random weights, if there is one with the same settings, becomes its
-    baseline. Of two runs of a task from the same weights the last one counts.
+    baseline. If there are two runs of a task from the same weights, the last one counts.
 
     Args:
         folders: Output folders by step; those of `finetune` and `evaluate` belong together
@@ -267,13 +267,13 @@ def _difference(
 ) -> Difference:
     """Return a difference with its paired interval, or else one of the two scores' intervals.
 
-    Of several seeds it is that of the means, and the interval holds for other seeds, too.
+    With several seeds it is the gain of the means, and the interval holds for other seeds, too.
 
     Args:
         baseline: What the score is compared with.
-        method: The same in words.
+        method: The baseline in words.
         run: The model's run.
-        score: The baseline's score, of several seeds the best one's.
+        score: The baseline's score; with several seeds, the best one's.
         paired: The paired interval of both best ones, if the predictions of both are known.
         other: The interval of the baseline's score, if it is known.
         other_seeds: The scores of the baseline's seeds, if it is trained.

@@ -50,7 +50,7 @@ def judge(run: RunSummary) -> Verdict:
 
 
 def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
-    """Return the differences of all tasks from one baseline, of those that have it, in order."""
+    """Return the differences from one baseline, in order, of all tasks that have it."""
     return [one for task in tasks for one in task.differences if one.baseline == baseline]
 
 
@@ -185,7 +185,7 @@ def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
 def _task_sentence(task: TaskSummary) -> str:
     """Return in one sentence how a task's score compares with each of its baselines.
 
-    Of several seeds it is their mean that is compared. Empty without baselines.
+    With several seeds, their mean is compared. Empty without baselines.
     """
     if not task.differences:
         return ""

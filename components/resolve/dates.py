@@ -19,7 +19,7 @@ def today() -> str:
 
 
 def parse_date(text: str) -> str:
-    """Return the date, YYYY-MM-DD, of a date or of an ISO time; what follows the T is not checked.
+    """Return the date, YYYY-MM-DD, of a date or an ISO time; what follows the T is not checked.
 
     Raises:
         InputError: The text is neither, such as a placeholder that no platform has replaced.

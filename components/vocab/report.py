@@ -69,8 +69,8 @@ def _character_coverage(
 ) -> float:
     """Return the fraction of the sentences' characters that are in known tokens; 0 without any.
 
-    Characters are counted in the tokens, without marks of words; of a sentence with an unknown
-    token, which hides what it stands for, in the normalised text.
+    Characters are counted in the tokens, without marks of words; in a sentence with an unknown
+    token, which hides what it stands for, they are counted in the normalised text.
     """
     # By tokens, not by the text before encoding: SentencePiece normalises once more, and makes the
     # letters of a Korean syllable one again.

@@ -64,8 +64,8 @@ def train_vocab(
     def body(results: Path, _: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
 
-        Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows;
-        of these the report describes some, and some are written as examples.
+        Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows; the
+        report describes some of them, and some are written as examples.
 
         Raises:
             InputError: No file has text, or the vocabulary cannot be trained on it.
@@ -173,7 +173,7 @@ def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
 
 
 def _write_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the tokenizer's files and, of kinds with scores, its pieces with their scores."""
+    """Write the tokenizer's files and, if its kind has scores, its pieces with their scores."""
     tokenizer.save(folder)
     if table := tokenizer.score_table():
         path = (folder / tokenizer.file_name).with_suffix(".vocab")

@@ -127,8 +127,8 @@ class CommandParser:
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; or a list, a
-                section, --config or a key of a mapping is given twice, of which the first would be
-                lost.
+                section, --config or a key of a mapping is given twice, so that the first value
+                would be lost.
         """
         arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())
@@ -195,7 +195,7 @@ class CommandParser:
     def _todays_name(self, option: str) -> str:
         """Return an option with its short name and the old name of a setting replaced.
 
-        An old name is told on standard error.
+        An old name is reported on standard error.
         """
         alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
@@ -204,8 +204,8 @@ class CommandParser:
     def _names_vocabulary(self, value: str) -> bool:
         """Return whether a value of `--vocab` is a checkpoint's vocabulary, not a section's file.
 
-        Only in commands with `--checkpoint.vocab`; there every value is, but for the next option, a
-        mapping in YAML, and a file whose name ends in .yaml, .yml or .json.
+        It can be one only in commands with `--checkpoint.vocab`. There it is one unless it is the
+        next option, a mapping in YAML, or a file whose name ends in .yaml, .yml or .json.
         """
         is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
         return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)

@@ -90,8 +90,8 @@ def create_schedule(
 ) -> None:
     """Run the pipeline regularly; a schedule of that name is changed to these settings.
 
-    Of several schedules of the name one is left. A paused one stays paused. ALBERT_REGISTRY is
-    the registry that holds the images.
+    If several schedules have the name, one of them is kept. A paused one stays paused.
+    ALBERT_REGISTRY is the registry that holds the images.
 
     Args:
         name: Name of the schedule.
@@ -189,7 +189,7 @@ def _connect_to_schedules(**settings: Any) -> Platform:
         **settings: The platform, and how to reach it.
 
     Raises:
-        InputError: As of `connect`; or another server answers.
+        InputError: For the reasons of `connect`; or another server answers.
         ServiceError: It did not answer.
     """
     platform = connect(**settings)

@@ -51,7 +51,7 @@ def predict(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        precision: What a checkpoint computes in; auto is as is faster on the device.
+        precision: Precision that a checkpoint computes in; auto takes the faster one on the device.
         batch_size: Examples that are run together; auto is 64 on a CPU, and as many as the memory
             of the GPUs holds.
         strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
@@ -124,8 +124,8 @@ def embed(
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
-        precision: What a checkpoint computes in; auto is float32 on a CPU, as vectors are compared,
-            and as is faster on accelerators.
+        precision: Precision that a checkpoint computes in; auto takes float32 on a CPU, as vectors
+            are compared, and the faster one on accelerators.
         batch_size: Texts that are run together; auto is 64 on a CPU, and as many as the memory of
             a GPU holds.
     """

@@ -19,7 +19,7 @@ _WIDTH = 100
 def without_print_config(parser: CommandParser, arguments: Sequence[str]) -> tuple[list[str], bool]:
     """Return arguments without `--print_config`, and whether it was there.
 
-    Of a command that takes no configuration it stays, to be refused as any unknown option is.
+    If the command takes no configuration, the option stays, to be refused as any unknown option is.
     """
     if not parser.takes_config:
         return list(arguments), False
@@ -53,7 +53,7 @@ def _lines(
 
     Args:
         values: The settings.
-        defaults: The same with their defaults, which are told where they differ.
+        defaults: The same settings with their defaults, which are shown where they differ.
         indent: What precedes each line.
         names: Fields to show; all when None.
     """
@@ -79,7 +79,7 @@ def _lines(
 
 
 def _to_yaml(value: Any) -> str:
-    """Return the value of a setting as YAML in one line; of items that are dataclasses as mappings.
+    """Return the value of a setting as YAML in one line; items that are dataclasses are mappings.
 
     What is not set in these is left out.
     """

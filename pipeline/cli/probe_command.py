@@ -32,7 +32,7 @@ def probe(
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
 ) -> None:
-    """Score a task by ridge regressions on a model's outputs, nothing of which is trained.
+    """Score a task by ridge regressions on the outputs of a model, which is not trained.
 
     Args:
         model: A checkpoint of any kind that `albert convert` knows, a run's folder (its pretrained

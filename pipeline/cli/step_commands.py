@@ -255,7 +255,7 @@ def evaluate(
 
 
 def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
-    """Refuse models of which two would be evaluated into one folder.
+    """Refuse models if two of them would be evaluated into the same folder.
 
     Args:
         models: Name and path of each.

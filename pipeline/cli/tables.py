@@ -239,7 +239,7 @@ def steps_table(steps: Sequence[Mapping[str, Any]], states: Mapping[str, str]) -
     """Return the table of a run's steps, in their order.
 
     Args:
-        steps: The name, seconds and metrics of each; seconds are None of one that is not done.
+        steps: The name, seconds and metrics of each; seconds are None for a step that is not done.
         states: How each was done, or ended, by name.
     """
     table = make_table("step", "seconds", "", "key metrics", right=("seconds",))
@@ -267,8 +267,8 @@ _TASK_BOOKKEEPING = (
 def _key_metrics(step: Mapping[str, Any]) -> str:
     """Return the metrics of a step that the table names, as text.
 
-    Those of `components.steps.STEPS`, as far as they are there; of a step without such a list, as
-    fine-tuning and evaluation are, all but bookkeeping.
+    Those of `components.steps.STEPS`, as far as they are there; for a step without such a list,
+    such as fine-tuning and evaluation, all metrics except bookkeeping.
     """
     metrics = step["metrics"]
     kind, *_ = step["name"].split()  # of a step for each length or task: `records 64`

@@ -65,7 +65,7 @@ def _remove_empty_folders(folder: Path) -> None:
 def record_cache(folder: Path) -> None:
     """Write the checksums of all entries of kfp's cache, for `remove_damaged` of the next run.
 
-    Of entries that a killed run leaves unrecorded, only their form and addresses are checked.
+    For entries that a killed run left unrecorded, only the form and the addresses are checked.
     """
     cache = folder / "cache"
     if cache.is_dir():

@@ -16,7 +16,7 @@ _GRACE_S = 4.5
 def exit_when_interrupted() -> Iterator[None]:
     """Exit the process as soon as the body is interrupted (KeyboardInterrupt), after its steps.
 
-    Steps are told by SIGTERM, so that a training saves the step in progress, and are killed after
+    Steps get SIGTERM, so that a training saves the step in progress, and are killed after
     `_STEPS_END_WITHIN_S`. The status is 130, or 143 after SIGTERM. Nothing is cleaned up and no
     thread is waited for: kfp would start the steps that wait for a place, and wait for all of them.
     Steps in containers see that the run's lock is free and end.

@@ -77,7 +77,7 @@ class _ProgressLines(contextlib.AbstractContextManager):
         return None
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Print a line for an event; of progress only every _PLAIN_EVERY_S seconds for each step.
+        """Print a line for an event; for progress only every _PLAIN_EVERY_S seconds for each step.
 
         That a step started, finished (with its seconds) or failed is always printed.
 

@@ -55,7 +55,7 @@ def lock_run_folder(
 
     The run's configuration replaces the one in the folder. The lock's file holds the run's id, by
     which the steps see that their run, and no later one, is still at work. On a file system without
-    locks the body runs without one, which is told on standard error.
+    locks the body runs without one, which is reported on standard error.
 
     Args:
         folder: The folder.
@@ -123,10 +123,10 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
     """Refuse a folder that is not for this run.
 
     A folder that does not exist, or was only begun, is accepted, and so are changes of the settings
-    in `_FREE_SETTINGS`, and a format of the corpus that is left to be found. Of a damaged
-    configuration, which is told on standard error, nothing is compared: every step compares its own
-    settings with those of its results. A run's folder has the lock's file or that of the events
-    beside its configuration: a folder in which people keep a configuration has neither.
+    in `_FREE_SETTINGS`, and a format of the corpus that is left to be found. If the configuration
+    is damaged, that is reported on standard error, and nothing is compared: every step compares its
+    own settings with those of its results anyway. A run's folder has the lock's file or that of the
+    events beside its configuration: a folder in which people keep a configuration has neither.
 
     Raises:
         InputError: The folder is no run's, or it has another configuration and `reconfigure` is
@@ -143,15 +143,15 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
 
 
 def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: bool) -> None:
-    """Refuse a run in a folder of a run with other settings, but for those that may change.
+    """Refuse a run in the folder of a run with other settings, except for those that may change.
 
     The latter are tasks, the baseline of random weights, who pays for buckets and their endpoint,
     and trackers (`_FREE_SETTINGS`); and a format of the corpus that this run leaves to be found.
 
     Args:
         folder: The folder, local or in a bucket.
-        data: Content of its configuration; a damaged one is told on standard error, and nothing is
-            compared.
+        data: Content of its configuration; a damaged one is reported on standard error, and nothing
+            is compared.
         config: The run.
         reconfigure: Whether all settings may change.
 
@@ -176,9 +176,9 @@ def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: 
 def _read_saved_values(data: bytes, path: str) -> Mapping[str, Any]:
     """Return the settings in the bytes of a configuration of this or an earlier version.
 
-    Settings have today's names, and those that there were not yet their defaults. Of settings that
-    this version cannot read, the values are returned as they are, so that they differ; of a file
-    that holds no mapping, or is no YAML, nothing.
+    Settings have today's names, and those that there were not yet their defaults. Settings that
+    this version cannot read are returned with their values as they are, so that they differ. A file
+    that is not YAML, or holds no mapping, gives nothing.
     """
     try:
         values = rename_settings(load_yaml(data, source=path))

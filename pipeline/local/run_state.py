@@ -1,4 +1,4 @@
-"""What is in a run's folder: how the last run there ended, its steps, scores and models."""
+"""Describe what is in a run's folder: how its last run ended, its steps, scores and models."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,7 @@ class StepRow:
 
     Attributes:
         name: `vocab`, `finetune cola`, ...
-        state: `done`, or how it ended.
+        state: `done`, `failed`, `at work` or `not finished`.
         seconds: How long it took; None unless it is done.
         metrics: Its metrics, as in its manifest; empty unless it is done.
     """
@@ -57,11 +57,11 @@ class RunDescription:
     Attributes:
         folder: The folder, local, gs:// or s3://.
         title: Title of the run.
-        state: How the last run there ended, or that it is at work.
-        message: Why it failed, and where its log is; empty unless it did.
-        steps: Its steps, in order: those that are done, then those that are not.
+        state: How the last run in the folder ended, or that it is at work.
+        message: Why the run failed, and where its log is; empty unless it failed.
+        steps: The steps, in order: first the ones that are done, then the others.
         scores: Scores of its tasks.
-        models: Folders of its models by their places.
+        models: Folders of the run's models, by their places in the run's folder.
     """
 
     folder: str
@@ -81,11 +81,13 @@ def is_stored_run(address: str) -> bool:
 def describe_stored_run(address: str) -> RunDescription:
     """Describe the results of a run in a bucket, from scores, manifests and the summary.
 
-    Nothing large is read. Steps whose outputs the platform took from its cache are not known. The
-    run counts as finished unless its summary says that it failed.
+    Reads only small files. Steps whose outputs the platform took from its cache are missing, as
+    nothing of them is in the bucket. A run counts as finished unless its summary says that it
+    failed, even if it is still going on.
 
     Raises:
-        InputError: A file of it cannot be read, or its scores or its summary are not JSON.
+        InputError: A file of the run cannot be read, or its scores or its summary are not a JSON
+            object.
         ServiceError: The storage failed.
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
@@ -112,7 +114,7 @@ def _read_stored_object(root: str, name: str) -> JsonObject:
     """Return the JSON object in a file of a run in a bucket.
 
     Raises:
-        InputError: It cannot be read, or holds something else.
+        InputError: The file cannot be read, or does not hold a JSON object.
     """
     path = join(root, name)
     expected = "what the run wrote there; run it again with the same output"
@@ -120,13 +122,13 @@ def _read_stored_object(root: str, name: str) -> JsonObject:
 
 
 def describe_run(folder: Path) -> RunDescription:
-    """Describe a run's folder, of a run of any version, from its events and manifests.
+    """Describe the folder of a run of any version from its events and manifests.
 
-    It is at work if its lock is held, failed if the last event of a step is a failure, interrupted
-    if a step has begun and not ended, else finished.
+    The run is at work if its lock is held, failed if the last event of a step is a failure,
+    interrupted if a step has begun and not ended, and otherwise finished.
 
     Raises:
-        InputError: A file of it cannot be read.
+        InputError: A file of the run cannot be read.
     """
     last = _last_events(folder)
     failures = [event for event in last.values() if event["event"] == "failed"]
@@ -169,9 +171,10 @@ def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Return whether a run is at work in a folder: it holds the lock.
+    """Return whether a run is at work in a folder.
 
-    False without a lock's file, and on file systems without locks.
+    It then holds the folder's lock. Returns False if there is no file of a lock, and on file
+    systems without locks.
     """
     return is_locked(folder / LOCK_NAME) is True
 
@@ -181,18 +184,22 @@ def _failure_message(folder: Path, event: Mapping[str, Any]) -> str:
 
 
 def _step_state(event: Mapping[str, Any], state: RunState) -> str:
-    """Return how an unfinished step ended, or that it has not."""
+    """Return the state of a step whose last event, `event`, is not `finished`.
+
+    It is `failed` if that event is a failure; otherwise `at work` if the run is, as `state` says,
+    or else `not finished`.
+    """
     if event["event"] == "failed":
         return "failed"
     return "at work" if state == "at work" else "not finished"
 
 
 def _done_steps(outputs: RunOutputs, *, except_for: Sequence[str]) -> Iterator[StepRow]:
-    """Yield a row for each output that there is.
+    """Yield a row for each output that exists.
 
     Args:
         outputs: The outputs of a run.
-        except_for: Names of the steps that were begun again and have not ended: they are left out.
+        except_for: Names of steps to leave out, as they were begun again and have not ended.
     """
     for name, output in _named_outputs(outputs):
         if output and name not in except_for:

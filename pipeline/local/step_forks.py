@@ -1,7 +1,7 @@
-"""The steps of a local run as forks of one process that has imported what they import.
+"""Run the steps of a local run as forks of one process that has imported what they import.
 
-kfp starts a new interpreter for each step. Its function for that is replaced during a run, as its
-runners cannot be extended; where there is no fork for a step, that function is called as ever.
+kfp starts a new interpreter for each step. As its runners cannot be extended, its function for that
+is replaced during a run, and is called for steps that cannot be forked.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ def forked_steps(pipeline: Any, log: IO[str]) -> Iterator[None]:
     """Have kfp's `SubprocessRunner` run steps as forks of one process during the body.
 
     That process, the server, is started for the first step that is not cached, and ends with the
-    body. It is a child of this process, and the steps are its children. A new interpreter instead
-    is a step whose environment differs from that of the first one, a step that the server does not
-    know, and every step once the server has ended; on other systems than Linux all are, as their
-    libraries must not be forked once they are imported.
+    body. It is a child of this process, and the steps are its children. A step runs in a new
+    interpreter instead if its environment differs from that of the first step, if the server does
+    not know it, or if the server has ended. On other systems than Linux every step does, as
+    libraries there must not be forked once they are imported.
 
     Args:
         pipeline: The kfp pipeline whose steps they are.
@@ -55,9 +55,10 @@ def forked_steps(pipeline: Any, log: IO[str]) -> Iterator[None]:
 
 
 def _find_functions(pipeline: Any) -> list[str]:
-    """Return the names of the functions of a pipeline's components, as far as the server has them.
+    """Return the names of a pipeline's component functions that are in `IMPORTS`.
 
-    In the order of the run.
+    Each name is there once, in the order of `IMPORTS`, which is that of the steps of a run. Only
+    for these functions does the server (`step_server`) know what to import.
     """
     executors = pipeline.pipeline_spec.deployment_spec["executors"].values()
     commands = [executor["container"] for executor in executors]
@@ -66,13 +67,16 @@ def _find_functions(pipeline: Any) -> list[str]:
 
 
 class _StepForks:
-    """Runs kfp's commands for steps as forks.
+    """Runs steps as forks of a server process, which has imported what steps import.
 
     Args:
-        functions: Names of the components' functions, in the order of the run.
-        run_command: Runs a command in a new interpreter, with further variables, and returns its
-            exit status.
-        log: File for what the server writes.
+        functions: Names of the components' functions that the server forks for, in the order of the
+            steps, in which it imports what they need.
+        run_command: kfp's own function: runs a command in a new interpreter, with more environment
+            variables, and returns its exit status. It runs the steps for which there is no fork:
+            those of other functions or with another environment than the first step's, and all once
+            the server has ended.
+        log: File for the server's standard output and error.
     """
 
     def __init__(self, functions: Sequence[str], run_command: _RunCommand, log: IO[str]) -> None:
@@ -84,10 +88,10 @@ class _StepForks:
         self._environment: dict[str, str] = {}
 
     def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Run a step and return its exit status; what it prints is printed here.
+        """Run a step by its command, print what it prints, and return its exit status.
 
-        Called by kfp, in several threads at a time, in the place of its function of these
-        arguments.
+        kfp calls it in place of its own function with these arguments, in several threads at a
+        time.
         """
         function = _find_function(full_command)
         if function in self._functions and self._is_same({**os.environ, **(env_vars or {})}):
@@ -104,7 +108,7 @@ class _StepForks:
         return self._run_command(full_command, env_vars)
 
     def _is_same(self, environment: Mapping[str, str]) -> bool:
-        """Return whether an environment is that of the server, which is started first if needed."""
+        """Return whether an environment is the server's; start the server in it if needed."""
         with self._lock:
             if self._server is None:
                 self._environment = dict(environment)
@@ -125,7 +129,7 @@ class _StepForks:
             )
 
     def _send(self, function: str, *descriptors: int) -> bool:
-        """Ask the server for a fork; return whether it could be asked."""
+        """Ask the server for a fork; return whether the request could be sent."""
         assert self._control
         with self._lock, contextlib.suppress(OSError):
             socket.send_fds(self._control, [function.encode()], descriptors)
@@ -152,11 +156,13 @@ def _follow(words: Sequence[str], connection: socket.socket, lines: Iterator[str
 
     Args:
         words: The component's source and its options.
-        connection: Socket that it reads them from, and the server writes the status to.
-        lines: What it prints.
+        connection: Socket from which the fork reads its command, and to which the server writes the
+            status.
+        lines: Lines that the fork prints.
 
     Returns:
-        The status, the negative number of the signal that ended it, or 1 if the server has ended.
+        The exit status of the fork; the negative number of the signal that ended it; or 1 if the
+        server has ended.
     """
     with contextlib.suppress(OSError):
         connection.sendall(json.dumps(words).encode())

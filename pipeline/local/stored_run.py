@@ -50,8 +50,8 @@ def run_to_bucket(
         address: The run's folder, gs:// or s3://.
         date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings.
-        is_confirmed: Whether pretraining may take more than a day, as of `run_locally`; a run
-            that has begun there, on whichever machine, goes on in any case.
+        is_confirmed: Whether pretraining may take more than a day, as for `run_locally`; a run that
+            has begun there, on whichever machine, goes on in any case.
 
     Returns:
         What the run left, with the local folder.

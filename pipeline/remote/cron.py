@@ -99,8 +99,8 @@ def _refuse_impossible_day(days: str, months: str, weekdays: str, *, cron: str) 
 
     Args:
         days: The field of the days of the month, checked.
-        months: That of the months, checked.
-        weekdays: That of the days of the week.
+        months: The field of months, already checked.
+        weekdays: The field of the days of the week.
         cron: The whole expression, for the message.
 
     Raises:

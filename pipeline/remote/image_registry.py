@@ -49,8 +49,8 @@ def parse_image(image: str) -> ImageReference:
     """Split an image's name into host, path and tag or digest; the tag is `latest` if it has none.
 
     Raises:
-        InputError: It names no registry, like an image that is on this machine only, or cannot be
-            the name of an image.
+        InputError: It names no registry, as the name of a local image does, or cannot be the name
+            of an image.
     """
     registry, _, rest = image.partition("/")
     if not rest or not re.search(r"[.:]|^localhost$", registry):
@@ -72,14 +72,14 @@ def parse_image(image: str) -> ImageReference:
 def check_image(image: str, calls: CallConfig) -> None:
     """Refuse an image that is not in its registry, or not for the processors of the steps.
 
-    Asks for its manifest, and for its configuration where that alone tells; pulls no layer. An
-    image that tells no platform passes. Credentials are those that Docker has for the registry, or
-    for Google's the Application Default Credentials; a public image needs none. HTTPS, but HTTP for
-    a registry on this machine.
+    Asks for the image's manifest and, if that does not tell the platform, for its configuration;
+    pulls no layer. An image that names no platform is accepted. The credentials are those that
+    Docker has for the registry, or the Application Default Credentials for Google's registries; a
+    public image needs none. Connects by HTTPS, but by HTTP to a registry on this machine.
 
     Args:
         image: Name of the image, with its registry.
-        calls: Time-outs and retries; what may pass is retried.
+        calls: Time-outs and retries; failures that may be temporary are retried.
 
     Raises:
         InputError: There is no such image, none for linux/amd64, its name has no registry, a login
@@ -97,9 +97,9 @@ def check_image(image: str, calls: CallConfig) -> None:
     def find_platforms(timeout_s: float) -> set[str] | None:
         """Return the platforms of the image, such as linux/amd64; None if there is no image.
 
-        They are in the manifest of an image of several, where attestations count as
-        unknown/unknown, else in the image's configuration. Empty if the manifest tells nothing of
-        either kind. Logs in if that is asked for.
+        An image for several platforms lists them in its manifest, with attestations as
+        unknown/unknown; otherwise the platform is in the image's configuration. Returns an empty
+        set if there is neither. Logs in if the registry asks for it.
 
         Raises:
             requests.RequestException: No answer; or a status of failure, of which only a 404 for
@@ -165,7 +165,7 @@ def _read_object(answer: "requests.Response", place: str) -> JsonObject:
 def _platform(values: Any, place: str) -> str:
     """Return the platform that an image's configuration or index names, such as linux/amd64.
 
-    A system or processor that is not named is taken for these.
+    A system that is not named is taken to be linux, a processor to be amd64.
 
     Raises:
         FieldError: The value, which is at `place`, is no object.
@@ -213,13 +213,13 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
 
 def _google_login() -> tuple[str, str] | None:
-    """Return user and password for Google's registries; None without credentials.
+    """Return user and password for Google's registries; None if this machine has no credentials.
 
     The password is a token, asked for over the network with the Application Default Credentials.
 
     Raises:
         NoAccessError: There are credentials that cannot be read.
-        GoogleAuthError: Google refused the login, or did not answer.
+        GoogleAuthError: An error of `google.auth`: Google refused the login, or did not answer.
     """
     credentials = find_credentials(("https://www.googleapis.com/auth/cloud-platform",))
     if credentials is None:

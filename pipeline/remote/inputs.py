@@ -63,7 +63,7 @@ class RemoteInputs:
         found by a step later.
 
         Raises:
-            InputError: The corpus is to be hashed and missing.
+            InputError: The corpus is to be hashed, and is missing.
         """
         is_hashed = self.with_hashes and not config.is_dated
         beam = config.beam.with_worker_image(image_name("data"))
@@ -74,10 +74,10 @@ class RemoteInputs:
         )
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
-        """Return the checkpoint as it is, its files hashed only `with_hashes`.
+        """Return the checkpoint as it is; hash its files only with `with_hashes`.
 
         Raises:
-            InputError: It is to be hashed and missing.
+            InputError: The checkpoint is to be hashed, and is missing.
         """
         fingerprint = UNKNOWN
         if self.with_hashes:
@@ -89,9 +89,9 @@ class RemoteInputs:
     def find_task(self, name: str, config: RunConfig, _: Tokenizer | None) -> TaskFiles:
         """Find the files of a task in the listing, and hash them if `with_hashes`.
 
-        Where labels are not declared and no metadata has them, training rows are read for them; of
-        a test file that is found by its name alone the first row is read. Without a listing nothing
-        is: the folder is the first candidate, unchecked. Without hashes, or a listing, the
+        Where labels are not declared and no metadata has them, training rows are read for them;
+        from a test file that is found only by its name, the first row is read. Without a listing
+        nothing is: the folder is the first candidate, unchecked. Without hashes, or a listing, the
         fingerprint is `UNKNOWN`.
 
         Raises:
@@ -202,7 +202,7 @@ def _is_seen(address: str) -> bool:
 
 
 def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]]:
-    """Return a task: a built-in one, of a file on this machine, or of its folder in the bucket.
+    """Return a task: built in, from a file on this machine, or from its folder in the bucket.
 
     With the splits that may have other files than it says.
 
@@ -225,7 +225,7 @@ def _find_files(
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
     Missing test files and optional ones are left out. Labels that are not declared are taken from
-    metadata, or else from the training rows; of a test file that is found by its name alone the
+    metadata, or else from the training rows; from a test file that is found only by its name, the
     first row is read.
 
     Args:

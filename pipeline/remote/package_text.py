@@ -70,7 +70,8 @@ def _refuse_other_content(
     """Refuse text that does not read back as the documents, with the values of the parameters.
 
     Raises:
-        InputError: It does not; a parameter that differs is named.
+        InputError: The text reads back as something else; the message names a parameter that
+            differs.
     """
     package = parse_package(text, source="the compiled pipeline")
     values = package.parameters()

@@ -29,7 +29,7 @@ class RemotePlatformConfig(PlatformConfig):
 
         Args:
             step: Name of the step, one of `MODEL_COMPONENTS`.
-            **inputs: Those of the step's component.
+            **inputs: Inputs of the step's component.
 
         Returns:
             The task, not yet configured.

@@ -140,8 +140,8 @@ def with_run_date(submission: Submission, date: str, platform: Platform) -> Subm
 def new_run_id(title: str) -> str:
     """Return a name for a run: its title in lower case with hyphens, and the time in UTC.
 
-    It begins with a letter and has 63 characters at most, which all platforms take: of a longer
-    title the end is left out. Two calls within a second return the same name.
+    It begins with a letter and has 63 characters at most, which all platforms take: the end of a
+    longer title is left out. Two calls within a second return the same name.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_LONGEST_SLUG].strip("-")
     now = datetime.datetime.now(datetime.UTC)

@@ -100,7 +100,7 @@ def _credentials(repository: str) -> Any:
     """Return the Google credentials for a repository; None for one on this machine.
 
     Raises:
-        InputError: There are none, or they cannot be read.
+        InputError: There are no credentials, or they cannot be read.
     """
     if _LOOPBACK.fullmatch(repository):
         return None

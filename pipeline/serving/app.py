@@ -79,9 +79,9 @@ def make_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    of_response = response_type(model)
-    add_prediction(app, model, config, batcher, of_response)
-    add_instances(app, model, config, batcher, of_response)
+    response_model = response_type(model)
+    add_prediction(app, model, config, batcher, response_model)
+    add_instances(app, model, config, batcher, response_model)
     _add_pages(app, describe_model(model, config), batcher, metrics)
     _answer_head(app)
     _add_error_handlers(app)

@@ -132,8 +132,8 @@ class Batcher(Generic[Item, ItemResult]):
     async def _next_batch(self) -> list[_PendingRequest[Item, ItemResult]]:
         """Wait for requests and take the next ones to run together out of the queue, oldest first.
 
-        They have at most `max_batch_size` examples together, but for one larger request, which
-        runs alone: requests are not split.
+        They have at most `max_batch_size` examples together, except that one larger request runs by
+        itself: requests are not split.
 
         Returns none when the batcher is closed and nothing waits.
         """

@@ -20,10 +20,11 @@ class ServingConfig:
         max_batch_size: Examples that are run together.
         max_wait_ms: Milliseconds that a request waits, while nothing runs, for others to be run
             with: for as many examples as came at a time before.
-        max_queued_examples: Examples that may wait; requests beyond are told to come again (503).
+        max_queued_examples: Number of examples that may wait; further requests are refused with
+            status 503, to be sent again.
         max_body_bytes: Longest body of a request, in bytes, as it is sent and once decompressed.
-        max_text_characters: Longest text, question or context, in characters; of a list of words
-            with a space between any two.
+        max_text_characters: Longest text, question or context, in characters; a list of words
+            counts with a space between any two.
         max_examples: Most examples of a request.
         header_timeout_s: Seconds that the headers of a request may take to arrive.
         body_timeout_s: Seconds that its body may take to arrive, and 1 s longer for each 1,000

@@ -140,9 +140,10 @@ class _Connections:
 def get_network(host: str) -> str:
     """Return the key by which connections from a host are counted.
 
-    That is an IPv4 address itself; of IPv6 the network of 64 bits, since a single machine has all
-    of its addresses; other names as they are. It is empty for this machine's loopback addresses,
-    which have no bound: there are reverse proxies, whose connections are those of many clients.
+    The key is an IPv4 address itself; for IPv6 the network of 64 bits, since a single machine has
+    all of its addresses; and other names as they are. It is empty for this machine's loopback
+    addresses, which have no bound: there are reverse proxies, whose connections are those of many
+    clients.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -61,7 +61,7 @@ class RequestError(Exception):
     def body(self, path: str = "") -> dict[str, Any]:
         """Return the body of the response to a request for a path.
 
-        It has the values of a `FailureResponse`; of the `instances` protocol, whose clients expect
+        It has the values of a `FailureResponse`; in the `instances` protocol, whose clients expect
         a text, those of an `InstancesFailure`.
         """
         if path.startswith(INSTANCES_PREFIX):

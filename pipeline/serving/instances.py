@@ -57,7 +57,7 @@ class ModelStatus(Strict):
 
 
 class ModelList(Strict):
-    """The names of the models, of which there is one."""
+    """The names of the models: always one."""
 
     models: list[str]
 
@@ -104,23 +104,23 @@ def add_instances(
     model: LoadedModel,
     config: ServingConfig,
     batcher: ServedBatcher,
-    of_response: type[pydantic.BaseModel],
+    response_model: type[pydantic.BaseModel],
 ) -> None:
     """Add `/v1/models`, `/v1/models/NAME` and `/v1/models/NAME:predict`."""
     name = config.model_name or name_in_paths(model.name)
     path = f"{INSTANCES_PREFIX}models"
-    of_request = instances_type(model, config)
+    request_model = instances_type(model, config)
 
-    async def predict_instances(request: of_request) -> pydantic.BaseModel:  # type: ignore[valid-type]
+    async def predict_instances(request: request_model) -> pydantic.BaseModel:  # type: ignore[valid-type]
         """Answer each instance."""
         predictions = await answer_request(request, "instances", batcher, config)
-        return of_response(predictions=predictions)
+        return response_model(predictions=predictions)
 
     app.router.add_api_route(
         f"{path}/{name}:predict",
         predict_instances,
         methods=["POST"],
-        response_model=of_response,
+        response_model=response_model,
         responses={status: {"model": InstancesFailure} for status in FAILURE_STATUSES},
         route_class_override=_AnyContentTypeRoute,
     )
@@ -150,7 +150,7 @@ def name_in_paths(name: str) -> str:
 
 
 def instances_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
-    """Return a new type of requests with `instances`, of the limits that `examples` have."""
+    """Return a new type of requests with `instances`, with the same limits as `examples`."""
     instance: Any = example_type(model, config)
     fields_of_example = example_fields(model.signature)
     if [name for name, what in fields_of_example.items() if what != "optional text"] == ["text"]:

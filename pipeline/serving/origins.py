@@ -17,7 +17,8 @@ def check_origin(origin: str) -> None:
     """Check that an origin is written as browsers send it, or is `*`, which is every one.
 
     Raises:
-        InputError: It is not. The message has the right spelling where it can be told.
+        InputError: It is written in another way. The message has the right spelling if that is
+            clear.
     """
     if origin == ANY_ORIGIN:
         return
@@ -52,7 +53,7 @@ def _host_as_sent(host: str) -> str | None:
     """Return a host in lower case, an IPv6 address in its short form; None if it is no host.
 
     Raises:
-        ValueError: It looks like an address, but is none.
+        ValueError: The host looks like an IP address, but is not a valid one.
     """
     if ":" in host and "%" not in host:
         return f"[{ipaddress.IPv6Address(host)}]"

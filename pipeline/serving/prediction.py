@@ -24,7 +24,7 @@ def add_prediction(
     model: LoadedModel,
     config: ServingConfig,
     batcher: ServedBatcher,
-    of_response: type[pydantic.BaseModel],
+    response_model: type[pydantic.BaseModel],
 ) -> None:
     """Add to an app the POST endpoint for the model's kind of task, such as classification.
 
@@ -35,20 +35,20 @@ def add_prediction(
         model: The model; its task decides the endpoint's path and what an example is.
         config: The server's settings, among them the limits of a request.
         batcher: The queue.
-        of_response: Type of the response, which has the field `predictions`.
+        response_model: Type of the response, which has the field `predictions`.
     """
-    of_request = request_type(model, config)
+    request_model = request_type(model, config)
 
-    async def predict(request: of_request) -> pydantic.BaseModel:  # type: ignore[valid-type]
+    async def predict(request: request_model) -> pydantic.BaseModel:  # type: ignore[valid-type]
         """Answer each example."""
         predictions = await answer_request(request, "examples", batcher, config)
-        return of_response(predictions=predictions)
+        return response_model(predictions=predictions)
 
     app.add_api_route(
         get_endpoint(model),
         predict,
         methods=["POST"],
-        response_model=of_response,
+        response_model=response_model,
         responses={status: {"model": FailureResponse} for status in FAILURE_STATUSES},
     )
 

@@ -98,8 +98,8 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection, and start the time limit of its first request's headers.
 
-        Where there are too many connections, of all or of its address, one that waits for its
-        client is dropped; if none waits, the new one is answered with 503 and closed.
+        If there are too many connections, in all or from its address, one that waits for its client
+        is dropped; if none waits, the new one is answered with 503 and closed.
         """
         self._lingering = LingeringTransport(
             transport,

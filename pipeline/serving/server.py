@@ -38,10 +38,10 @@ def run_server(
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and print a line on start and end.
 
-    What was changed or left out on reading the model is told on standard error. The port is bound
-    and the limit of open files checked before the model is loaded, so that a taken port or too low
-    a limit is known at once. Requests that arrived before the signal are answered, if that takes no
-    longer than 30 s. To be called in the main thread, which takes the signals.
+    What was changed or left out on reading the model is reported on standard error. The port is
+    bound and the limit of open files checked before the model is loaded, so that a taken port or
+    too low a limit is known at once. Requests that arrived before the signal are answered, if that
+    takes no longer than 30 s. To be called in the main thread, which takes the signals.
 
     Args:
         model: Path of what `albert_core.load` can load.

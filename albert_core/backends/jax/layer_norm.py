@@ -33,7 +33,7 @@ def _forward(
 ) -> tuple[Any, tuple[Any, Any, Any, Any]]:
     """Return normalised rows, scaled and shifted, in the type of x; and what the gradient needs.
 
-    The latter are x, gamma, and each row's mean and 1 / std, in float32.
+    The values for the gradient are x, gamma, and each row's mean and 1 / std, in float32.
     """
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, -1, keepdims=True)

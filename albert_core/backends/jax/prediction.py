@@ -15,14 +15,14 @@ from albert_core.training.batch_division import rows_of_process
 def make_predict_function(model: Any) -> Callable[[Any], Any]:
     """Return a function from inputs by name [B, ...] to the model's outputs as arrays.
 
-    The rows are divided among the devices of Keras's distribution; where their number B cannot be
-    divided, the last one is repeated, and left out of the outputs. Without a distribution the
-    function is Keras's `predict_on_batch`. Of several processes each gives the inputs of all rows
-    and gets the outputs of all; all of them must call at the same step. Every shape of inputs is
-    compiled once.
+    The rows are divided among the devices of Keras's distribution. If their number B cannot be
+    divided equally, the last row is repeated as often as needed, and the repetitions are left out
+    of the outputs. Without a distribution the function is Keras's `predict_on_batch`. With several
+    processes, each one passes the inputs of all rows and gets the outputs of all rows, and all must
+    call the function at the same time. Every shape of inputs is compiled once.
 
     Args:
-        model: Compiled.
+        model: A compiled Keras model.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:

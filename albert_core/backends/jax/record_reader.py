@@ -40,15 +40,15 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     """Yield endless batches (inputs, targets) from a step on, made ahead of need by a thread.
 
     Each epoch has another order, which follows from the seed; a batch may hold the end of one and
-    the beginning of the next. Static records keep their masks; of others they are drawn anew in
-    each epoch. Inputs have offsets of positions, and the draws of replacements, if `data` has them.
-    The time spent waiting for a batch is added to `data.input_timer`.
+    the beginning of the next. Static records keep their masks; for compact records they are drawn
+    anew in each epoch. Inputs have offsets of positions, and the draws of replacements, if `data`
+    has them. The time spent waiting for a batch is added to `data.input_timer`.
 
     Args:
         data: The records, and how to mask them.
         batch_size: Rows of a batch over all processes; this process gets its part of them.
-        start_step: Steps done before the first batch. Of their records only those of the epoch
-            that has begun are read, and dropped.
+        start_step: Number of steps done before the first batch. Only the records of the current
+            epoch that were used in these steps are read again and dropped.
 
     Raises:
         InputError: A record cannot be read.
@@ -109,8 +109,8 @@ def _generate_train_batches(
 
     Batch k holds records k * `batch_size` and so on of all epochs in a row: one may hold the end of
     an epoch and the beginning of the next. Records of the first epoch that come before the step are
-    read and dropped. Of each batch only this process's rows are yielded, with offsets of positions
-    if `data` draws any.
+    read and dropped. From each batch only this process's rows are yielded, with offsets of
+    positions if `data` draws them.
     """
     num_records = data.records.num_train_records
     first_epoch, num_skipped = divmod(start_step * batch_size, num_records)

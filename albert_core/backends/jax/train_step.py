@@ -121,7 +121,7 @@ def sync_variables(model: Any) -> None:
 def of_first_process(value: float) -> float:
     """Return the first process's value in all processes, which must call this at the same step.
 
-    Of several processes the result is rounded to float32.
+    With several processes the result is rounded to float32.
     """
     if jax.process_count() == 1:
         return value

@@ -9,7 +9,7 @@ def fill_rows(arrays: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.n
     """Return arrays [B, ...] with their last row repeated, until B is a multiple of a number.
 
     Args:
-        arrays: Of one B, at least 1.
+        arrays: Arrays with the same number of rows B, at least 1.
         multiple: The number.
     """
 

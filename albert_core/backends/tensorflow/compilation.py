@@ -60,11 +60,12 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
     On a CPU, products in bfloat16 are fast where the processor has fast instructions for them, and
-    most of all by oneDNN, without XLA; of a processor that does not tell them both precisions are
-    undecided. A narrow model, and single texts, gain nothing by them: float32 comes first.
+    most of all by oneDNN, without XLA; on a processor whose instructions are not known, both
+    precisions are undecided. A narrow model, and single texts, gain nothing by them: float32 comes
+    first.
 
     Args:
-        devices: Those that compute.
+        devices: The devices that compute.
         hidden_size: Width of the model.
         purpose: What is computed, on which the width depends from which bfloat16 is faster.
     """
@@ -95,7 +96,8 @@ def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of tensors whose element-wise operations XLA makes one loop of.
 
     The rest of the step stays as it is. Every shape, and every other value of an argument that is
-    no tensor, is compiled anew, for about 0.2 seconds. Of variables the function gets the values.
+    no tensor, is compiled anew, for about 0.2 seconds. Variables among the arguments are passed as
+    their values.
     """
     compiled = tf.function(function, jit_compile=True, autograph=False)
 

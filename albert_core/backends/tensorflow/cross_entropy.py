@@ -47,7 +47,7 @@ def most_likely_class(logits: Any) -> Any:
 def _compiled_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return the losses, and the function of the gradient by the logits.
 
-    The second goes to TensorFlow: callers get the losses alone.
+    TensorFlow takes the second value for itself; callers get only the losses.
     """
     losses, largest, log_sums = _forward(logits, labels)
     return losses, lambda upstream: (_backward(logits, labels, largest, log_sums, upstream), None)

@@ -14,7 +14,7 @@ from albert_core.backends.tensorflow._sums import sum_rows, sum_tensors
 
 
 class SharedDense(keras.layers.Dense):
-    """A dense layer that can cast its weights once for several calls; it must have a bias then."""
+    """A dense layer that, inside `cast_once`, casts its weights once for several calls."""
 
     # `.keras` archives hold the name of the class, in snake case, before the weights.
 
@@ -26,8 +26,9 @@ class SharedDense(keras.layers.Dense):
     def cast_once(self, times: int) -> Iterator[None]:
         """Cast the weights now, for at most `times` calls of the layer inside.
 
-        The layer must be built. A further call inside raises StopIteration. Contexts of one layer
-        must not be nested: the inner one's end would end both (not checked).
+        The layer must be built and have a bias. One call more inside raises StopIteration. Contexts
+        of the same layer must not be nested, which is not checked: the end of the inner one would
+        end both.
         """
         # In bfloat16 a layer applied twelve times would cast its weights twelve times, and twelve
         # gradients back to float32; so, gradients are summed first, in one loop.
@@ -42,7 +43,7 @@ class SharedDense(keras.layers.Dense):
             self._cast_weights.pairs = None
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return [..., O] for [..., I]; inside `cast_once` a call uses up a copy of the weights."""
+        """Return [..., O] for [..., I]; inside `cast_once` it uses up one copy of the weights."""
         if self._cast_weights.pairs is None:
             return super().call(inputs, training=training)
         return self.activation(_affine(inputs, *next(self._cast_weights.pairs)))
@@ -50,7 +51,7 @@ class SharedDense(keras.layers.Dense):
 
 @contextlib.contextmanager
 def cast_weights_once(uses: Mapping[SharedDense, int]) -> Iterator[None]:
-    """Let dense layers cast their weights once, for all calls inside.
+    """Let dense layers cast their weights once for all calls in the body.
 
     Args:
         uses: How often each layer will be called at most; a further call raises StopIteration.
@@ -62,7 +63,7 @@ def cast_weights_once(uses: Mapping[SharedDense, int]) -> Iterator[None]:
 
 
 class _CastWeights:
-    """A box for tensors of the step being built: Keras would track a layer's own attribute."""
+    """Holds the cast weights of a layer: Keras would track them as an attribute of the layer."""
 
     pairs: Iterator[tuple[Any, Any]] | None = None
 
@@ -86,7 +87,7 @@ def _copy_cast(weight: Any, dtype: str, times: int) -> list[Any]:
 def _affine(x: Any, kernel_IO: Any, bias_O: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return `x @ kernel + bias` [..., O], and the function of its gradients.
 
-    The second goes to TensorFlow: callers get the first alone.
+    TensorFlow takes the second value for itself; callers of `_affine` get only the first.
     """
     num_inputs, num_outputs = kernel_IO.shape
     *leading, _ = (

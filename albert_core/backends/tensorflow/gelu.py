@@ -24,7 +24,7 @@ def gelu(x: Any, training: bool | None = None) -> Any:
 def _compiled_gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return gelu, and the function of its gradient; computed in float32 whatever the type of x.
 
-    The second goes to TensorFlow: callers get gelu alone.
+    TensorFlow takes the second value for itself; callers get only gelu.
     """
     return _forward(x), lambda upstream: _backward(x, upstream)
 

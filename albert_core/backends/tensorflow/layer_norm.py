@@ -40,8 +40,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
 def _normalize(x: Any, gamma: Any, beta: Any, epsilon: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return `gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis of x.
 
-    The second value, the function of the gradients, goes to TensorFlow: callers get the first
-    alone.
+    TensorFlow takes the second value, the function of the gradients, for itself; callers get only
+    the first.
     """
     normalized, mean, inverse_std = _forward(x, gamma, beta, epsilon)
 

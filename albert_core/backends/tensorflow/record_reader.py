@@ -39,15 +39,15 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     """Return endless batches (inputs, targets) from a step on, made ahead of need.
 
     Each epoch has another order, which follows from the seed; a batch may hold the end of one and
-    the beginning of the next. Static records keep their masks; of others they are drawn anew in
-    each epoch. Inputs have offsets of positions, and the draws of replacements, if `data` has them.
-    The time that the reader waits for a batch is added to `data.input_timer`.
+    the beginning of the next. Static records keep their masks; for compact records they are drawn
+    anew in each epoch. Inputs have offsets of positions, and the draws of replacements, if `data`
+    has them. The time that the reader waits for a batch is added to `data.input_timer`.
 
     Args:
         data: The records, and how to mask them.
         batch_size: Rows of a batch over all processes; this process gets its part of them.
-        start_step: Steps done before the first batch. Of their records only those of the epoch
-            that has begun are read, and dropped.
+        start_step: Number of steps done before the first batch. Only the records of the current
+            epoch that were used in these steps are read again and dropped.
     """
     num_records = data.records.num_train_records
     epoch, num_skipped = divmod(start_step * batch_size, num_records)

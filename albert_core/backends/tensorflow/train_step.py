@@ -54,9 +54,9 @@ class TrainStep:
         metrics.
 
         Args:
-            inputs: Of the batch.
-            targets: Of the batch, and the totals that its losses are divided by.
-            weights: Of its examples, or None.
+            inputs: Inputs of the batch.
+            targets: Targets of the batch, and the totals that its losses are divided by.
+            weights: Weights of the examples, or None.
 
         Raises:
             ValueError: The loss does not depend on one of the dense weights.
@@ -86,8 +86,8 @@ class TrainStep:
         of all micro-batches one behind the other, so that a row may occur several times.
 
         Args:
-            data: The whole batch of this replica, as of `train_step`.
-            totals: What losses are divided by, of the batch over all replicas.
+            data: The whole batch of this replica, as `train_step` gets it.
+            totals: The numbers that losses are divided by, summed over all replicas.
 
         Raises:
             ValueError: The loss does not depend on one of the dense weights.
@@ -142,8 +142,8 @@ def _add_gradient(total: Any, gradient: Any, index: Any) -> Any:
 
     Args:
         total: The sum, or what `_new_slices` returned.
-        gradient: Of the micro-batch.
-        index: Its number.
+        gradient: Gradient of the micro-batch.
+        index: Number of the micro-batch.
     """
     if not isinstance(total, tuple):
         return total + gradient

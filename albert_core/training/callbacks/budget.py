@@ -60,7 +60,7 @@ class Budget(keras.callbacks.Callback):
     def _spent_budget(self) -> str | None:
         """Return the setting whose budget is spent, steps before minutes; None if none is.
 
-        Of several processes the first one's clock counts.
+        With several processes, the clock of the first one counts.
         """
         plan = self.session.plan
         if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:

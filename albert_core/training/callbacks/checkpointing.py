@@ -64,7 +64,7 @@ class Checkpointing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the weights, or their averages, if this evaluation is the best; then save.
 
-        Of several processes the first one alone writes. The file of the weights and its description
+        With several processes, only the first writes. The file of the weights and its description
         in the state come first, so that the checkpoint names them.
 
         Raises:

@@ -40,7 +40,7 @@ class Evaluation(keras.callbacks.Callback):
 
         Raises:
             StoppedError: A signal ended the evaluation, and the step before it is saved.
-            StepFailedError: That cannot be saved.
+            StepFailedError: The step cannot be saved.
         """
         session = self.session
         step = session.state.step

@@ -15,8 +15,8 @@ MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
 class LogWriter(keras.callbacks.Callback):
     """Appends a row to the log at every step for which the session has recent metrics.
 
-    Making it opens the log, which drops rows of steps after the session's. Of several processes the
-    first one alone writes.
+    Making it opens the log, which drops rows of steps after the session's. With several processes,
+    only the first writes.
 
     Args:
         session: The training.

@@ -12,7 +12,7 @@ _EVALUATION, _POSITION = "evaluation", ("global_step", "phase")
 
 
 class Tracking(keras.callbacks.Callback):
-    """Passes what is logged and evaluated on to `track`; of several processes the first one alone.
+    """Passes what is logged and evaluated on to `track`, in the first process only.
 
     Runs after the log and the evaluation, which make the rows.
 

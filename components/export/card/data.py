@@ -74,7 +74,8 @@ def _near_duplicates(metrics: Metrics, cleaning: Mapping[str, Any]) -> str | Non
 def vocabulary_section(vocab: Manifest | None) -> Section:
     """Return a section about the vocabulary and how well it covers its text; empty for None.
 
-    Of one that was not trained in the run it says so in place of the number of sentences.
+    If the vocabulary was not trained in the run, the text says so in place of the number of
+    sentences.
     """
     if vocab is None:
         return Section(title="Vocabulary")

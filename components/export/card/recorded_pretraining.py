@@ -30,9 +30,9 @@ def _settled_phases(
     """Return the phases that began, with their steps and those of their warm-up.
 
     Args:
-        phases: By the settings.
-        settled: Steps that minutes gave each phase that began; None of phases that have steps by
-            the settings, which are all returned as they are.
+        phases: Phases as the settings have them.
+        settled: In a training by minutes, the steps of each phase that began. None: the settings
+            give the steps, and all phases are returned unchanged.
     """
     if settled is None:
         return phases

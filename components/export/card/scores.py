@@ -66,8 +66,8 @@ def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
 def classes_section(lineage: Lineage) -> Section:
     """Return a section with a row for each class, label or type of entities of the dev set.
 
-    Empty without an evaluation that has such; of over `_MAX_CLASSES` (30) the most frequent are
-    shown. The rows are in the order of the labels.
+    Empty without an evaluation that has classes; if there are over `_MAX_CLASSES` (30), the most
+    frequent are shown. The rows are in the order of the labels.
 
     Raises:
         InputError: The evaluation's files cannot be read.

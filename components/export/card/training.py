@@ -84,7 +84,8 @@ def _optimizer(settings: Mapping[str, Any]) -> str:
     """Return the name of the optimizer with its settings that differ from the original's.
 
     Args:
-        settings: Those of a training by name; of the optimizer's all, or those recorded of it.
+        settings: Settings of a training, by name; those of the optimizer may be all, or only the
+            recorded ones.
     """
     name, changed = settings["optimizer"], without_unchanged(settings)
     details = [
@@ -104,8 +105,8 @@ def pretraining_section(
 
     Args:
         lineage: Manifests of the pretraining and of its records.
-        architecture: For the FLOPs, which are left out if it is None.
-        card: For cost and energy.
+        architecture: Gives the FLOPs, which are left out if it is None.
+        card: Gives cost and energy.
 
     Raises:
         InputError: The settings in the manifest are not those of this version.
@@ -156,7 +157,7 @@ def pretraining_section(
 def _detection_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return held-out metrics and loss of the replaced-token detection, and its baseline.
 
-    The baseline is the accuracy of taking no token for replaced. Empty of masked LM alone.
+    The baseline is the accuracy of taking no token for replaced. Empty for masked LM alone.
     """
     if not has_detection(metrics):
         return []

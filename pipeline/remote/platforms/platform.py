@@ -72,8 +72,8 @@ class RunState:
         state: In lower case, such as `running`.
         has_ended: Whether the state is final.
         has_succeeded: Whether the run ended well.
-        tasks: State by the name of the task, in the order of the platform's answer; of several
-            tasks of one name, as in a loop, that of the last.
+        tasks: State by the name of the task, in the order of the platform's answer; if several
+            tasks have one name, as in a loop, the state of the last.
         errors: Message by the name of the failed task, likewise; the message of the run itself is
             under `the run`.
     """

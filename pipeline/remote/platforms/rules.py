@@ -61,7 +61,7 @@ class PlatformRules(abc.ABC):
             step: Name of the step, one of `MODEL_COMPONENTS`.
             resources: What the step gets; unused unless the platform uses TPUs in jobs.
             custom_job: Settings of the job, where the platform uses TPUs in one.
-            **inputs: Those of the step's component.
+            **inputs: Inputs of the step's component.
 
         Returns:
             The task, not yet configured.

@@ -104,7 +104,7 @@ class KubeflowPlatform(Platform):
     def check_server(self, *, runs_pipeline: bool) -> None:
         """Ask the server for its version; refuse one that is not Kubeflow Pipelines, or too old.
 
-        One that does not tell its version is told of on standard error. Nothing is asked with
+        One that does not tell its version is reported on standard error. Nothing is asked with
         `check_version` false.
 
         Raises:
@@ -165,7 +165,7 @@ class KubeflowPlatform(Platform):
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Return state, tasks and errors of a Run; what has no state yet is `pending`.
 
-        States are Kubeflow's in lower case. Of several tasks of one name the last counts.
+        States are Kubeflow's in lower case. If several tasks have the same name, the last counts.
         """
         details = self._client.runs.run_service_get_run(run.name, **self._timeouts(timeout_s))
         state = (details.state or "pending").lower()
@@ -199,7 +199,7 @@ class KubeflowPlatform(Platform):
         return self._request("recurringruns", name, {**self._run_values(submission), **timing})
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """Return all RecurringRuns of the experiment, of a display name if one is given.
+        """Return all RecurringRuns of the experiment, or those with a display name if one is given.
 
         There are none without such an experiment. One call for each page of the list.
         """

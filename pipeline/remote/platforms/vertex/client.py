@@ -134,8 +134,8 @@ class VertexPlatform(Platform):
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Ask once for state, tasks and errors of a PipelineJob.
 
-        States are Vertex's names in lower case, without their prefix. Of several tasks of one name
-        the last counts. Google's exceptions are neither caught nor translated.
+        States are Vertex's names in lower case, without their prefix. If several tasks have the
+        same name, the last counts. Google's exceptions are neither caught nor translated.
         """
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
@@ -175,7 +175,7 @@ class VertexPlatform(Platform):
         )
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """Return all Schedules of the location, of a display name if one is given."""
+        """Return all Schedules of the location, or those with a display name if one is given."""
         request = {"parent": self._parent}
         if name is not None:
             request["filter"] = f'display_name="{name}"'

@@ -43,7 +43,8 @@ class VertexConfig:
         """Refuse a root that is not in gs://, and names that Google Cloud does not take.
 
         Raises:
-            InputError: One is refused, or a label has the name that the submission itself sets.
+            InputError: A setting is refused, or a label has the name that the submission itself
+                sets.
         """
         if self.root and find_storage(self.root) is not GOOGLE_STORAGE:
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")

@@ -42,7 +42,7 @@ class VertexRules(PlatformRules):
     def check_resources(self, step: str, resources: StepResources) -> None:
         """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
-        These are all settings of a pod, shared memory and, but for a job on TPUs, a time-out and
+        These are all settings of a pod, shared memory and, except for a job on TPUs, a time-out and
         Spot machines.
 
         Raises:
