@@ -10,7 +10,7 @@ from albert_core.backends import of_first_process
 from albert_core.training.minutes import UNSETTLED, PhaseTiming
 from albert_core.training.session import TrainingSession
 
-_CHECKS_WITHIN = 10  # while the speed is measured: one after each tenth part of the steps so far
+_CHECK_RATIO = 10  # while the speed is measured, the steps so far over those to the next check
 
 
 class TimeBudget(keras.callbacks.Callback):
@@ -48,8 +48,8 @@ class TimeBudget(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Settle warm-up or steps of the phase if that can be done now, and save it at once.
 
-        It looks after every tenth part of the steps so far until the warm-up begins, and then at
-        steps with a row in the log.
+        Until the warm-up begins it looks at each of the first 20 steps, then each time that the
+        steps of the phase are a tenth more; after that, at steps with a row in the log.
 
         Raises:
             InputError: There is too little time for the warm-up and the decay.
@@ -66,7 +66,7 @@ class TimeBudget(keras.callbacks.Callback):
             return
         if logs:
             float(next(iter(logs.values())))  # waits for the device, whose time it is
-        self._next_check = step + max(1, step // _CHECKS_WITHIN)
+        self._next_check = step + max(1, step // _CHECK_RATIO)
         # All processes must settle the same, and their clocks differ.
         seconds = of_first_process(session.seconds)
         before = timing
