@@ -10,7 +10,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException, get_error_code
+from mlflow.utils import rest_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from albert_core.tracking.run import NothingTakenError, RefusedError, Row, Status, TrackedRun
@@ -173,6 +174,34 @@ def _searchable(value: str) -> str:
 def _name(name: str) -> str:
     """Return a name of a metric or parameter with what MLflow does not take replaced."""
     return _OTHER_CHARACTERS.sub("_", name)
+
+
+def _keep_status(verify: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the client's check of answers, for which JSON of others has its HTTP status, too.
+
+    The client reads the status from `error_code` in the JSON alone. A proxy's has none, and a
+    refusal of its would count as the status 500, an outage.
+
+    Args:
+        verify: The client's `verify_rest_response`.
+    """
+
+    def verify_with_status(response: Any, *args: Any, **options: Any) -> Any:
+        """Check an answer; an error has the answer's status and body if MLflow did not write it."""
+        try:
+            return verify(response, *args, **options)
+        except RestException as error:
+            if "error_code" in error.json:
+                raise
+            raise MlflowException(
+                f"status {response.status_code}, with JSON that is not MLflow's: {response.text}",
+                error_code=get_error_code(response.status_code),
+            ) from error
+
+    return verify_with_status
+
+
+rest_utils.verify_rest_response = _keep_status(rest_utils.verify_rest_response)
 
 
 def _call(function: Callable[[], None]) -> None:

@@ -4,18 +4,25 @@ With a folder as address nothing is sent: the runs in it are uploaded by `wandb 
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wandb
-from wandb.errors import AuthenticationError, UsageError
+from wandb.errors import AuthenticationError, CommError, UsageError
 
 from albert_core.tracking.run import NothingTakenError, Row, Status, TrackedRun
 from albert_core.tracking.trackers import is_folder
 
 _STEP = "global_step"
 _CONNECT_S = 30
+# Of a server that takes nothing at all; the client has the status in the text of its error alone.
+_STATUS = re.compile(r"\breturned error (\d{3})\b")
+_REMEDIES = {
+    "401": "the key was refused: set WANDB_API_KEY to a key of this server",
+    "403": "the key's user may not write there: let it, or correct tracking.experiment",
+}
 
 
 class StepRun:
@@ -32,8 +39,9 @@ class StepRun:
         WANDB_BASE_URL for a server. What is sent is also in a temporary folder, which stays.
 
         Raises:
-            NothingTakenError: There is no key, the client finds it wrong, or refuses a setting.
-                Other failures are the client's own exceptions.
+            NothingTakenError: There is no key, the client finds it wrong, or refuses a setting; or
+                the server answers with the status 401 or 403. Other failures are the client's own
+                exceptions.
         """
         try:
             self._open()
@@ -42,6 +50,12 @@ class StepRun:
             is_key = isinstance(error, AuthenticationError) or "API key" in str(error)
             remedy = "set WANDB_API_KEY to a key of the server" if is_key else "correct the setting"
             raise NothingTakenError(f"{remedy} ({error})") from error
+        except CommError as error:
+            status = _STATUS.search(str(error))
+            if status and status[1] in _REMEDIES:
+                answer = f"it answers {status[1]}: {_REMEDIES[status[1]]}"
+                raise NothingTakenError(f"{answer} ({error})") from error
+            raise
 
     def _open(self) -> None:
         """Start the run or go on with it, with all failures as the client raises them."""

@@ -189,6 +189,48 @@ def test_a_server_of_mlflow_that_lets_nobody_in_is_asked_once(status, remedy):
     assert remedy in said[-1]
 
 
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "MLFLOW_TRACKING_TOKEN"), (403, "let this user edit")]
+)
+def test_a_refusal_of_a_proxy_before_mlflow_is_told_with_its_status_and_body(status, remedy):
+    with loopback(lambda call: Answer({"detail": "not on the list"}, status)) as server:
+        said = track("mlflow", run_at(server.address), steps=range(1, 5))
+    assert len(server.calls) == 1
+    assert f"(nothing more is sent: it answers {status}: " in said[-1]
+    assert remedy in said[-1]
+    assert f"status {status}, with JSON that is not MLflow's: " in said[-1]
+    assert "not on the list" in said[-1]
+
+
+def test_an_outage_that_a_proxy_tells_in_json_misses_nothing(mlflow):
+    service, server = mlflow
+    answers = [Answer({"detail": "no upstream"}, 502)] * 2
+    server.service = lambda call: answers.pop() if answers else service(call)
+    assert len(track("mlflow", run_at(server.address), steps=range(1, 5))) <= 1
+    (tuned,) = service.named("finetune cola")
+    assert [step for step, _ in curve(tuned, "loss")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "the key was refused: set WANDB_API_KEY"), (403, "correct tracking.experiment")],
+)
+def test_a_key_that_wandb_refuses_is_said_and_not_tried_again(
+    status, remedy, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    answer = Answer({"errors": [{"message": "user is not logged in"}]}, status)
+    with loopback(lambda call: answer) as server:
+        said = track("wandb", run_at(server.address), steps=range(1, 5))
+        num_calls = len(server.calls)
+    assert "5 of 5 rows of values did not reach it" in said[-1]
+    assert f"(nothing more is sent: it answers {status}: " in said[-1]
+    assert remedy in said[-1]
+    assert num_calls == 1
+
+
 def test_a_missing_key_of_wandb_is_said_and_not_tried_again(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))  # where the client keeps keys
     for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
