@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from albert_core.checksums import DamageError, parse_object
+from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.storage import find_files, has_files, join, read_bytes, write_bytes
 
@@ -85,7 +87,9 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
     write("finished")
 
 
-def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
+def read_attempts(
+    work_root: str, runs: Sequence[str], *, unreadable: list[str] | None = None
+) -> list[StepAttempt]:
     """Return the attempts of a run's steps, in the order they began; empty if none is recorded.
 
     Args:
@@ -93,20 +97,41 @@ def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
         runs: Names that the folder of the run's outputs may have on the platform. The first that
             is a folder in the address of any recorded output counts, the others are ignored: on
             Kubeflow the second is the pipeline's name, which all its runs have in common.
+        unreadable: Collects a line about each record that is damaged; by default the first raises.
 
     Raises:
-        InputError: A record has other fields than `StepAttempt`.
-        ValueError: A record is no JSON.
+        InputError: A record is no JSON, or has other fields than `StepAttempt`.
         ServiceError: The storage failed.
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
     by_run = ([path for path in addresses if run in path.split("/")] for run in runs)
     paths: list[str] = next(filter(None, by_run), [])
-    attempts = [
-        parse_settings(StepAttempt, json.loads(read_bytes(path)), source=path) for path in paths
-    ]
+    attempts = []
+    for path in paths:
+        try:
+            attempts.append(_read_attempt(path))
+        except InputError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(str(error))
     return sorted(attempts, key=lambda attempt: attempt.started)
+
+
+def _read_attempt(path: str) -> StepAttempt:
+    """Return the attempt in a record.
+
+    Raises:
+        InputError: The record is no JSON, or has other fields than `StepAttempt`.
+        ServiceError: The storage failed.
+    """
+    try:
+        values = parse_object(read_bytes(path))
+    except DamageError as error:
+        raise InputError(
+            f"{path}: damaged ({error}), expected the record of a step's attempt; remove it"
+        ) from error
+    return parse_settings(StepAttempt, values, source=path)
 
 
 def _folder(work_root: str, output: str) -> str:

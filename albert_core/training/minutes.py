@@ -61,16 +61,17 @@ class PhaseTiming:
     Attributes:
         begin_s: When the phase began.
         first_step: Step after which the speed is measured, the first one or that at which the steps
-            were settled; None before the first one.
+            were settled; None before the first one. It and `first_s` move on by the first step of
+            each process that goes on with the phase, which is not measured: it is compiled.
         first_s: When it was done.
         start_warmup_step: Step at which the warm-up begins: until then the rate is 0, and the speed
             is measured; None while it is.
         num_warmup_steps: Length of the warm-up, once that is settled; 1 at least.
         num_steps: Steps of the phase, once they are settled.
         num_expected: Steps of the phase by the speed so far; None without a speed.
-        is_final: Whether the steps, which are settled, do not change any more.
+        is_final: Whether the steps are settled and will not change any more.
         revised_at_step: Step at which the number of steps was revised; None if it was not.
-        num_steps_before: The number until then.
+        num_steps_before: Steps of the phase before the revision; None if there was none.
     """
 
     begin_s: float
@@ -202,8 +203,9 @@ class PhaseTiming:
     ) -> "PhaseTiming":
         """Return the timing with the steps expected now, after a quarter of them or of the time.
 
-        The fewest possible count if they are more. Before that the timing is returned as it is.
-        Steps that a checkpoint of an earlier version has settled are final unless revisable.
+        They are enough for the decay to begin after the warm-up. A decay that has begun already
+        goes on by the new number. Until the quarter the timing is returned as it is. Steps that a
+        checkpoint of an earlier version has settled are final unless revisable.
         """
         if not phase.is_revisable:
             return dataclasses.replace(self, is_final=True)
@@ -211,7 +213,8 @@ class PhaseTiming:
         is_early_s = seconds - self.begin_s < _REVISED_RATIO * (phase.end_s - self.begin_s)
         if is_early_s and step < _REVISED_RATIO * self.num_steps:
             return self
-        num_steps = max(expected, self._fewest_steps(step, phase, num_before))
+        # A decay that has begun must not begin again: the phase would take far more than its time.
+        num_steps = max(expected, step + 1, self._fewest_steps(0, phase, num_before))
         return dataclasses.replace(
             self,
             num_steps=num_steps,

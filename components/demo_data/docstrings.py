@@ -32,6 +32,8 @@ _EXCLUDED_FILES = re.compile(r"test_.*|.*_test\.py|.*_pb2(_grpc)?\.py")
 # TensorFlow ships an old copy of Keras; its documentation is Keras documentation.
 _KERAS_INSIDE_TENSORFLOW = ("python", "keras")
 _TOPICS = "pydoc_data/topics.py"
+# The attributes of statements that are lists of statements, or of the handlers of a `try`.
+_BLOCKS = ("body", "orelse", "handlers", "finalbody")
 
 
 class DocstringProse(NamedTuple):
@@ -173,11 +175,8 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
-        nodes.extend(
-            child
-            for child in ast.iter_child_nodes(node)
-            if isinstance(child, ast.stmt | ast.excepthandler)
-        )
+        for block in _BLOCKS:
+            nodes.extend(getattr(node, block, ()))
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=False)
             if text:

@@ -4,6 +4,7 @@ Names are the words that the documentation writes with a capital letter inside a
 classes and constants. The task's sentences are in lower case, so that only their words tell.
 """
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def name_sentences(
     ranked = sorted(
         (document_digest(document, seed), tagged)
         for document in documents
-        for tagged in list(_with_names(document))[:1]
+        for tagged in itertools.islice(_with_names(document), 1)
     )
     sentences = [tagged for _, tagged in ranked[:max_sentences]]
     random.Random(seed).shuffle(sentences)

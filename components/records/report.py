@@ -245,9 +245,12 @@ def _refuse_empty(
 
 
 def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
-    """Yield key and number of sentences of every document that was encoded, shard by shard."""
-    for shard in shard_names(context.config):
-        parts = (part for split in splits for part in context.encoded_parts(split))
-        sections = sorted((part.path, part.section(shard)) for part in parts)
-        for document in merge_documents(dict(sections), shard):
-            yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES
+    """Yield key and number of sentences of every document that was encoded, file by file.
+
+    Each file's index is read once, and only one is held.
+    """
+    for split in splits:
+        for part in context.encoded_parts(split):
+            for shard, section in part.sections.items():
+                for document in merge_documents({part.path: section}, shard):
+                    yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES

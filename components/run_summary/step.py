@@ -57,6 +57,8 @@ class RunOutcome:
         error: The platform's message on a failure; empty if it has none.
         page: Address of the platform's page of the run; empty where it is not known.
         steps: What became of each step, in order.
+        unreadable: A line about each record of an attempt that is damaged. What became of its step
+            may differ from what is told here.
     """
 
     title: str
@@ -65,6 +67,7 @@ class RunOutcome:
     error: str
     page: str
     steps: Sequence[StepOutcome]
+    unreadable: Sequence[str] = ()
 
 
 def planned_steps(
@@ -116,7 +119,8 @@ def write_run_summary(
     An earlier summary.json is replaced. In the cloud, the results of the run are copied after that
     to their stable places beside it, with scores.json, so that the folder is used as that of a
     local run; outputs that the platform took from its cache are not known here and are left out. If
-    copying fails, the returned text says so, and the step does not fail.
+    copying fails, the returned text says so, and the step does not fail; nor does it for a damaged
+    record, which is named there, too.
 
     Args:
         title: Title of the run.
@@ -130,11 +134,12 @@ def write_run_summary(
         output: Folder to write to, local, gs:// or s3://.
 
     Raises:
-        InputError: `output` cannot be written, or a step's record not be read.
+        InputError: `output` cannot be written.
         ServiceError: The storage failed.
     """
     attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
-    for attempt in read_attempts(work_root, runs):
+    unreadable: list[str] = []
+    for attempt in read_attempts(work_root, runs, unreadable=unreadable):
         attempts.setdefault(attempt.step, []).append(attempt)
     summary = RunOutcome(
         title=title,
@@ -143,6 +148,7 @@ def write_run_summary(
         error=error,
         page=_vertex_page(run),
         steps=[_step_outcome(name, items, is_success) for name, items in attempts.items()],
+        unreadable=unreadable,
     )
     text = json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n"
     write_bytes(join(output, SUMMARY_NAME), text.encode())
@@ -204,7 +210,8 @@ def _vertex_page(run: str) -> str:
 def _to_markdown(summary: RunOutcome) -> str:
     """Return title, outcome and error of a run, a table of its steps, and what failed.
 
-    There is a paragraph for each step that failed or was killed. Text is not escaped.
+    There is a paragraph for each step that failed or was killed, and for each damaged record. Text
+    is not escaped.
     """
     ending = "succeeded" if summary.is_success else "failed"
     lines = [f"# {summary.title}: {ending}", "", f"Run: {summary.page or summary.run}", ""]
@@ -216,6 +223,8 @@ def _to_markdown(summary: RunOutcome) -> str:
         for step in summary.steps
     ]
     lines += _failure_lines(summary.steps)
+    for record in summary.unreadable:
+        lines += ["", f"A step may have ended otherwise than it says here: {record}"]
     return "\n".join(lines) + "\n"
 
 

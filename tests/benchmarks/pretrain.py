@@ -189,7 +189,7 @@ def clock() -> float:
 def examples(shape: Shape, vocab_size: int) -> dict[str, Any]:
     """Return a batch of random pieces, as frequent as in text by Zipf's law.
 
-    That a few pieces are most of a batch is what the gradient of their embeddings costs on a GPU.
+    On a GPU the time for the gradient of the embeddings depends on how often pieces repeat.
     """
     import numpy as np
 

@@ -24,7 +24,6 @@ from components.export.step import export_models
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import (
-    CONFIG,
     KERNEL,
     classifier,
     names_in,
@@ -57,12 +56,12 @@ def saved(checkpoint: Checkpoint, folder: Path) -> Path:
     ("checkpoint", "architecture"),
     [
         (lambda: pretrained(), "AlbertForPreTraining"),
-        (lambda: classifier(3), "AlbertForSequenceClassification"),
+        (lambda: classifier(3, SINGLE), "AlbertForSequenceClassification"),
         (
-            lambda: of_model(AlbertForMultipleChoice(CONFIG), task=CHOICES),
+            lambda: of_model(AlbertForMultipleChoice(SINGLE), task=CHOICES),
             "AlbertForMultipleChoice",
         ),
-        (lambda: of_model(AlbertForQuestionAnswering(CONFIG)), "AlbertForQuestionAnswering"),
+        (lambda: of_model(AlbertForQuestionAnswering(SINGLE)), "AlbertForQuestionAnswering"),
     ],
 )
 def test_every_model_is_the_same_in_every_format(
@@ -83,7 +82,7 @@ def test_every_model_is_the_same_in_every_format(
 
 
 def test_a_head_that_transformers_does_not_have_is_refused(tmp_path):
-    model = saved(of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)), tmp_path / "model")
+    model = saved(of_model(AlbertForQuestionAnsweringWithBeam(SINGLE)), tmp_path / "model")
     assert export_model(model=model, formats=("tf1",), output=tmp_path / "tf1").metrics
     with pytest.raises(InputError, match="transformers has no ALBERT with the heads span_beam"):
         export_model(model=model, formats=("tf1", "huggingface"), output=tmp_path / "out")
@@ -91,7 +90,7 @@ def test_a_head_that_transformers_does_not_have_is_refused(tmp_path):
 
 
 def test_a_model_that_changed_is_not_published(tmp_path, monkeypatch):
-    model = saved(classifier(2), tmp_path / "model")
+    model = saved(classifier(2, SINGLE), tmp_path / "model")
     monkeypatch.setattr("albert_core.checkpoints.conversion.LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(StepFailedError, match="outputs changed"):
         export_model(model=model, formats=("keras",), output=tmp_path / "out")
@@ -107,7 +106,7 @@ def few(tmp_path) -> Path:
 
 
 def test_a_head_that_a_format_lacks_is_refused_before_anything_is_written(few, tmp_path):
-    model = saved(pooled("siamese"), tmp_path / "model")
+    model = saved(pooled("siamese", SINGLE), tmp_path / "model")
     settings = {"model": model, "output": tmp_path / "out", "sentences": few}
     with pytest.raises(InputError, match=r"\(pooling siamese\), expected pooler, since tf1 has no"):
         export_model(formats=("keras", "tf1"), **settings)
@@ -151,7 +150,7 @@ def twice(checkpoint: Checkpoint, folder: Path) -> None:
 def test_a_wrong_export_is_found_out_and_nothing_is_published(
     write, reason, few, tokenizer, tmp_path, monkeypatch
 ):
-    model = saved(classifier(2, tokenizer=tokenizer), tmp_path / "model")
+    model = saved(classifier(2, SINGLE, tokenizer=tokenizer), tmp_path / "model")
     damaging = dataclasses.replace(FORMATS["keras"], write=write)
     monkeypatch.setitem(FORMATS, "onnx", damaging)
     settings = {"model": model, "output": tmp_path / "out", "sentences": few}
@@ -201,6 +200,7 @@ def topic(tmp_path_factory) -> tuple[Path, Path]:
     return folder / "topic", data
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_score_is_taken_before_and_after(topic, few, capsys, tmp_path):
     model, data = topic
     options = ["--data_dir", str(data), "--sentences", str(few), "--output", str(tmp_path / "out")]
@@ -221,6 +221,7 @@ def contrary(checkpoint: Checkpoint, folder: Path) -> None:
     FORMATS["keras"].write(dataclasses.replace(checkpoint, weights=weights), folder)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(
     topic, few, tmp_path, monkeypatch
 ):
@@ -242,11 +243,11 @@ def test_data_that_cannot_be_scored_is_refused(topic, tmp_path):
     with pytest.raises(InputError, match=r"task topic: no dev.jsonl in .*expected the task's dev"):
         export_model(model=model, **settings)
     with pytest.raises(InputError, match="is no output of `albert finetune`"):
-        export_model(model=saved(classifier(2), tmp_path / "model"), **settings)
+        export_model(model=saved(classifier(2, SINGLE), tmp_path / "model"), **settings)
 
 
 def test_another_folder_and_other_sentences_are_looked_at(tokenizer, tmp_path):
-    model = saved(classifier(2, tokenizer=tokenizer), tmp_path / "model")
+    model = saved(classifier(2, SINGLE, tokenizer=tokenizer), tmp_path / "model")
     settings = {"model": model, "formats": ("keras",), "output": tmp_path / "out"}
     (tmp_path / "own.txt").write_text("One.\nTwo and three.\n", encoding="utf-8")
     export_model(**settings, sentences=tmp_path / "own.txt")
@@ -264,7 +265,7 @@ def finetuned(tmp_path):
 
     def make(task: str, score: float, initialization: str = "pretrained") -> tuple[Path, Path]:
         folder = tmp_path / f"{task} {initialization}"
-        model = saved(classifier(2, task={"name": task}), folder / "model")
+        model = saved(classifier(2, SINGLE, task={"name": task}), folder / "model")
 
         def body(results: Path, _: Path) -> dict[str, Any]:
             (results / "metrics.json").write_text(json.dumps({"accuracy": score}))
@@ -329,7 +330,7 @@ def test_settings_that_do_nothing_or_mean_something_else_are_refused(settings, r
 
 
 def test_the_command_publishes_a_folder_for_each_format(capsys, tmp_path):
-    model = saved(classifier(2), tmp_path / "model")
+    model = saved(classifier(2, SINGLE), tmp_path / "model")
     command = ["export", str(model), "--to", "huggingface,tf1", "--output", str(tmp_path / "out")]
     assert main(command) == 0
     assert "huggingface 0.0, tf1 0.0" in capsys.readouterr().out

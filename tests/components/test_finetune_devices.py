@@ -35,11 +35,7 @@ XXLARGE = {
     "intermediate_size": 256,
     "embedding_size": 16,
 }
-JAX = {
-    "KERAS_BACKEND": "jax",
-    "JAX_PLATFORMS": "cpu",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
-}
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 EIGHT_DEVICES = {"XLA_FLAGS": f"{CHEAP_XLA_FLAGS} --xla_force_host_platform_device_count=8"}
 SINGLE = {"strategy": "single"}
 IN_GROUPS = {
@@ -115,13 +111,7 @@ def run(tasks, model, tmp_path_factory) -> Callable[..., Path]:
 @pytest.fixture(scope="module")
 def jax_zygote(tmp_path_factory) -> Iterator[Zygote]:
     modules = ("components.finetune.step", "albert_core.finetuning.program")
-    # What several cases compile is compiled once.
-    environment = {
-        **JAX,
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    zygote = Zygote(tmp_path_factory.mktemp("jax"), environment, modules=modules)
+    zygote = Zygote(tmp_path_factory.mktemp("jax"), JAX, modules=modules)
     yield zygote
     zygote.close()
 

@@ -178,11 +178,12 @@ def test_a_phase_trains_the_layers_that_it_has_and_a_model_stopped_in_it_is_of_a
         initialize(model, start, tokenizer, may_differ_in_depth=False)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_budget_ends_training_with_an_evaluation(material, tmp_path):
     """That of steps is what one of tokens becomes; that of minutes is tested with its callback."""
-    num_tokens = 24 * 16 * 9
+    num_tokens = 24 * 16 * 5
     metrics = train(material, tmp_path / "model", stop_after_tokens=num_tokens).metrics
-    assert (metrics["global_step"], metrics["stopped_by"]) == (9, "stop_after_steps")
+    assert (metrics["global_step"], metrics["stopped_by"]) == (5, "stop_after_steps")
     assert metrics["num_tokens"] == num_tokens
 
 
@@ -295,10 +296,12 @@ def test_roll_backs_lower_the_rate_and_are_counted(material, tmp_path):
     assert all(row["learning_rate"] < 1e-2 for row in log_of(tmp_path / "model"))
 
 
+@pytest.mark.usefixtures("eager")
 def test_sentence_order_at_chance_stops_the_run(material, tmp_path):
-    guard = SafeguardConfig(stuck_after_steps=40)
+    guard = SafeguardConfig(stuck_after_steps=5)
+    settings = {"num_train_steps": 5, "evaluation_interval_steps": 5, "learning_rate": 1e-9}
     with pytest.raises(StepFailedError, match="sentence-order accuracy was never above"):
-        train(material, tmp_path / "model", safeguards=guard, learning_rate=1e-9)
+        train(material, tmp_path / "model", safeguards=guard, **settings)
 
 
 def test_another_architecture_is_other_work(material, trained):

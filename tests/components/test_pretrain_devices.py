@@ -32,11 +32,7 @@ SETTINGS = {
         "precision": "float32",
     },
 }
-JAX = {
-    "KERAS_BACKEND": "jax",
-    "JAX_PLATFORMS": "cpu",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
-}
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 EIGHT_DEVICES = {**JAX, "XLA_FLAGS": f"{CHEAP_XLA_FLAGS} --xla_force_host_platform_device_count=8"}
 # What TensorFlow takes for one device is set by a call, not by the environment.
 TWO_LOGICAL_CPUS = """

@@ -35,6 +35,7 @@ def short_pretraining(**settings):
     )
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     "name",
     ["exact_default_L64", "exact_nowwm_longer_L64", "exact_nsp_L64", "exact_perm_L64"],
@@ -44,7 +45,7 @@ def test_records_of_the_original_train(name, goldens, tmp_path):
         records=goldens / "pretrain_data" / f"{name}.tfrecord",
         vocab=goldens / "tokenizer" / "2k-clean.model",
         model=MODEL,
-        config=short_pretraining(),
+        config=short_pretraining(num_train_steps=5, evaluation_interval_steps=5, batch_size=64),
         output=tmp_path / "model",
     )
     assert manifest.metrics["num_epochs"] > 2

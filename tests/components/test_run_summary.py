@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from albert_core.errors import InputError
 from components.outcomes import read_attempts, record_attempt
 from components.run_summary.step import planned_steps, write_run_summary
 
@@ -88,6 +89,21 @@ def test_steps_of_other_runs_do_not_count(root):
     attempt(root, "vocab", "albert-77", "other")
     assert summarise(root)[0]["steps"][0]["state"] == "not run"
     assert [outcome.message for outcome in read_attempts(str(root), ["albert-6"])] == ["old"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"step": "rec', b"[]", b"\xff\xfe\xfd", b'{"stop": 1}'])
+def test_a_damaged_record_is_named_and_hides_no_other(root, content):
+    attempt(root, "vocab", "albert-7")
+    attempt(root, "records", "albert-7")
+    last = max(root.rglob("outcomes/**/*.json"), key=lambda path: path.name)
+    last.write_bytes(content)
+    with pytest.raises(InputError, match=last.name):
+        read_attempts(str(root), ["albert-7"])
+    summary, text = summarise(root)
+    assert [step["state"] for step in summary["steps"][:2]] == ["finished", "not run"]
+    (line,) = summary["unreadable"]
+    assert line.startswith(str(last))
+    assert f"A step may have ended otherwise than it says here: {last}: " in text
 
 
 def test_a_run_named_as_the_pipeline_is_known_by_its_id(root):

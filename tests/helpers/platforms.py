@@ -68,6 +68,20 @@ def running(
         yield RunningPlatform(name=name, server=server, service=service, client=client)
 
 
+def connection(platform: RunningPlatform) -> list[str]:
+    """Return the options of a command that name the platform and how it is called."""
+    settings: Any = platform.client.config
+    names = {"kubeflow": ("host", "root"), "vertex": ("project", "location", "root", "endpoint")}
+    places = [
+        f"--{platform.name}.{name}={getattr(settings, name)}" for name in names[platform.name]
+    ]
+    times = [
+        f"--calls.{name}={getattr(CALLS, name)}"
+        for name in ("timeout_s", "retry_for_s", "first_pause_s")
+    ]
+    return ["--target", platform.name, *places, *times]
+
+
 def small_package(*, for_kubernetes: bool = False) -> Package:
     """A pipeline of one step, in the shape that kfp compiles."""
     parameters = {"title": {"parameterType": "STRING"}, "jobs": {"parameterType": "LIST"}}

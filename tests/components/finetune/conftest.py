@@ -20,7 +20,7 @@ from tests.helpers.tiny_tasks import (
     write_tiny_tasks,
 )
 
-MOST_EAGER_STEPS = 4
+MOST_EAGER_STEPS = 8
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, ends_alike):
-    settings = {"num_seeds": 2, "num_train_steps": 12, "num_evaluations": 3}
+    settings = {"num_seeds": 2, "num_train_steps": 6, "num_evaluations": 3}
     settings["num_probe_examples"] = NUM_TRAIN
     tune("topic", output="undisturbed", **settings)
 
@@ -26,7 +26,7 @@ def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, ends_alike):
 
     def is_due(done: int, text: str) -> bool:
         seen.append(done)
-        return seen.count(8) == 2  # in the second seed's training
+        return seen.count(4) == 2  # in the second seed's training
 
     assert ends_alike(is_due, **settings)
 

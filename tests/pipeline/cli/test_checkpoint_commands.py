@@ -8,12 +8,13 @@ from albert_core.checkpoints import read_checkpoint, save_folder, save_release
 from albert_core.files import write_json
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
-from tests.helpers.checkpoint_samples import CONFIG, names_in, pretrained
+from tests.helpers.checkpoint_samples import names_in, pretrained
+from tests.helpers.export_samples import SINGLE
 
 
 @pytest.fixture
 def release(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> Path:
-    save_release(pretrained(tokenizer=tokenizer), tmp_path / "release")
+    save_release(pretrained(SINGLE, tokenizer=tokenizer), tmp_path / "release")
     return tmp_path / "release"
 
 
@@ -82,14 +83,14 @@ def test_info_tells_what_a_checkpoint_is(capsys: pytest.CaptureFixture[str], rel
     printed = lines_of(capsys.readouterr().out)
     assert printed["kind"] == "TensorFlow 1 checkpoint of the original"
     assert printed["vocabulary"] == "SentencePiece, 120 tokens, lower case"
-    assert printed["parameters"].endswith(" in 80 variables")
+    assert printed["parameters"].endswith(" in 32 variables")
     assert printed["global step"] == "0"
 
 
 def test_info_tells_what_a_step_made(
     capsys: pytest.CaptureFixture[str], tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
-    save_folder(pretrained(tokenizer=tokenizer), tmp_path)
+    save_folder(pretrained(SINGLE, tokenizer=tokenizer), tmp_path)
     assert main(["info", str(tmp_path)]) == 0
     assert lines_of(capsys.readouterr().out)["kind"] == "model folder"
 
@@ -98,7 +99,7 @@ def test_info_tells_what_an_export_is(
     capsys: pytest.CaptureFixture[str], tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(b"nothing of it is read")
-    CONFIG.to_json_file(tmp_path / "albert_config.json")
+    SINGLE.to_json_file(tmp_path / "albert_config.json")
     tokenizer.save(tmp_path)
     assert main(["info", str(tmp_path)]) == 0
     assert lines_of(capsys.readouterr().out)["kind"] == "export: ONNX, for ONNX Runtime"

@@ -9,36 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from albert_core import storage
 from pipeline.cli.main import main
 from pipeline.remote.package import read_package
 from pipeline.remote.submission import new_run_id
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.registry import Registry
-from tests.helpers.object_storage import emulated_bucket
-from tests.helpers.platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
-from tests.helpers.tiny_run import write_tiny_run
+from tests.helpers.platforms import PLATFORMS, RUNS, SCHEDULES, connection, running
 
-TIMEOUT_OPTIONS = shlex.split(
-    f"--calls.timeout_s {CALLS.timeout_s} --calls.retry_for_s {CALLS.retry_for_s} "
-    f"--calls.first_pause_s {CALLS.first_pause_s}"
-)
 TASKS = {"pretrain": "RUNNING", "report": "PENDING"}
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    """The configuration of a tiny run whose corpus and tasks are in a bucket."""
-    folder = tmp_path_factory.mktemp("material")
-    local = write_tiny_run(folder)
-    with emulated_bucket() as bucket:
-        for path in folder.rglob("*.*"):
-            storage.write_bytes(f"{bucket}/{path.relative_to(folder)}", path.read_bytes())
-        values = yaml.safe_load(local.read_text())
-        values |= {"corpus": {"files": [f"{bucket}/corpus"]}, "data_dir": f"{bucket}/glue"}
-        remote = folder / "remote.yaml"
-        remote.write_text(yaml.safe_dump(values))
-        yield remote
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +46,6 @@ def packages(config, registry, tmp_path_factory):
     images = {image for path in made.values() for image in read_package(str(path)).images()}
     registry.service.images = {image.partition("/")[2] for image in images}
     return made
-
-
-@pytest.fixture(params=PLATFORMS)
-def platform(request):
-    with running(request.param) as started:
-        yield started
-
-
-@pytest.fixture
-def vertex():
-    with running("vertex") as started:
-        yield started
-
-
-def connection(platform):
-    """The options that name the platform."""
-    settings = platform.client.config
-    names = {"kubeflow": ("host", "root"), "vertex": ("project", "location", "root", "endpoint")}
-    options = [
-        f"--{platform.name}.{name}={getattr(settings, name)}" for name in names[platform.name]
-    ]
-    return ["--target", platform.name, *options, *TIMEOUT_OPTIONS]
 
 
 @pytest.fixture
@@ -187,36 +143,6 @@ def test_a_dry_run_prints_the_request_and_sends_nothing(albert, platform):
     # What a person reads is beside what a program reads.
     assert re.search(r"^ step +image +machine +price +inputs", err, re.MULTILINE)
     assert re.search(r"^ Vocabulary +data +4 cores, 16 GiB", err, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    "command", ["submit --run_id tiny-1", "schedule create --name w --cron '0 3 * * 1'"]
-)
-def test_a_run_from_a_checkpoint_is_submitted_and_scheduled_without_a_cost(
-    config, platform, command, monkeypatch, capfd
-):
-    monkeypatch.setenv("ALBERT_REGISTRY", "us-docker.pkg.dev/proj/albert")
-    bucket = yaml.safe_load(config.read_text())["data_dir"].removesuffix("/glue")
-    storage.write_bytes(f"{bucket}/base/model.ckpt-best.index", b"x")
-    options = [
-        *("--checkpoint", f"{bucket}/base/model.ckpt-best", "--data_dir", f"{bucket}/glue"),
-        *("--tasks", "cola", "--max_cost", "1", "--check_images", "false", "--dry_run", "true"),
-    ]
-    status = main([*shlex.split(command), *connection(platform), *options])
-    captured = capfd.readouterr()
-    assert status == 0, captured.err
-    assert "--max_cost limits nothing of a run from a checkpoint; fine-tuning" in captured.err
-    assert f"{bucket}/base/model.ckpt-best" in captured.out
-    for of_text in ("train-vocab", "make-records", "corpus"):
-        assert of_text not in captured.out
-
-
-def test_a_checkpoint_that_is_not_in_its_bucket_is_refused(config, vertex, monkeypatch, capfd):
-    monkeypatch.setenv("ALBERT_REGISTRY", "us-docker.pkg.dev/proj/albert")
-    bucket = yaml.safe_load(config.read_text())["data_dir"].removesuffix("/glue")
-    options = ["--checkpoint", f"{bucket}/none", "--data_dir", f"{bucket}/glue", "--tasks", "cola"]
-    assert main(["submit", *connection(vertex), *options, "--dry_run", "true"]) == 2
-    assert f"{bucket}/none" in capfd.readouterr().err
 
 
 def test_a_refusal_is_one_line_and_exit_status_1(albert, platform):

@@ -27,6 +27,7 @@ from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from tests.conftest import SENTENCES
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
+from tests.helpers.export_samples import SHALLOW
 
 TASKS = {
     "classes": Task(name="c", texts=("a",), labels=("x", "y", "z"), metrics=("accuracy",)),
@@ -65,11 +66,11 @@ def probe(
     dev: Sequence[Example] | None = None,
     **settings: int,
 ) -> FrozenProbe:
-    config = dataclasses.replace(CONFIG, vocab_size=len(tokenizer))
+    config = dataclasses.replace(SHALLOW, vocab_size=len(tokenizer))
     return probe_frozen_encoder(
         task=TASKS[kind],
         config=config,
-        weights=pretrained(tokenizer=tokenizer).weights,
+        weights=pretrained(SHALLOW, tokenizer=tokenizer).weights,
         tokenizer=tokenizer,
         train=make_examples(kind, 90, 1),
         dev=make_examples(kind, 30, 2) if dev is None else dev,
@@ -83,7 +84,7 @@ def test_each_kind_of_task_is_read_off_the_outputs(kind: str, tokenizer) -> None
     result = probe(kind, tokenizer)
     assert (result.num_train, result.num_dev) == (90, 30)
     for scores in (result.pretrained, result.random_weights):
-        assert [one.layer for one in scores.layers] == list(range(1, CONFIG.num_hidden_layers + 1))
+        assert [one.layer for one in scores.layers] == list(range(1, SHALLOW.num_hidden_layers + 1))
         assert scores.last_layer_score == scores.layers[-1].score
         best = scores.layers[scores.best_layer - 1]
         assert (scores.best_score, best.held_out_score) == (
@@ -194,7 +195,7 @@ def test_the_command_prints_every_layer_and_writes_json(folder, tokenizer, capsy
     from albert_core.checkpoints import save_folder
 
     (folder / "model").mkdir()
-    save_folder(pretrained(tokenizer=tokenizer), folder / "model")
+    save_folder(pretrained(SHALLOW, tokenizer=tokenizer), folder / "model")
     command = [
         "probe",
         str(folder / "model"),
@@ -206,7 +207,7 @@ def test_the_command_prints_every_layer_and_writes_json(folder, tokenizer, capsy
     output = folder / "probe.json"
     assert main([*command, "--output", str(output)]) == 0
     printed = capsys.readouterr().out
-    assert f"last {CONFIG.num_hidden_layers}" in printed
+    assert f"last {SHALLOW.num_hidden_layers}" in printed
     assert "points over random weights (95 % interval" in printed
     values = json.loads(output.read_text())
     assert (values["num_train"], values["num_dev"]) == (60, 12)

@@ -21,7 +21,8 @@ from albert_core.errors import InputError
 from albert_core.model import AlbertForTokenClassification
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tasks import Task
-from tests.helpers.checkpoint_samples import CONFIG, classifier, token_classifier
+from tests.helpers.checkpoint_samples import classifier, token_classifier
+from tests.helpers.export_samples import SINGLE
 
 NAMES = ("O", "B-A", "I-A", "B-B", "I-B")
 
@@ -29,7 +30,7 @@ NAMES = ("O", "B-A", "I-A", "B-B", "I-B")
 @pytest.mark.backends
 @pytest.mark.usefixtures("eager")
 def test_the_loss_is_the_mean_over_the_tokens_with_a_class() -> None:
-    model = AlbertForTokenClassification(CONFIG, num_labels=3)
+    model = AlbertForTokenClassification(SINGLE, num_labels=3)
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(2, 4, 3)).astype(np.float32)
     classes = np.array([[-1, 2, 0, -1], [-1, 1, -1, -1]], np.int32)

@@ -66,6 +66,16 @@ def test_steps_settled_at_another_speed_are_revised_after_a_quarter(step_s):
     assert seconds == pytest.approx(1030.0, rel=0.15)
 
 
+@pytest.mark.parametrize("stable_ratio", [0.1, 0.2])
+def test_a_decay_that_began_before_the_revision_still_ends_with_the_minutes(stable_ratio):
+    phase = dataclasses.replace(
+        MINUTE, end_s=1030.0, stable_ratio=stable_ratio, warmup_ratio=0.02, is_revisable=True
+    )
+    timing, revised_at, seconds = settle(phase, [0.1])
+    assert timing.revised_at_step == revised_at > stable_ratio * timing.num_steps
+    assert seconds == pytest.approx(1030.0, rel=0.01)
+
+
 def test_the_decay_is_whole_even_if_there_is_no_time_left_for_it():
     timing, settled_at, _ = settle(dataclasses.replace(MINUTE, end_s=90.0), 390 * [0.1] + [9.0])
     assert 0.7 * timing.num_steps == pytest.approx(settled_at, abs=1)
