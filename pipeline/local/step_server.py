@@ -30,17 +30,31 @@ from albert_core.unused_imports import skip_unused_imports
 from pipeline.local.fork_end import run_to_end
 
 EXECUTOR = "kfp.dsl.executor_main"
-_PREDICTION = ("albert_core.inference", "albert_core.inference.evaluation")
+_PREDICTION = (
+    "albert_core.inference.loading",
+    "albert_core.inference.evaluation",
+    "albert_core.model",
+)
 IMPORTS: Mapping[str, Sequence[str]] = {
     "train_vocab": ("components.vocab.step",),
     "make_records": ("components.records.step", "components.records.beam_pipeline"),
-    "pretrain": ("components.pretrain.step", "albert_core.pretraining.program"),
+    "pretrain": (
+        "components.pretrain.step",
+        "albert_core.pretraining.program",
+        "tensorboard.summary",
+    ),
     "finetune": (
         "components.finetune.step",
         "albert_core.finetuning.program",
         "albert_core.finetuning.frozen_encoder",
+        "tensorboard.summary",
     ),
-    "evaluate": ("components.evaluate.step", *_PREDICTION, "sklearn.feature_extraction.text"),
+    "evaluate": (
+        "components.evaluate.step",
+        *_PREDICTION,
+        "sklearn.feature_extraction.text",
+        "sklearn.linear_model",
+    ),
     "export_models": ("components.export.step", *_PREDICTION),
     "report": ("components.report.step", "components.report.page"),
 }
