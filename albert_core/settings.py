@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -58,7 +59,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         settled = settle_nulls(cls, named, source=source)
         # A copy: jsonargparse writes values with dotted names into the mappings that it is given.
         unlike = copy.deepcopy(_defaults_unlike_classes(of_any))
-        given = _merge(unlike, _whole_numbers(settled, ""))
+        given = _merge(of_any, unlike, _whole_numbers(settled, ""))
         # The dataclasses have the defaults themselves; the parser would take ten times as long.
         parsed = parser.parse_object({"settings": given}, defaults=False)
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
@@ -115,12 +116,22 @@ def _default_of(field: dataclasses.Field[Any]) -> Any:
     return field.default
 
 
-def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested values, and the defaults of those that are not given."""
+def _merge(cls: type, defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a dataclass, and the defaults of those that are not given.
+
+    Sections are merged; a mapping that is the value of one setting is replaced whole, as on the
+    command line.
+
+    Args:
+        cls: The dataclass.
+        defaults: The defaults by field.
+        values: The values that are given, by field.
+    """
+    hints = typing.get_type_hints(cls)
     merged = {**defaults, **values}
     for name in defaults.keys() & values.keys():
-        if isinstance(defaults[name], Mapping) and isinstance(values[name], Mapping):
-            merged[name] = _merge(defaults[name], values[name])
+        if _is_dataclass(hints[name]) and isinstance(values[name], Mapping):
+            merged[name] = _merge(hints[name], defaults[name], values[name])
     return merged
 
 
@@ -150,9 +161,13 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
 def _as_written(hint: Any, value: Any, written: Any) -> Any:
     """Return one value with the texts in it as they stand in the file.
 
-    `hint`, the type of the field, says where texts are meant: it is text itself, text or None, or a
-    dataclass, tuple or mapping with such in it. Any other value, and None, is returned as it is.
+    `hint`, the type of the field, says where texts are meant: it is text itself, one of several
+    texts, or a dataclass, tuple or mapping with such in it; or one of these or None. Any other
+    value, and None, is returned as it is.
     """
+    members = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(members) == 1:
+        hint = members[0]
     kinds = typing.get_args(hint)
     if _is_dataclass(hint):
         return texts_as_written(hint, value, written)
@@ -161,7 +176,8 @@ def _as_written(hint: Any, value: Any, written: Any) -> Any:
     if typing.get_origin(hint) is collections.abc.Mapping and _are_alike(value, written):
         pairs = zip(value.values(), written.items(), strict=True)
         return {name: _as_written(kinds[1], item, text) for item, (name, text) in pairs}
-    is_text = hint is str or set(kinds) == {str, type(None)}
+    is_choice = typing.get_origin(hint) is typing.Literal
+    is_text = hint is str or (is_choice and all(isinstance(kind, str) for kind in kinds))
     is_scalar = value is not None and isinstance(written, str)
     return written if is_text and is_scalar else value
 

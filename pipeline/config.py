@@ -187,7 +187,7 @@ class RunConfig:
     def _refuse_long_sequences(self, model: AlbertConfig) -> None:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
-        Those of all phases and of `finetuning.per_task` count, too.
+        The lengths of all phases and of `finetuning.per_task` count, too.
 
         Raises:
             InputError: A length is above the model's `max_position_embeddings`.
@@ -244,23 +244,20 @@ def to_values(config: RunConfig) -> dict[str, Any]:
     return plain_values(dataclasses.asdict(config))
 
 
-def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
-    """Return the settings in a YAML file, unchecked; or those of a model preset.
+def read_as_written(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
+    """Return the settings in a YAML file with texts as they are written and all else unchecked.
 
     Args:
-        path: The file, local, gs:// or s3://; with `--config`, the name of a preset wins over a
-            file of that name and gives `{"model": {"preset": name}}`.
-        option: The option that names the file, for messages; `--config` alone takes presets.
+        path: The file, local, gs:// or s3://.
+        cls: The dataclass whose fields say where texts are meant.
+        option: The option that names the file, for messages.
 
     Raises:
         InputError: The file is missing, a folder or cannot be read, is not YAML, has a key twice,
             or is not a mapping (also when it is empty).
         ServiceError: A bucket does not answer.
     """
-    if option == _CONFIG and path in PRESETS:
-        return {"model": {"preset": path}}
-    source = f"{option} {path}"
-    return _as_settings(load_yaml(_read_yaml_bytes(path, option), source=source), source)
+    return _load_as_written(_read_yaml_bytes(path, option), cls, source=f"{option} {path}")
 
 
 def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
@@ -300,6 +297,11 @@ def parse_section(data: str | bytes, cls: type, *, source: str) -> dict[str, Any
 
 def _load_as_written(data: str | bytes, cls: type, *, source: str) -> dict[str, Any]:
     """Return settings in YAML, with texts as they are written and all else unchecked.
+
+    Args:
+        data: The YAML.
+        cls: The dataclass whose fields say where texts are meant.
+        source: Where it comes from, for messages.
 
     Raises:
         InputError: It is not YAML, has a key twice, or is not a mapping.
@@ -367,9 +369,8 @@ def read_run_values(path: str | Path) -> dict[str, Any]:
         ServiceError: A bucket does not answer.
     """
     if path in PRESETS:
-        return read_yaml(path)
-    data = _read_yaml_bytes(path, _CONFIG)
-    values = _load_as_written(data, RunConfig, source=f"{_CONFIG} {path}")
+        return {"model": {"preset": path}}
+    values = read_as_written(path, RunConfig, option=_CONFIG)
     checkpoint = values.get("checkpoint")
     return {**values, "checkpoint": {"path": checkpoint}} if isinstance(checkpoint, str) else values
 

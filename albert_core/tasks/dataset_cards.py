@@ -6,7 +6,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.storage import exists, join, read_bytes
-from albert_core.yaml_text import load_yaml
+from albert_core.yaml_text import load_yaml_as_text
 
 CARD_NAME = "README.md"
 
@@ -36,7 +36,7 @@ def read_class_names(folder: str, column: str) -> tuple[str, ...]:
     if match is None:
         return ()
     try:
-        card = load_yaml(match[1], source=address)
+        card = load_yaml_as_text(match[1], source=address)
     except InputError:
         return ()  # a README of another kind
     infos = card.get("dataset_info") if isinstance(card, Mapping) else None

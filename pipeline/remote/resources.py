@@ -8,7 +8,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.steps import STEPS, Step
-from pipeline.config import plain_values, read_yaml
+from pipeline.config import plain_values, read_as_written
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
@@ -16,7 +16,7 @@ _PARALLEL_TASKS = 4
 _ALL_STEPS = "all_steps"
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 
-# What a file may hold: a section for each step, and the settings of all.
+# A file without its section of all steps: a section for each step, and the settings of all.
 _ResourcesFile: Any = dataclasses.make_dataclass(
     "ResourcesFile",
     [
@@ -27,6 +27,10 @@ _ResourcesFile: Any = dataclasses.make_dataclass(
     ],
     frozen=True,
     kw_only=True,
+)
+# With it.
+_WholeFile = dataclasses.make_dataclass(
+    "WholeFile", [(_ALL_STEPS, StepResources)], bases=(_ResourcesFile,), frozen=True, kw_only=True
 )
 
 
@@ -126,7 +130,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
     """
     if not path:
         return default_resources(platform)
-    changes = read_yaml(path, option="--resources")
+    changes = read_as_written(path, _WholeFile, option="--resources")
     if "target" in changes:
         raise InputError(f"--resources {path}: got target, expected it as --target")
     for_all = changes.pop(_ALL_STEPS, None) or {}

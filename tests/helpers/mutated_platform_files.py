@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.estimation.prices import Prices
 from albert_core.settings import parse_settings
-from pipeline.config import read_yaml
+from pipeline.config import read_section
 from pipeline.remote.package import read_package
 from pipeline.remote.plan import planned_tasks, refuse_other_forms
 from pipeline.remote.platforms.registry import PLATFORMS
@@ -162,6 +162,7 @@ def prices(folder: Path) -> Kind:
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        parse_settings(Prices, read_yaml(path), source=f"--prices {path}")
+        values = read_section(path, Prices, option="--prices")
+        parse_settings(Prices, values, source=f"--prices {path}")
 
     return lambda rng: mutate_yaml(_PRICES, rng), read

@@ -188,6 +188,32 @@ def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, mess
         TpuSlice(machine=machine, topology=topology).check("pretrain.tpu")
 
 
+def test_texts_are_as_they_are_written_and_truth_values_stay_truth_values(tmp_path):
+    path = tmp_path / "resources.yaml"
+    path.write_text(
+        "all_steps:\n"
+        "  pod_labels: {spot: no, on: yes, version: 1.10}\n"
+        "  env: {TF_USE_LEGACY: off}\n"
+        "  spot: no\n"
+        "pretrain:\n"
+        "  tpu: null\n"
+        "  accelerator: {type: nvidia.com/gpu, count: 2}\n"
+        "  tolerations:\n"
+        "  - {key: gpu, operator: Equal, value: yes}\n"
+        "  env: {DAY: 2026-11-27}\n"
+    )
+    table = read_resources(PLATFORMS["kubeflow"].rules, str(path))
+    assert table.steps["vocab"].pod_labels == {"spot": "no", "on": "yes", "version": "1.10"}
+    assert table.pretrain.env == {"TF_USE_LEGACY": "off", "DAY": "2026-11-27"}
+    assert table.pretrain.accelerator == Accelerator(type="nvidia.com/gpu", count=2)
+    assert table.pretrain.tolerations[0].value == "yes"
+    assert table.pretrain.tpu is None
+    assert table.pretrain.spot is False
+    path.write_text("pretrain: {tpu: null, accelerator: {type: on}}\n")
+    with pytest.raises(InputError, match=r"accelerator\.type: got 'on', expected a resource"):
+        read_resources(PLATFORMS["kubeflow"].rules, str(path))
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
         read_resources(PLATFORMS["vertex"].rules, str(tmp_path / "none.yaml"))

@@ -120,6 +120,13 @@ def test_class_numbers_have_the_names_of_the_parquet_file_or_of_the_card(tmp_pat
     assert [one.target for one in read_examples(task, tmp_path, "dev")] == [1 - t for t in targets]
 
 
+def test_names_of_the_card_are_as_they_are_written(tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "README.md").write_text(CARD.replace("wet", "no").replace("fine", "yes"))
+    write_csv(tmp_path / "train.csv", NUMBERED)
+    assert found_in(tmp_path).labels == ("no", "yes")
+
+
 def test_numbers_that_are_names_of_other_classes_stand_for_themselves(tmp_path: Path) -> None:
     declare(tmp_path, f"{DECLARATION}train: a.csv\ndev: a.csv\n")
     (tmp_path / "README.md").write_text(CARD.replace("wet", "1").replace("fine", "2"))

@@ -11,6 +11,7 @@ from albert_core.tasks import (
     TASKS,
     Example,
     InvalidRows,
+    data_folder,
     find_task,
     read_examples,
     read_questions,
@@ -218,6 +219,17 @@ def test_fingerprint_follows_the_files_of_every_folder(tmp_path: Path) -> None:
     before = task_fingerprint(task, tmp_path)
     (tmp_path / "a/train.tsv").write_text("changed")
     assert task_fingerprint(task, tmp_path) != before
+
+
+def test_every_command_takes_the_folder_that_fine_tuning_takes(tmp_path: Path) -> None:
+    """`evaluate`, which needs no training set, scores on the data set that was trained on."""
+    for name in ("RTE/dev.tsv", "glue/RTE/train.tsv", "glue/RTE/dev.tsv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_task("rte", tmp_path)[1] == tmp_path / "glue/RTE"
+    assert data_folder(TASKS["rte"], tmp_path) == tmp_path / "glue/RTE"
+    (tmp_path / "glue/RTE/train.tsv").unlink()
+    assert data_folder(TASKS["rte"], tmp_path) == tmp_path / "RTE"
 
 
 def test_a_metric_that_is_twice_in_a_declaration_is_refused() -> None:
