@@ -29,10 +29,10 @@ class _Process(NamedTuple):
 def end_children(*, within_s: float) -> None:
     """Send SIGTERM to all processes below this one, wait for their end, and kill those left.
 
-    Those are its children, their children and so on, also what they start meanwhile; not the
-    resource tracker of multiprocessing, which ends by itself. Processes that may not be signalled
-    are passed over. Returns when all are gone, or 0.2 s after the first kill. Without /proc, which
-    other systems than Linux lack, it does nothing.
+    The processes below this one are its children, their children and so on, also those that they
+    start meanwhile; not the resource tracker of multiprocessing, which ends by itself. Processes
+    that may not be signalled are passed over. Returns when all are gone, or 0.2 s after the first
+    kill. Without /proc, which other systems than Linux lack, it does nothing.
 
     Args:
         within_s: Seconds until they are killed.

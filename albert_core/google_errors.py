@@ -134,7 +134,7 @@ def describe_refused_login(error: BaseException) -> str:
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
     """Return the error of a lost connection, or of a service that kept failing.
 
-    The latter if the error has the status of an answer.
+    The service kept failing if the error has the status of an answer.
 
     Args:
         path: The address that was asked for.

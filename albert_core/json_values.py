@@ -120,7 +120,7 @@ def as_id(value: Any, field: str) -> str:
 def as_bool(value: Any, field: str) -> bool:
     """Return a truth value, written as true, false, 1, 0, or as one of six texts.
 
-    Those are `true`, `false`, `yes`, `no`, `1` and `0`, in any case of letters, also between
+    The texts are `true`, `false`, `yes`, `no`, `1` and `0`, in any case of letters, also between
     blanks; the numbers may be 1.0 and 0.0.
 
     Raises:

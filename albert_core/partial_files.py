@@ -177,7 +177,7 @@ def remove_removed(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the half written and half removed folders that killed processes left below a folder.
 
-    Those are folders named `.*.partial`, `.*.removed` or `.*.replaced`, at any depth; files of such
+    These are folders named `.*.partial`, `.*.removed` or `.*.replaced`, at any depth; files of such
     names stay, and what cannot be removed does so silently. Nobody may write there meanwhile. A
     folder that does not exist has none.
     """

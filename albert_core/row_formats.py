@@ -103,10 +103,11 @@ def read_conll_sentences(lines: Iterable[str]) -> Iterator[ConllLines]:
     """Yield the lines of each sentence in CoNLL's columns: their numbers, from 1, and their cells.
 
     Cells are between tabs in a line that has any, else between spaces. An empty line ends a
-    sentence, and so does one that begins with `-DOCSTART-`, which is left out. So are comments
-    before the first word of a sentence that have CoNLL-U's forms (`# text = ...`, `# newdoc`), and
-    of a sentence in CoNLL-U's ten columns all comments there, and the lines of several words
-    together (`1-2`) and of empty nodes (`8.1`). White space of other kinds is part of words.
+    sentence, and so does one that begins with `-DOCSTART-`, which is left out. Also left out are
+    comments before the first word of a sentence that have CoNLL-U's forms (`# text = ...`, `#
+    newdoc`); and, in a sentence in CoNLL-U's ten columns, all comments there, the lines of several
+    words together (`1-2`) and the lines of empty nodes (`8.1`). White space of other kinds is part
+    of words.
     """
     sentence: ConllLines = []
     for number, line in enumerate(lines, start=1):

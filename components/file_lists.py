@@ -20,10 +20,10 @@ _LONGEST = 30_000  # bytes of a list that stays among the parameters
 def write_long_lists(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write a run's long lists of files to a folder; return the arguments that name them instead.
 
-    Those are the files of the corpus and of its evaluation sets. Each list of more than _LONGEST
-    (30,000) bytes of JSON becomes a file of its own, named after its hash, so that another list is
-    another parameter, and a mapping with the file's path takes its place, which `read_lists` reads.
-    Shorter lists stay. `arguments` is not changed.
+    The lists are the files of the corpus and of its evaluation sets. Each list of more than
+    _LONGEST (30,000) bytes of JSON becomes a file of its own, named after its hash, so that another
+    list is another parameter, and a mapping with the file's path takes its place, which
+    `read_lists` reads. Shorter lists stay. `arguments` is not changed.
 
     Args:
         arguments: The pipeline's arguments; sections that they lack are passed over.

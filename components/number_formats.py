@@ -158,8 +158,8 @@ def _points(score: float) -> float:
 def format_metric(value: Any) -> str:
     """Format a metric of a step as a person would write it: only long floats are rounded.
 
-    Those are floats of more than six significant digits, of which three or four are left. Anything
-    that is no float is written by `str`.
+    Long floats have more than six significant digits, and three or four are left. Anything that is
+    no float is written by `str`.
 
     >>> format_metric(1.0371208190917969e-05), format_metric(0.7834), format_metric(5e-05)
     ('1.04e-05', '0.7834', '5e-05')

@@ -35,7 +35,7 @@ def detection_baseline(evaluation: Mapping[str, Any]) -> float:
 def describe_detection(evaluation: Mapping[str, Any]) -> str:
     """Return in words precision and recall, where measured, and the accuracy to compare with.
 
-    The latter is the accuracy of taking no token for replaced. The evaluation must be one of
+    That is the accuracy of taking no token for replaced. The evaluation must be one of
     replaced-token detection (`has_detection`); any other gives a KeyError.
     """
     parts = [

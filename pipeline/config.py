@@ -187,7 +187,7 @@ class RunConfig:
     def _refuse_long_sequences(self, model: AlbertConfig) -> None:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
-        Those of all phases and of `finetuning.per_task` count, too.
+        The lengths of all phases and of `finetuning.per_task` count, too.
 
         Raises:
             InputError: A length is above the model's `max_position_embeddings`.

@@ -177,8 +177,8 @@ def estimate_task(
 def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
     """Return a task, and the local folder of its files; None for a known task without `data_dir`.
 
-    So it is of the path of a task.yaml that does not exist as a file or in a folder. Files in the
-    cloud are fetched.
+    The folder is also None for the path of a task.yaml that does not exist as a file or in a
+    folder. Files in the cloud are fetched.
 
     Args:
         task: A known task, the folder or the task.yaml of another, or one of `data_dir`.

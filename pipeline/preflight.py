@@ -213,8 +213,8 @@ def _check_pretraining(config: RunConfig) -> None:
 def _trained_length(config: RunConfig) -> int | None:
     """Return the longest sequences whose positions a run from text will have trained, in tokens.
 
-    Those of the model that pretraining begins from count, too; None if it does not tell them, or
-    is not on this machine.
+    The positions of the model that pretraining begins from count, too; None if it does not tell
+    them, or is not on this machine.
 
     Raises:
         InputError: The manifest of that model cannot be read.

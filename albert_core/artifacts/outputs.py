@@ -174,8 +174,9 @@ class LocalOutput(Output):
     def remove_leftovers(self) -> None:
         """Remove what a killed publishing left: the note of a filled folder, and hidden folders.
 
-        Those are the ones beside the output that a rename needs. Does nothing where another process
-        is publishing, which removes them itself; what cannot be removed stays, without an error.
+        The hidden folders are those beside the output that a rename needs. Does nothing where
+        another process is publishing, which removes them itself; what cannot be removed stays,
+        without an error.
         """
         # Where another process is publishing, it removes them itself.
         private = self.folder / PRIVATE_NAME
@@ -192,7 +193,7 @@ class LocalOutput(Output):
     def _earlier(self) -> tuple[str, ...]:
         """Return the files that the note and the manifest here list, some maybe twice.
 
-        Those of a damaged manifest count, too; of one that cannot be read none do.
+        The files of a damaged manifest count, too; a manifest that cannot be read lists none.
         """
         files = earlier_files(self.folder)
         try:

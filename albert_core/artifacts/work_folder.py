@@ -28,8 +28,8 @@ LOCK_TIMEOUT_S = 20.0
 def local_work_root(work_root: str | Path) -> Path:
     """Return where work folders are while steps run: the root itself, or a local one for a bucket.
 
-    The latter is a path, not made here, in a folder of this user's own among the temporary files,
-    which is made.
+    The local one is in this user's own folder for temporary files. That folder is made here, the
+    work root is not.
 
     Raises:
         InputError: That folder is not this user's alone.
@@ -77,9 +77,9 @@ def exclusive_lock(work: Path, *, timeout_s: float | None = None) -> Iterator[bo
 def temporary_folder(work: Path) -> Path:
     """Return where temporary files of the work in a folder are: in it, or else among the user's.
 
-    The latter where the path would be too long for sockets, or the folder is in an output that is
-    filled in place: its disk, such as a bucket that is mounted, may have no sockets. Its name is
-    made from that of the work folder; only the user's folder is made.
+    They are among the user's where the path would be too long for sockets, or the folder is in an
+    output that is filled in place: its disk, such as a bucket that is mounted, may have no sockets.
+    Its name is made from that of the work folder; only the user's folder is made.
     """
     folder = work.absolute() / "temporary"
     if len(os.fsencode(folder)) <= _MAX_TEMPORARY_BYTES and PRIVATE_NAME not in folder.parts:

@@ -42,8 +42,8 @@ class Checkpoint:
         tokenizer: The vocabulary, if it is known.
         task: The declaration of the task (task.json) the model was fine-tuned on, if there is one.
         finetuning: The settings it was fine-tuned with (`FinetuningConfig`), if they are known.
-        labels: Names of the classifier's outputs, in their order; empty where nobody named them.
-            Those of a task count, where there is one.
+        labels: Names of the classifier's outputs, in order; empty if they have no names. If there
+            is a task, its labels are used instead.
         problem_type: What the classifier's outputs are; None where no file says.
         is_multiple_choice: Whether the classifier's one output scores a choice, not a text.
         null_threshold: Null odds from which on a question has no answer, if a dev set gave them.

@@ -39,9 +39,9 @@ def search_answers(
         windows: What the model was shown, W; without any, no question has candidates, and null odds
             are 1e6.
         outputs: The model's outputs for each window, in their order: those that the called function
-            reads. Those of independent starts and ends lose their logits of padding here, so that
-            an answer does not depend on what else was in the batch; `find_answers_or_none` gets
-            the outputs as they are.
+            reads. Outputs with independent starts and ends lose their logits of padding here, so
+            that an answer does not depend on what else was in the batch; `find_answers_or_none`
+            gets the outputs as they are.
         config: How many candidates to keep, and how long they may be.
         has_unanswerable: Whether a question may have no answer. With outputs of a head for spans
             alone its null odds are then those of `with_cls_odds`.

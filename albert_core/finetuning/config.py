@@ -143,7 +143,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         num_probe_examples: Examples of the training set, and of the dev set, for the frozen probe
             of a pretrained model; 0: no probe.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
-            the recipe. Those of the name `*` are for every task that does not set them itself.
+            the recipe. The settings under the name `*` are for every task that does not set them
+            itself.
     """
 
     recipe: RecipeName = "general"

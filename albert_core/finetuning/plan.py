@@ -148,8 +148,8 @@ def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> st
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
     """Return the number of steps that warm up: `num_warmup_steps`, else by `warmup_ratio`.
 
-    The former is at most one step less than all steps of the plan; the ratio's product with these
-    is rounded down.
+    `num_warmup_steps` is limited to one step less than all steps of the plan; `warmup_ratio` times
+    all steps is rounded down.
     """
     if config.num_warmup_steps is not None:
         return min(config.num_warmup_steps, plan.num_train_steps - 1)

@@ -204,7 +204,7 @@ class TextProgram(TaskProgram):
 class QuestionProgram(TaskProgram):
     """Questions about texts that a head for spans answers: those of SQuAD 1.1.
 
-    Those that may have no answer are only read and predicted for by it, not trained.
+    For questions that may have no answer this class only reads and predicts; it does not train.
     """
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:

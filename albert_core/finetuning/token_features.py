@@ -141,8 +141,9 @@ _Span = tuple[int, int]
 def _windows(lengths: Sequence[int], room: int) -> list[tuple[_Span, _Span]]:
     """Return the words that each window over a sentence shows, and those that it is for.
 
-    Both are the numbers of the first word, and of the one after the last. The latter follow each
-    other without a gap; where two windows overlap, they part in the middle.
+    Both are the numbers of the first word, and of the one after the last. The words that windows
+    are for follow each other without a gap; where two windows overlap, each is for one half of the
+    overlap.
 
     Args:
         lengths: Tokens of each word, 1 to `room`.

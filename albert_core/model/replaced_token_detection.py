@@ -300,9 +300,9 @@ def replaced_token_losses(
         sentence_order_weight: What the sentence-order loss is multiplied by.
 
     Returns:
-        Those of `pretraining_losses` (masked LM is the generator's), and
-        `replaced_token_example_loss` [B, S], `replaced_token_loss`, its mean over all but padding
-        (1e-5 is added to their number); `loss`, the sum of the three with these weights.
+        The losses of `pretraining_losses` (masked LM is the generator's);
+        `replaced_token_example_loss` [B, S]; `replaced_token_loss`, its mean over all tokens except
+        padding (1e-5 is added to their number); `loss`, the sum of the three with these weights.
     """
     losses = pretraining_losses(targets, outputs, sentence_order_weight)
     example_loss_BS = ops.binary_crossentropy(

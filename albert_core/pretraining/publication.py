@@ -106,10 +106,10 @@ def generator_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def count_parameters(model: PretrainingModel) -> dict[str, int]:
-    """Return `num_parameters` of the published model, and `num_generator_parameters` of one.
+    """Return the numbers of parameters of the published model and of the generator, by name.
 
-    The latter is there for replaced-token detection only. The shared embeddings count in both; the
-    head that detects counts in neither.
+    They are `num_parameters` and, only for replaced-token detection, `num_generator_parameters`.
+    The shared embeddings count in both; the head that detects counts in neither.
     """
     weights = weights_by_name(model)
     counts = {"num_parameters": _count(discriminator_weights(weights))}

@@ -127,8 +127,8 @@ def read_sentences(
 ) -> list[TaggedSentence]:
     """Return all sentences of a split of a task that tags words, in the order of its files.
 
-    For a task without dev files, the training sentences are split into training and dev set. Those
-    that cannot be used go to `invalid_rows`; by default the first one raises.
+    For a task without dev files, the training sentences are split into training and dev set.
+    Sentences that cannot be used go to `invalid_rows`; by default the first one raises an error.
 
     Raises:
         InputError: A file is missing or cannot be read, a sentence cannot be used and

@@ -110,8 +110,8 @@ class TaskRows(abc.ABC):
     def example(self, row: Row, number: str) -> Example | None:
         """Convert a row to an example; None if its label is one of `skipped_labels`.
 
-        So it is if any spelling of the label is, or any of several labels. `number` becomes the
-        example's id where the source names no id column.
+        One spelling of the label, or one of several labels, among them is enough. `number` becomes
+        the example's id where the source names no id column.
 
         Raises:
             UnusableRowError: The row has not what the task reads, or its label is unknown.

@@ -134,7 +134,7 @@ def _copy_log(folder: Path, partial: Path, step: int) -> dict[str, Any]:
 def _best_name(path: Path) -> str:
     """Return the file name of the best weights that a checkpoint names, `OLD_BEST_NAME` if none.
 
-    So it is, too, of a checkpoint whose state cannot be read.
+    It is `OLD_BEST_NAME` also for a checkpoint whose state cannot be read.
     """
     try:
         best = parse_object((path / STATE_NAME).read_bytes()).get("best")

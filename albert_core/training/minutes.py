@@ -61,7 +61,8 @@ class PhaseTiming:
     Attributes:
         begin_s: When the phase began.
         first_step: Step after which the speed is measured, the first one or that at which the steps
-            were settled; None before the first one.
+            were settled; None before the first one. It and `first_s` move on by the first step of
+            each process that goes on with the phase, which is not measured: it is compiled.
         first_s: When it was done.
         start_warmup_step: Step at which the warm-up begins: until then the rate is 0, and the speed
             is measured; None while it is.

@@ -109,9 +109,9 @@ class TrainingSession:
     def needs_evaluation(self) -> bool:
         """Whether an evaluation is due that is not in the history.
 
-        So it is after an interruption between the last step of an interval, or that at which
-        training was stopped early, and its evaluation; before the first step for a plan that
-        evaluates first, and for one without steps, which evaluates once.
+        An evaluation is due after an interruption between the last step of an interval, or the step
+        at which training was stopped early, and its evaluation; before the first step for a plan
+        that evaluates first, and for one without steps, which evaluates once.
         """
         history, step = self.state.history, self.state.step
         if not step:

@@ -79,7 +79,7 @@ def read_documents(
 
     Args:
         packages: Importable package names, or `python` for the standard library. Documents of
-            TensorFlow's copy of Keras count as of the package `keras`.
+            TensorFlow's copy of Keras have the package `keras`.
         num_processes: Processes that parse; by default one a core, at most 8. The result is the
             same for any number. A machine without /dev/shm has only this one.
 
@@ -125,7 +125,7 @@ def _package_root(name: str) -> Path:
 def _find_sources(name: str) -> Iterator[_Source]:
     """Yield the Python files of a package, without tests and generated code, in any order.
 
-    Files of TensorFlow's copy of Keras count as of the package `keras`.
+    Files of TensorFlow's copy of Keras have the package `keras`.
 
     Raises:
         InputError: The package is not installed.

@@ -89,7 +89,8 @@ def make_demo_data(
 def _version(package: str) -> str:
     """Return the version of an installed distribution; Python's own where there is none.
 
-    The latter is meant for the standard library, but holds for any package without metadata.
+    Python's own is meant for the standard library, but is returned for any package without
+    metadata.
     """
     try:
         return importlib.metadata.version(package)

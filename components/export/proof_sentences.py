@@ -29,7 +29,7 @@ class ProofSentences:
 def proof_sentences(lineage: Lineage, file: str | Path | None = None) -> ProofSentences:
     """Return the sentences of the file, else of the model's corpus, else of the package.
 
-    Those of the corpus were chosen when the vocabulary was made, and lie beside it.
+    The sentences of the corpus were chosen when the vocabulary was made, and are beside it.
 
     Args:
         lineage: What led to the model; the corpus is known if the vocabulary is.

@@ -145,8 +145,8 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     Settings that the first version did not have are left out where they are at their defaults: a
-    setting added since then must not make other work of a pretraining that does not use it. Those
-    of the optimizer are left out by `without_unchanged`.
+    setting added since then must not make other work of a pretraining that does not use it. Of the
+    optimizer's settings, `without_unchanged` leaves some out.
     """
     settings = without_unchanged(dataclasses.asdict(config))
     settings["masking"] = recorded_masking(settings["masking"])

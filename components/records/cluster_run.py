@@ -30,9 +30,9 @@ def run_on_cluster(
 ) -> None:
     """Run a job on a cluster, after the jobs of the same work that are there have been cancelled.
 
-    Those were left by a killed command, as were job servers on this machine, which are ended, too.
-    Each try has a job name that no other has, `work_name` and a number, and asks the cluster anew
-    for its slots. If `run` fails or is interrupted, its job is cancelled, so that none goes on
+    Such jobs were left by a killed command, as were job servers on this machine, which are ended,
+    too. Each try has a job name that no other has, `work_name` and a number, and asks the cluster
+    anew for its slots. If `run` fails or is interrupted, its job is cancelled, so that none goes on
     writing, and no other. Then it is tried again, up to three times in all, if a worker or the job
     server was lost, and once again after an error of the Python code that may pass: another job
     takes up the files of the last one. A job that was cancelled is not submitted again, nor is one

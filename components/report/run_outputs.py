@@ -27,8 +27,8 @@ _SINGLE = ("vocab", "checkpoint", "pretrain", "export", "promote")
 def find_report_inputs(run: str) -> dict[str, Any]:
     """Return the arguments of `write_report` for a finished run, to make its report anew.
 
-    Those of `output` and progress are not among them. Models are named by their places in the run's
-    folder where these lead to them, all other inputs by their own folders.
+    The arguments for the output and the progress are not among them. Models are named by their
+    places in the run's folder where these lead to them, all other inputs by their own folders.
 
     Args:
         run: The run's folder on this machine.
@@ -64,7 +64,8 @@ def find_report_inputs(run: str) -> dict[str, Any]:
 def _model_path(run: str, model: Path) -> str:
     """Return the place of a fine-tuned model in a run's folder, or its own folder.
 
-    The latter of models from random weights, and where the place does not lead to the model.
+    Models from random weights have their own folder, and so have models to which the place does not
+    lead.
     """
     config = read_manifest(model, step="finetune").config
     if config["initialization"] != "pretrained":

@@ -186,8 +186,8 @@ def _describe_other_compute(name: str, tuned: Manifest, control: Manifest) -> st
 def _chosen_settings(run: _TaskRun, random: _TaskRun | None) -> dict[str, list[Any]]:
     """Return what a grid chose: the model's value and that from random weights, by name.
 
-    Empty without a grid, or where it was not tried because the training set is large. The second
-    value is missing without a run from random weights.
+    Empty without a grid, or where it was not tried because the training set is large. The value
+    from random weights is missing if there is no such run.
     """
     settings = run.tuned.config.get("finetuning", {})
     largest = settings.get("grid_max_examples")

@@ -267,8 +267,8 @@ _TASK_BOOKKEEPING = (
 def _key_metrics(step: Mapping[str, Any]) -> str:
     """Return the metrics of a step that the table names, as text.
 
-    Those of `components.steps.STEPS`, as far as they are there; for a step without such a list,
-    such as fine-tuning and evaluation, all metrics except bookkeeping.
+    The metrics that `components.steps.STEPS` names, as far as they are there; for a step without
+    such a list, such as fine-tuning and evaluation, all metrics except bookkeeping.
     """
     metrics = step["metrics"]
     kind, *_ = step["name"].split()  # of a step for each length or task: `records 64`

@@ -145,8 +145,9 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
 def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a run in the folder of a run with other settings, except for those that may change.
 
-    The latter are tasks, the baseline of random weights, who pays for buckets and their endpoint,
-    and trackers (`_FREE_SETTINGS`); and a format of the corpus that this run leaves to be found.
+    Those that may change are tasks, the baseline of random weights, who pays for buckets and their
+    endpoint, and trackers (`_FREE_SETTINGS`); and a format of the corpus that this run leaves to be
+    found.
 
     Args:
         folder: The folder, local or in a bucket.

@@ -155,9 +155,9 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
 def list_inputs(config: RunConfig) -> list[str]:
     """Return the addresses of all files below `data_dir`, once other inputs have been looked for.
 
-    Those are the evaluation sets, the checkpoint and the vocabulary that pretraining starts from,
-    and the corpus, unless it is dated, or the checkpoint that the run starts from. Not looked for
-    are accepted models: before the first run there is none.
+    The other inputs are the evaluation sets, the checkpoint and the vocabulary that pretraining
+    starts from, and the corpus, unless it is dated, or the checkpoint that the run starts from. Not
+    looked for are accepted models: before the first run there is none.
 
     Raises:
         NoAccessError: A bucket cannot be read from here.

@@ -25,6 +25,8 @@ class TimeBudget(keras.callbacks.Callback):
         super().__init__()
         self.session = session
         self._next_check = 0  # step of the phase, while the speed is measured
+        # When this process goes on with a training, until it has made its first step.
+        self._resumed_s = of_first_process(session.seconds) if session.state.step else None
         self._settle_plan()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -60,12 +62,15 @@ class TimeBudget(keras.callbacks.Callback):
         timing = PhaseTiming(**session.state.timings[index])
         is_measuring = timing.start_warmup_step is None
         step = session.state.step - plan.phase_begin(index)
+        if self._resumed_s is not None and not timing.is_final:
+            timing = self._without_compiling(timing, logs)
+            session.state.timings[index] = dataclasses.asdict(timing)
+        self._resumed_s = None
         # Waiting for each step would keep the host from working ahead, and measure that.
         is_due = step >= self._next_check if is_measuring else session.recent_metrics is not None
-        if timing.is_final or not is_due:
+        if timing.is_final or not is_due or step == timing.first_step:
             return
-        if logs:
-            float(next(iter(logs.values())))  # waits for the device, whose time it is
+        _wait_for_device(logs)
         self._next_check = step + max(1, step // _CHECK_RATIO)
         # All processes must settle the same, and their clocks differ.
         seconds = of_first_process(session.seconds)
@@ -87,6 +92,25 @@ class TimeBudget(keras.callbacks.Callback):
         if settles_steps:
             # At once: a process killed before the next checkpoint would settle another number.
             session.save()
+
+    def _without_compiling(
+        self, timing: PhaseTiming, logs: Mapping[str, Any] | None
+    ) -> PhaseTiming:
+        """Return the timing with the first step of this process left out of the measured speed.
+
+        A process that goes on with a training compiles in it.
+
+        Args:
+            timing: The timing of the phase, which is not changed before its first measured step.
+            logs: Metrics of the step.
+        """
+        if timing.first_step is None or self._resumed_s is None:
+            return timing
+        _wait_for_device(logs)
+        lost_s = of_first_process(self.session.seconds) - self._resumed_s
+        return dataclasses.replace(
+            timing, first_step=timing.first_step + 1, first_s=timing.first_s + lost_s
+        )
 
     def _settle_plan(self) -> None:
         """Give the plan the settled steps of each phase, `UNSETTLED` where they are not settled."""
@@ -117,3 +141,9 @@ class TimeBudget(keras.callbacks.Callback):
             num_warmup_steps=timing.num_warmup_steps,
             num_train_steps=num_steps or UNSETTLED,
         )
+
+
+def _wait_for_device(logs: Mapping[str, Any] | None) -> None:
+    """Read one of the metrics of a step, if there are any, which waits for the step to end."""
+    if logs:
+        float(next(iter(logs.values())))

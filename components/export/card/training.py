@@ -183,7 +183,8 @@ def _lower_first(text: str) -> str:
 def _objective(config: PretrainingConfig) -> str:
     """Return the objective in words: masked LM or replaced-token detection, and sentence order.
 
-    The latter with the size of the generator and the weight of the detection's loss.
+    For replaced-token detection also the size of the generator and the weight of the detection's
+    loss.
     """
     if not config.detects_replaced_tokens:
         return "masked language modelling and sentence order"

@@ -32,6 +32,7 @@ from tests.helpers.checkpoint_samples import (
     pooled,
     pretrained,
 )
+from tests.helpers.export_samples import SINGLE
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"piece{k}" for k in range(115))]
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
@@ -67,7 +68,7 @@ def test_transformers_configuration(huggingface: Path) -> None:
 
 
 def test_names_of_the_labels_go_along(tmp_path: Path) -> None:
-    save_huggingface(classifier(3, task=TASK), tmp_path)
+    save_huggingface(classifier(3, SINGLE, task=TASK), tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     assert values["architectures"] == ["AlbertForSequenceClassification"]
     assert values["id2label"] == {"0": "sad", "1": "glad", "2": "mad"}
@@ -75,16 +76,16 @@ def test_names_of_the_labels_go_along(tmp_path: Path) -> None:
 
 
 def test_one_output_is_a_regression_unless_it_scores_choices(tmp_path: Path) -> None:
-    save_huggingface(classifier(1), tmp_path / "regression")
+    save_huggingface(classifier(1, SINGLE), tmp_path / "regression")
     values = json.loads((tmp_path / "regression" / "config.json").read_text())
     assert (values["problem_type"], len(values["id2label"])) == ("regression", 1)
-    save_huggingface(classifier(1, is_multiple_choice=True), tmp_path / "choice")
+    save_huggingface(classifier(1, SINGLE, is_multiple_choice=True), tmp_path / "choice")
     assert read_huggingface(tmp_path / "choice").is_multiple_choice
     assert not read_huggingface(tmp_path / "regression").is_multiple_choice
 
 
 def test_question_answering_loses_only_the_pooler_it_does_not_have(tmp_path: Path) -> None:
-    checkpoint = of_model(AlbertForQuestionAnswering(CONFIG))
+    checkpoint = of_model(AlbertForQuestionAnswering(SINGLE))
     notes = save_huggingface(checkpoint, tmp_path)
     assert "left out bert/pooler/" in notes[0]
     back = read_huggingface(tmp_path)
@@ -97,7 +98,7 @@ def test_question_answering_loses_only_the_pooler_it_does_not_have(tmp_path: Pat
 
 def test_squad_2_has_no_counterpart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no ALBERT with the heads span_beam"):
-        save_huggingface(of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)), tmp_path)
+        save_huggingface(of_model(AlbertForQuestionAnsweringWithBeam(SINGLE)), tmp_path)
     assert not names_in(tmp_path)
 
 
@@ -106,7 +107,7 @@ def test_heads_that_read_no_pooler_have_no_counterpart(tmp_path: Path) -> None:
         with pytest.raises(
             InputError, match=rf"\(pooling mean\), expected pooler, since {name} ha"
         ):
-            save(pooled("mean"), tmp_path)
+            save(pooled("mean", SINGLE), tmp_path)
     assert not names_in(tmp_path)
 
 

@@ -1,6 +1,5 @@
 """Archives of Keras: every kind of model comes back by Keras's own loader."""
 
-import functools
 import io
 import zipfile
 from pathlib import Path
@@ -18,17 +17,19 @@ from albert_core.exports.keras_archive import (
 )
 from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
 from tests.helpers.checkpoint_samples import CONFIG, POOLED, SAMPLES, batch_of, pretrained
-from tests.helpers.export_samples import UNEVEN
+from tests.helpers.export_samples import SHALLOW, SINGLE, UNEVEN
 
 # Of Keras's own conversion of a variable of TensorFlow to an array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-MODELS = {**SAMPLES, **POOLED, "uneven": functools.partial(pretrained, UNEVEN)}
+# Several groups and blocks are those of one kind; another reads several layers.
+CONFIGS = {"pretrained": CONFIG, "uneven": UNEVEN, "layer_mix": SHALLOW}
+MODELS = {**SAMPLES, **POOLED, "uneven": pretrained}
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
-    checkpoint = MODELS[kind]()
+    checkpoint = MODELS[kind](CONFIGS.get(kind, SINGLE))
     write_keras_archive(checkpoint, tmp_path)
     batch = batch_of(checkpoint)
     expected, found = reference_function(checkpoint)(batch), open_keras_archive(tmp_path)(batch)
@@ -52,8 +53,8 @@ def test_weights_lie_where_archives_of_earlier_versions_and_both_backends_have_t
 @pytest.mark.parametrize(
     "model",
     [
-        AlbertForPreTraining(CONFIG, rematerialize=True, num_micro_batches=3),
-        AlbertForQuestionAnsweringWithBeam(CONFIG, start_n_top=2, end_n_top=3),
+        AlbertForPreTraining(SINGLE, rematerialize=True, num_micro_batches=3),
+        AlbertForQuestionAnsweringWithBeam(SINGLE, start_n_top=2, end_n_top=3),
     ],
 )
 def test_an_archive_keeps_a_models_arguments(model: keras.Model, tmp_path: Path) -> None:
@@ -61,4 +62,4 @@ def test_an_archive_keeps_a_models_arguments(model: keras.Model, tmp_path: Path)
     loaded = keras.saving.load_model(tmp_path / ARCHIVE_NAME)
     assert type(loaded) is type(model)
     assert loaded.get_config() == model.get_config()
-    assert loaded.config == CONFIG
+    assert loaded.config == SINGLE

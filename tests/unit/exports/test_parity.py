@@ -18,18 +18,19 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
+from tests.helpers.checkpoint_samples import classifier, of_model, pretrained
+from tests.helpers.export_samples import SINGLE
 
 SENTENCES = read_sentences()[:40]
 BOUNDS = Bounds(difference=1e-4, score_change=0.001, overhead_bytes=1000)
 
 MODELS = {
-    "pretrained": lambda: pretrained(),
-    "classifier": lambda: classifier(3, task={"texts": ["sentence"]}),
-    "pairs": lambda: classifier(3),
-    "choices": lambda: of_model(AlbertForMultipleChoice(CONFIG), is_multiple_choice=True),
-    "spans": lambda: of_model(AlbertForQuestionAnswering(CONFIG)),
-    "spans or none": lambda: of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)),
+    "pretrained": lambda: pretrained(SINGLE),
+    "classifier": lambda: classifier(3, SINGLE, task={"texts": ["sentence"]}),
+    "pairs": lambda: classifier(3, SINGLE),
+    "choices": lambda: of_model(AlbertForMultipleChoice(SINGLE), is_multiple_choice=True),
+    "spans": lambda: of_model(AlbertForQuestionAnswering(SINGLE)),
+    "spans or none": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SINGLE)),
 }
 
 
@@ -74,14 +75,14 @@ def test_what_a_model_reads_fits_its_heads_and_is_the_same_every_time(kind, toke
 
 
 def test_batches_mix_lengths(tokenizer):
-    config = dataclasses.replace(CONFIG, max_position_embeddings=400)
+    config = dataclasses.replace(SINGLE, max_position_embeddings=400)
     checkpoint = classifier(2, config, tokenizer=tokenizer)
     lengths = [batch["input_mask"].sum(axis=1) for batch in sentence_batches(checkpoint, SENTENCES)]
     assert all(own.min() < own.max() for own in lengths)
 
 
 def test_without_a_vocabulary_the_pieces_are_random():
-    reference = make_reference(classifier(2), SENTENCES)
+    reference = make_reference(classifier(2, SINGLE), SENTENCES)
     assert reference.num_sentences == 0
     assert len(reference.batches) == 1
 
@@ -228,6 +229,6 @@ def test_a_broken_bound_is_named_with_its_value(changes, failure):
 
 
 def test_all_of_a_checkpoint_counts_as_parameters():
-    checkpoint: Checkpoint = classifier(2)
+    checkpoint: Checkpoint = classifier(2, SINGLE)
     num_parameters = sum(array.size for array in checkpoint.weights.values())
     assert make_reference(checkpoint, SENTENCES).parameter_bytes == 4 * num_parameters

@@ -171,6 +171,26 @@ def test_revised_steps_end_the_phase_and_are_saved_at_once(tmp_path):
     assert seconds == pytest.approx(10.0, abs=0.3)
 
 
+def test_compiling_after_an_interruption_is_not_part_of_the_measured_speed(tmp_path):
+    """Of 20 seconds, three are spent on compiling again; ten steps a second are 170 in the rest."""
+    minutes = PhaseMinutes(end_s=20.0, peak=0.1, num_warmup_steps=5, is_revisable=True)
+    settings = {"phase_steps": (UNSETTLED,), "are_last_intervals_short": True, "log_steps": 1}
+    session = new_session(tmp_path, model_with_schedule(), minutes=(minutes,), **settings)
+    session.save = lambda: None  # type: ignore[method-assign]
+    budget, seconds = TimeBudget(session), 0.0
+    budget.on_train_begin()
+    while not session.is_finished:
+        if session.state.step == 20:
+            budget, seconds = TimeBudget(session), seconds + 3.0
+            budget.on_train_begin()
+        session.state.step, seconds = session.state.step + 1, seconds + 0.1
+        session._begin_s = time.monotonic() - seconds
+        session.recent_metrics = {"loss": 5.0}
+        budget.on_train_batch_end(0, {"loss": 5.0})
+    assert session.state.timings[0]["revised_at_step"] == pytest.approx(21, abs=2)
+    assert seconds == pytest.approx(20.0, abs=0.5)
+
+
 @pytest.mark.parametrize(
     ("settings", "stopped_by"),
     [
