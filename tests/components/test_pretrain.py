@@ -230,6 +230,35 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
     assert rates[19] == 0.0
 
 
+def test_revised_steps_are_trained_to_the_end_and_the_same_after_an_interruption(
+    material, tmp_path, monkeypatch
+):
+    """Three steps of 0.2 seconds, then 0.05: 20 fit by the speed at first, 51 by the later one."""
+    clock = property(lambda session: 0.15 * min(session.state.step, 3) + 0.05 * session.state.step)
+    monkeypatch.setattr(TrainingSession, "seconds", clock)
+    settings = {"train_minutes": 3 / 60, "warmup_ratio": 0.05, "evaluation_interval_steps": 16}
+
+    def interrupt_once(step: int, num_steps: int, text: str) -> None:
+        if step == 16 and text.startswith("masked_lm_accuracy"):
+            signal.raise_signal(signal.SIGTERM)
+
+    metrics = train(material, tmp_path / "whole", **settings).metrics
+    (phase,) = metrics["settled_phases"]
+    assert phase["num_train_steps_before"] == pytest.approx(20, abs=2)
+    assert phase["revised_at_step"] < 16
+    last = phase["num_train_steps"]
+    assert last == pytest.approx(51, abs=1)
+    assert [row["global_step"] for row in history_of(tmp_path / "whole")] == [16, 32, 48, last]
+    rates = [row["learning_rate"] for row in log_of(tmp_path / "whole")]
+    assert rates[-1] == 0.0
+    assert all(rate > 0 for rate in rates[phase["start_warmup_step"] : -1])
+    with pytest.raises(StepFailedError, match="stopped by SIGTERM"):
+        train(material, tmp_path / "parts", progress=interrupt_once, **settings)
+    train(material, tmp_path / "parts", **settings)
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert all((whole[name] == parts[name]).all() for name in whole)
+
+
 @pytest.mark.usefixtures("eager")
 def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path, monkeypatch):
     fast = ComputeSettings(precision="bfloat16", jit_compile=False)  # as a CPU with AMX has it
