@@ -25,7 +25,7 @@ class ConnectionFailure:
     """Why a connection failed.
 
     Attributes:
-        reason: What is wrong and what to do, in part of a line.
+        reason: What is wrong and what to do, as a clause to end a message with.
         is_lasting: Whether it fails again whenever it is tried.
     """
 
@@ -109,10 +109,11 @@ def _explain_text(error: BaseException) -> ConnectionFailure | None:
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
-    """Return why a certificate was refused, and what to do, in part of a line.
+    """Return why a certificate was refused, and what to do, as a clause to end a message with.
 
-    It tells apart a certificate that has expired or is not valid yet, one for another host, and one
-    that is not trusted; for any other refusal the remedy is to trust the certificate.
+    For a certificate that has expired or is not valid yet, the remedy is to check this machine's
+    clock; for one of another host, to check host and proxy; for any other refusal, to have the
+    certificate trusted.
     """
     code, message = getattr(error, "verify_code", 0), getattr(error, "verify_message", "refused")
     if code in _EXPIRED:
@@ -124,9 +125,9 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _trust_remedy() -> str:
-    """Return how to let a certificate be trusted.
+    """Return how to have a certificate trusted, as a clause to end a message with.
 
-    In part of a line, with the file that REQUESTS_CA_BUNDLE names now, if any.
+    It says what REQUESTS_CA_BUNDLE names now, if anything.
     """
     given = os.environ.get(CERTIFICATES_VARIABLE)
     now = f" (it is {given})" if given else ""

@@ -33,7 +33,10 @@ def interactive() -> Iterator[None]:
 
 
 def is_interactive() -> bool:
-    """Return whether this process is within `interactive`."""
+    """Return whether the body of an `interactive` is running in this process.
+
+    False in a process that was started or forked from that body.
+    """
     return os.getpid() in _interactive_processes
 
 

@@ -286,9 +286,16 @@ def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
 
 
 def _names_in(feature: Any) -> Sequence[str]:
-    """Return the class names of a feature, or of the items of its list; empty without any.
+    """Return the class names of a feature, or of the items of a list; empty if it has none.
 
-    Raises LookupError or AttributeError for a feature of another form.
+    Args:
+        feature: One value of `features` in Hugging Face's metadata, from JSON: an object, or a list
+            that holds the object of its items.
+
+    Raises:
+        LookupError: A list is empty, or a feature of classes has no names.
+        AttributeError: It is neither an object nor a list that holds one.
+        TypeError: The names of a feature of classes cannot be iterated, such as null.
     """
     if isinstance(feature, list):
         feature = feature[0]

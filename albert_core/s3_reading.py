@@ -60,18 +60,23 @@ def _checksum(answer: dict[str, Any]) -> str | None:
 def read_range(
     path: str, target: dict[str, Any], facts: ObjectFacts, start: int, size: int
 ) -> bytes:
-    """Return a range of an object's bytes; asks again where the connection drops meanwhile.
+    """Read a range of an object's bytes.
+
+    If the bytes do not all come, the whole range is read again, at most four times, after pauses of
+    1 to 4 seconds.
 
     Args:
-        path: Its address, for messages.
+        path: The object's address, for messages.
         target: Bucket and name, as the client's calls take them.
-        facts: What was found of it.
-        start: Place of the first byte.
-        size: How many bytes, at least one, up to the object's end at most.
+        facts: What `find_object` returned for the object.
+        start: Number of the first byte, from 0.
+        size: Number of bytes, at least one; the range ends within the object (not checked).
 
     Raises:
-        InputError: It has been replaced since it was found.
-        ServiceError: S3 failed, or the connection was lost, again and again.
+        InputError: The object has been replaced since it was found; or it cannot be read from here
+            for one of the reasons of `s3_errors`, such as missing rights or an object that is gone.
+        ServiceError: S3 was not reached, failed, or the connection was lost, for as long as it was
+            tried again.
     """
     part = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": facts.generation}
     try:
@@ -85,7 +90,8 @@ def get_object(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Return the answer to a request for an object, and the bytes that came with it.
 
     A request whose bytes do not all come is made again, at most four times, after pauses of 1 to 4
-    seconds; then, and for any other failure, this raises botocore's errors.
+    seconds. If they do not come then either, or the request fails in another way, the errors of
+    botocore's client are raised.
 
     Args:
         request: Arguments of the client's `get_object`.
@@ -106,11 +112,12 @@ def get_object(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 class RangeReader(io.RawIOBase):
     """An object as a file that is read at any place, 16 MiB or more at once.
 
-    It is the object as it was found; once it is replaced, reads raise InputError.
+    It is the object as it was found. Reads raise the errors of `read_range`, such as InputError
+    once the object has been replaced.
     """
 
     def __init__(self, path: str, target: dict[str, Any], facts: ObjectFacts) -> None:
-        """Keep address and facts of the object; reads nothing yet."""
+        """Keep the object's address and what `find_object` returned for it; read nothing yet."""
         self._path, self._target, self._facts = path, target, facts
         self._position, self._block, self._block_start = 0, b"", 0
 
@@ -152,7 +159,7 @@ class RangeReader(io.RawIOBase):
         return True
 
     def _read(self, size: int) -> bytes:
-        """Return up to so many bytes from the position on; none at the end."""
+        """Return up to `size` bytes from the position on; none at the end of the object."""
         size = min(size, self._facts.num_bytes - self._position)
         if not size:
             return b""

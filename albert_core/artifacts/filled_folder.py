@@ -122,21 +122,26 @@ def _files_at(path: Path, root: Path) -> list[str]:
 def replace_or_fill(
     partial: Path, folder: Path, *, earlier: Collection[str] = (), last: str
 ) -> None:
-    """Replace a folder by another with `replace_folder`, or `fill_folder` if it must stay.
+    """Replace a folder by a finished one, or fill it with the files of the finished one.
 
-    The system may refuse to rename what looks like any other folder, such as one that an image
-    made. After filling, the note is removed (`end_filling`), and `partial` stays. The caller holds
-    the `staging_folder` that `partial` is.
+    `replace_folder` is tried first; if it succeeds, `partial` has been renamed to `folder`. If the
+    system refuses the rename, as it may for a mount point or a folder of a container's image,
+    `fill_folder` puts the files of `partial` into the folder that is there, `end_filling` removes
+    the note that lists them, and `partial` stays.
 
     Args:
-        partial: The finished folder.
+        partial: The finished folder, from a `staging_folder` that the caller has not left.
         folder: The place, where another folder may be.
-        earlier: Paths below `folder` of the files that it holds from before, which are removed.
-        last: Path of the file that makes the folder whole: removed first, and written last.
+        earlier: Paths below `folder` of its files from an earlier call. Filling removes these;
+            replacing removes all that is there.
+        last: Path below `folder` of the file that makes the folder whole: filling removes it first
+            and writes it last.
 
     Raises:
-        OSError: The rename is refused for another reason, or no folder is there to be filled.
-        InputError: A path leads out of the folder, or what an earlier call left is in the way.
+        OSError: The rename is refused for another reason, no folder is there to be filled, or a
+            file cannot be written.
+        InputError: A path leads out of the folder, or what an earlier call left cannot be removed
+            and is in the way.
     """
     try:
         replace_folder(partial, folder)
@@ -156,11 +161,12 @@ def fill_folder(source: Path, folder: Path, *, earlier: Collection[str] = (), la
     Args:
         source: The finished files; they stay.
         folder: The folder; others than the earlier files are left alone.
-        earlier: Paths below `folder` of the files that it holds from before.
-        last: The file that makes the folder whole: removed first, and written last.
+        earlier: Paths below `folder` of the files that it holds from before, which are removed.
+        last: Path below `folder` of the file that makes it whole: removed first, and written last.
 
     Raises:
         InputError: A path leads out of the folder, by its name or by a link; nothing is changed.
+        OSError: A file cannot be removed or written; a note that was written stays.
     """
     names = _files_at(source, source)
     note = _note_path(folder)
@@ -205,10 +211,12 @@ def _refuse_ways_out(names: Iterable[str], folder: Path) -> None:
 def _put_file(source: Path, target: Path, copy: Path) -> None:
     """Link or copy a file to a new path, where it appears whole.
 
+    The link or copy is made at `copy`, flushed to disk, and renamed to `target`.
+
     Args:
-        source: The file; it stays.
-        target: The new path.
-        copy: A path on the same file system, for the copy while it is written.
+        source: The file; it stays. After a link, what is written into either file is in both.
+        target: The new path; a file that is there would be replaced.
+        copy: A path on the file system of `target`; a file that is there is removed.
     """
     copy.unlink(missing_ok=True)
     try:

@@ -109,9 +109,9 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
 def _declared_kind(checkpoint: Checkpoint) -> str:
     """Return the kind of task that a model's files declare; empty if they declare none.
 
-    It is `multiple_choice`, `multi_label`, or `token_classification` if the head is that of tokens.
-    Otherwise a checkpoint without a task.json is `regression` or `classification` by its problem
-    type; with a task.json these two are not told apart here.
+    `multiple_choice`, `multi_label` and, by its head, `token_classification` are told with or
+    without a task.json. For any other model without one, the problem type tells `regression` or
+    `classification`; for any other model with one the result is empty.
     """
     if checkpoint.is_multiple_choice:
         return "multiple_choice"

@@ -46,19 +46,25 @@ class FoundFormat:
 
 
 def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFormat:
-    """Return the format that all files have; each is opened, unless its ending tells.
+    """Find the one format that all files of a corpus have.
 
-    Plain text is `sentences`: only people know whether its lines are sentences. Files that describe
-    a data set (see `is_description`) do not count beside files of another format; nor do files that
-    are empty or cannot be read as text. If no file counts, the format is `sentences`.
+    A file is opened unless its ending tells the format (`find_file_format`). Plain text is taken
+    for `sentences`, since its lines do not show whether each is one sentence. Files that are empty
+    or cannot be read as text do not count. If the others have several formats, files that describe
+    a data set (`is_description`) do not count either, unless `named` has their own path. If no
+    file counts, the format is `sentences`.
 
     Args:
         files: The files of a corpus.
-        named: The patterns of the corpus; a description that one of them names itself does count.
+        named: The patterns of the corpus, among them the paths of files named without a wildcard.
+
+    Returns:
+        The format, and a line that says what was found.
 
     Raises:
-        InputError: The files have several formats, or one is JSON that does not have a line for
-            each document.
+        InputError: The files that count have several formats; or a file named .json, which is no
+            description, begins as JSON and has no object in its first line.
+        ServiceError: The storage failed.
     """
     formats = {file.path: found for file in files if (found := find_file_format(file))}
     if len(set(formats.values())) > 1:
@@ -92,7 +98,9 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
     that is damaged, encrypted or not text, which is refused when the corpus is read.
 
     Raises:
-        InputError: It is JSON that does not have a line for each document.
+        InputError: It is named .json and is no description (`is_description`), begins as JSON, and
+            has no object in its first line.
+        ServiceError: The storage failed.
     """
     if found := _ENDINGS.get(find_ending(file.path)):
         return found
@@ -145,7 +153,8 @@ def _format_of(path: str, head: bytes) -> CorpusFormat | None:
     """Return the format of a text by its first bytes; None if they are white space only.
 
     Raises:
-        InputError: It is named .json, begins as JSON, and has no object in its first line.
+        InputError: It is named .json and is no description (`is_description`), begins as JSON, and
+            has no object in its first line.
     """
     if head.startswith(b"PAR1"):
         return "parquet"

@@ -20,8 +20,10 @@ class Windows:
     Attributes:
         inputs: `input_ids`, `input_mask`, `segment_ids` [W, S].
         questions: Index of each window's question, rising, int32 [W].
-        begins: Index in the context of each token's first character; -1 outside it [W, S].
-        ends: Index in the context after each token's last character; -1 outside it [W, S].
+        begins: Index in the context of each token's first character, [W, S]; -1 for a token that is
+            not of the context.
+        ends: Index in the context after each token's last character, [W, S]; -1 for a token that is
+            not of the context.
     """
 
     inputs: dict[str, Any]
@@ -35,9 +37,9 @@ def text_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, S] of texts or pairs, truncated as in fine-tuning.
 
-    Texts lose their ends. In a pair that is too long, the second text keeps at least half of the
-    tokens that fit, if it has so many, and the first keeps the rest. S is the longest sequence of
-    the batch.
+    They are `input_ids`, `input_mask` and `segment_ids`, int32. Texts lose their ends. In a pair
+    that is too long, the second text keeps at least half of the tokens that fit, if it has so many,
+    and the first keeps the rest. S is the longest sequence of the batch.
 
     Args:
         first: Token ids of the first texts [B, (P)].
@@ -87,7 +89,8 @@ def choice_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, C, S] of texts with their choices, truncated as in fine-tuning.
 
-    A choice of more than `max_choice_length` tokens loses its beginning; then the text loses its
+    They have the names of those of `text_inputs`. A choice loses its beginning if it has more than
+    `max_choice_length` tokens, or `sequence_length` - 4 if that is less; then the text loses its
     end. S is the longest sequence of the batch.
 
     Args:
@@ -155,7 +158,14 @@ def window_inputs(
 
 
 def graph_answer_mask(inputs: dict[str, Any]) -> Any:
-    """Return `p_mask` [W, S], int32: 0 where an answer may lie ([CLS], the context), else 1."""
+    """Return `p_mask` [W, S], int32: 0 where an answer may start or end, else 1.
+
+    It is 0 for [CLS] and the context; 1 for the question, every [SEP] and padding.
+
+    Args:
+        inputs: `input_mask`, ones first, and `segment_ids`, 1 for the context and the [SEP] after
+            it, both int32 [W, S].
+    """
     mask, segments = inputs["input_mask"], inputs["segment_ids"]
     positions = tf.range(tf.shape(mask)[1])
     is_last = positions == tf.reduce_sum(mask, 1, keepdims=True) - 1

@@ -210,7 +210,7 @@ def concrete_function(method: Callable[..., dict[str, Any]], **specs: Any) -> An
 
 
 def _with_probabilities(logits: Any) -> dict[str, Any]:
-    """Return logits and their softmax by name."""
+    """Return `logits` and, as `probabilities`, their softmax over the last axis."""
     return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
 

@@ -85,9 +85,15 @@ class Aligner:
         return [self._align(text, tokens) for text, tokens in zip(texts, batch, strict=True)]
 
     def _align(self, text: str, tokens: list[str]) -> AlignedText | None:
-        """Return a text with its tokens and their characters; None if it cannot be aligned.
+        """Align a text with its tokens; return None if that is not possible.
 
-        None for a text that is empty or has no tokens, and where too few of its characters match.
+        None for an empty text, for tokens without any character, and if none of the text's
+        characters, or fewer than 80 % of those that normalisation keeps, have a match in the
+        tokens.
+
+        Args:
+            text: The text.
+            tokens: Its tokens, as the tokenizer returned them.
         """
         surfaces = self._tokenizer.surfaces(tokens)
         joined = "".join(surfaces)
@@ -248,11 +254,9 @@ class GapFilledMap:
 def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """Return the position of each character of one in the other [C], [K]; None if too few match.
 
-    The position is -1 for a character without a match.
-
-    Too few are less than 80 % of the text's characters that do not vanish, after a first try and,
-    where it does not find more than that, a second one. The second try has a band twice as wide. It
-    costs twice as much, so only few texts get it.
+    The position is -1 for a character without a match. Too few are none, or less than 80 % of the
+    text's characters that do not vanish. If a first try does not match more than these 80 %, a
+    second one counts, which compares characters up to twice as far apart, and costs twice as much.
     """
     needed = _ENOUGH * np.count_nonzero(text_codes_C != _VANISHING)
     # The original's band and its one wider try: another width could match other characters.

@@ -104,15 +104,18 @@ def find_answers(
 ) -> Answers:
     """Return the answers of questions that all have one, from independent starts and ends.
 
-    An answer lies in the part of the context that a window shows, and begins at a token for which
-    that window shows the most context. A question without any such span, or without windows, gets
-    no candidates.
+    A candidate is a span that its window shows whole, and that begins at a token whose most context
+    is in that window (`Window.is_max_context`). The candidates of a question have different texts,
+    and are sorted by the sum of the logits of start and end, the best first. A question without
+    such a span, or without windows, has none. There are no null odds.
 
     Args:
         questions: The questions, with ids that differ.
         windows: What the model was shown, W, at least one.
-        outputs: `start_logits` and `end_logits`, W rows of [S]; S may differ between rows.
-        n_best_size: Starts and ends that are paired in a window, and candidates kept.
+        outputs: `start_logits` and `end_logits`, W rows of [S], in the order of the windows; S may
+            differ between rows.
+        n_best_size: Number of the best starts, and of the best ends, that are paired in each
+            window; and most candidates of a question.
         max_answer_length: Longest answer in tokens.
     """
     pairs = (
@@ -131,21 +134,25 @@ def find_answers_or_none(
     n_best_size: int,
     max_answer_length: int,
 ) -> Answers:
-    """Return answers and null odds of questions that may have none, from a search for both ends.
+    """Return answers and null odds of questions that may have none, from a beam search's outputs.
 
-    The null odds of a question are the smallest `cls_logits` of its windows, at most 1e6, which
-    those without windows have. An answer lies in the part of the context that a window shows, and
-    begins at a token for which that window shows the most context. A question without any such
-    span, or without windows, gets no candidates.
+    A candidate is a span that the beam search found, that its window shows whole, and that begins
+    at a token whose most context is in that window (`Window.is_max_context`). The candidates of a
+    question have different texts, and are sorted by the sum of the log probabilities of start and
+    end, the best first. A question without such a span, or without windows, has none.
 
     Args:
         questions: The questions, with ids that differ.
         windows: What the model was shown, W, at least one.
-        outputs: W rows each: `start_top_log_probs` and `start_top_index` [K]; `end_top_log_probs`
-            and `end_top_index` [K*L], the L ends of the first start first; `cls_logits`, one
-            number.
-        n_best_size: Candidates kept.
+        outputs: W rows each, in the order of the windows: `start_top_log_probs` and
+            `start_top_index` [K], the starts that were found; `end_top_log_probs` and
+            `end_top_index` [K*L], L ends for each start, start by start; `cls_logits`, one number.
+        n_best_size: Most candidates of a question.
         max_answer_length: Longest answer in tokens.
+
+    Returns:
+        The candidates, and the null odds of each question: the smallest `cls_logits` of its
+        windows, but never above 1e6; 1e6 without windows.
     """
     starts_WK, start_log_probs_WK, ends_WE, end_log_probs_WE = (
         np.stack(outputs[name])
@@ -187,8 +194,9 @@ def _pair_best(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
 def _allowed_pairs(window: Window, pairs: _Pairs, max_length: int) -> _Pairs:
     """Return the pairs that can be an answer, in their order.
 
-    Their start is not after their end, both are in the part of the context that the window shows,
-    they have at most `max_length` tokens, and no other window shows more around the start.
+    Their start is not after their end; start and end are in the part of the context that the window
+    shows; they have at most `max_length` tokens; and the most context around the start is in this
+    window (`Window.is_max_context`).
     """
     start, end = pairs[:2]
     is_shown = (window.offset <= start) & (start <= end) & (end < window.offset + window.length)

@@ -15,7 +15,8 @@ class DevSet:
     Attributes:
         program: The task.
         data: Its dev set, or a part of it, with labels.
-        score: The first metric of the model that other runtimes are compared with.
+        score: Value of the task's first metric on `data` for the model in the runtime that others
+            are compared with.
     """
 
     program: TaskProgram

@@ -41,27 +41,34 @@ class Evaluator(abc.ABC):
     @property
     @abc.abstractmethod
     def is_scored(self) -> bool:
-        """Whether the right answers are known."""
+        """Whether the right answers of the split are known."""
 
     @abc.abstractmethod
     def _metrics_on(self, rows: np.ndarray) -> Scores:
-        """Return the task's metrics over some examples, by their numbers; only if `is_scored`."""
+        """Return the task's metrics over some of the examples, by the outputs given to `__init__`.
+
+        The model is not run. The right answers must be known (`is_scored`, which is not checked).
+
+        Args:
+            rows: Numbers of the examples, from 0; one may occur several times.
+        """
 
     @abc.abstractmethod
     def write(self, folder: Path, split: Split) -> None:
         """Write the predictions on a split into a folder that exists; files there are replaced."""
 
     def metrics(self) -> Scores:
-        """Return the task's metrics over all files, and over each if there are several.
+        """Return the task's metrics over all examples, and over each file's if there are several.
 
-        Only if `is_scored`, which is not checked.
+        The right answers must be known (`is_scored`, which is not checked).
         """
         return scores_by_source(self.task, self._metrics_on, self.data.sources)
 
     def interval(self) -> tuple[float, float]:
         """Return the 95 % bootstrap interval (low, high) of the first metric over all examples.
 
-        Only if `is_scored`, which is not checked. 1,000 resamples, the same in every run.
+        It is of 1,000 resamples, the same in every run. The right answers must be known
+        (`is_scored`, which is not checked).
         """
         first = self.task.metrics[0]
         return bootstrap_interval(

@@ -23,12 +23,13 @@ class Window:
     """The part of a context that a sequence shows.
 
     Attributes:
-        question: Number of the question.
+        question: Number of the question, from 0.
         text: The whole context with its tokens.
-        start: Number of its first token that is shown.
+        start: Number of the context's first token that is shown, from 0.
         length: Number of tokens shown, D.
-        offset: Position in the sequence at which they begin.
-        is_max_context: For each token, whether no other window shows more around it, bool [D].
+        offset: Position in the sequence, from 0, at which the shown tokens begin.
+        is_max_context: Whether this window shows the most context around each of its tokens, bool
+            [D]; of several windows that show as much around a token, only the first does.
     """
 
     question: int

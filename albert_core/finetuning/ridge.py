@@ -17,9 +17,12 @@ class RidgePredictions:
     """What a ridge regression predicts, and how its penalty was chosen.
 
     Attributes:
-        outputs: The predictions [M, C].
-        penalty: The penalty on standardised features, relative to the number of rows.
-        held_out_score: Score of the held-out rows with this penalty, fitted to the other rows.
+        outputs: C outputs for each of the M rows to predict for [M, C], by a regression that was
+            fitted to all training rows.
+        penalty: The weight that was chosen for the squared coefficients of the standardised
+            features, beside the mean of the squared errors (not their sum).
+        held_out_score: Score of this penalty on the held-out rows, predicted by a regression that
+            was fitted to the other training rows; higher is better.
     """
 
     outputs: np.ndarray
@@ -37,9 +40,10 @@ def predict_by_ridge(
 ) -> RidgePredictions:
     """Fit a ridge regression, with a penalty chosen on held-out rows, and predict with it.
 
-    The penalties 1e-4, 1e-3, ..., 1, relative to the number of rows, are tried on the other rows.
-    The one whose predictions for the held-out rows score best is taken, the smallest of several
-    equally good ones; with it the regression is fitted again to all rows. Features are
+    With each of the penalties 1e-4, 1e-3, ..., 1 a regression is fitted to the rows that are not
+    held out. The penalty whose predictions for the held-out rows score best is taken, the smallest
+    of several equally good ones; with it the regression is fitted again to all rows. The penalty is
+    the weight of the squared coefficients beside the mean of the squared errors. Features are
     standardised, and the intercept is not penalised. Everything is computed in float64.
 
     Args:
@@ -72,7 +76,7 @@ class _Ridge:
         self._products_FC = standard_NF.T @ (targets_NC - self._intercept_C) / len(features)
 
     def predict(self, features_MF: np.ndarray, penalty: float) -> np.ndarray:
-        """Solve the normal equations for a penalty; return the outputs [M, C] for some features."""
+        """Solve the normal equations for a penalty; return the outputs [M, C] for other rows."""
         import scipy.linalg
 
         penalised_FF = self._covariance_FF + penalty * np.eye(len(self._covariance_FF))

@@ -267,7 +267,10 @@ class AnswerabilityProgram(QuestionProgram):
     """Questions about texts that may have no answer, as in SQuAD 2.0."""
 
     def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
-        """Return the inputs of a batch for prediction, with `p_mask`."""
+        """Return the inputs of a batch for prediction: those of other questions, and `p_mask`.
+
+        `p_mask` [B, length] is 1 where no answer can start or end, else 0.
+        """
         return pad_answerability_inputs(features, examples, length)
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:

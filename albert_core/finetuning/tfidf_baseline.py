@@ -92,7 +92,14 @@ def predict_with_tfidf(
 
 
 def _describe(task: Task, strength: float, *, is_pair: bool) -> str:
-    """Return a description of the method, with the chosen strength."""
+    """Return the name of the method by which the baseline predicts, in words for the report.
+
+    Args:
+        task: The task; its kind says which linear model it is.
+        strength: The strength that was chosen, which is not part of the name; only `COSINE_ALONE`
+            has a name of its own.
+        is_pair: Whether an example has two texts.
+    """
     if strength == COSINE_ALONE:
         return "TF-IDF cosine of both texts"
     features = "TF-IDF of both texts, their cosine" if is_pair else "TF-IDF"
@@ -125,8 +132,8 @@ class _Features:
     def matrix(self, examples: Sequence[Example]) -> Any:
         """Return the sparse features of examples: [M, T] for single texts, [M, 2 T + 1] for pairs.
 
-        The last column for pairs is their cosine, weighted so that it counts beside thousands of
-        words.
+        The last column for pairs is the cosine of their texts, weighted so that it counts beside
+        thousands of words. There must be at least one example, and all must have as many texts.
         """
         import scipy.sparse
 
@@ -146,7 +153,7 @@ class _Features:
 
 
 def _cosines(first: Any, second: Any) -> np.ndarray:
-    """Return the cosine of row i of both matrices, for each i: [M, 1].
+    """Return the cosine of each row of one matrix and the same row of another: [M, 1].
 
     The rows of the sparse matrices [M, T] must have length 1 (or 0, which gives 0).
     """

@@ -28,7 +28,12 @@ class ResultWriter(abc.ABC):
 
     @abc.abstractmethod
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write the next predictions, each with the id of its example."""
+        """Write the next predictions and invalid examples, in their order.
+
+        Args:
+            ids: The id of each example, as many as results (not checked); None for one without.
+            results: What came of the examples: predictions, all of one class, or invalid examples.
+        """
 
     def finish(self) -> None:
         """Complete the file; no more is written then."""
@@ -52,8 +57,9 @@ def open_results(
         labels: Labels of the model, in the order of the columns.
 
     Raises:
-        InputError: Another process writes the same file. After this or an error of the body no file
-            is left; what standard output has got stays.
+        InputError: Another process writes the same file, or the bucket must not be written. After
+            this or an error of the body, what was at `path` before is still there, and nothing of
+            the new file; what standard output has got stays.
         ServiceError: The file cannot be uploaded to a bucket.
     """
     with contextlib.ExitStack() as stack:
@@ -101,7 +107,7 @@ class _JsonWriter(ResultWriter):
         self._file = file
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write an object for each prediction."""
+        """Write an object for each prediction or invalid example, and flush the file."""
         for row in map(_to_row, ids, results):
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._file.flush()
@@ -176,9 +182,10 @@ class _TableWriter(ResultWriter):
         self._writer.writeheader()
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write a line for each prediction, at once, so that a reader of a pipe sees it.
+        """Write a line for each prediction or invalid example, and flush the file.
 
-        Lists and truth values are JSON, values by label a column each.
+        Lists and truth values are JSON, values by label a column each. A cell for which there is no
+        value is empty.
         """
         for row in map(_to_row, ids, results):
             cells: dict[str, Any] = {}
@@ -222,7 +229,15 @@ class _ParquetWriter(ResultWriter):
         self._file = pyarrow.parquet.ParquetWriter(path, self._schema)
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write a row for each prediction."""
+        """Write a row for each prediction or invalid example, in their order.
+
+        The columns are those of the schema that `__init__` made; a row has null where it has no
+        value, such as in `error` for a prediction.
+
+        Args:
+            ids: The id of each example, as many as results (not checked); None for one without.
+            results: Predictions of the class that the schema was made for, and invalid examples.
+        """
         import pyarrow
 
         rows = list(map(_to_row, ids, results))

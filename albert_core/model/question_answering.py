@@ -32,7 +32,11 @@ _MASKED_LOGIT = -1e30
 
 
 class SpanHead(keras.layers.Layer):
-    """Score every position as start and as end of the answer, independently of each other."""
+    """Layer that scores every position as the start and as the end of the answer.
+
+    Makes logits [B, S, 2] of vectors [B, S, H]; the start's come first. The end is scored without
+    regard to the start, and no position is masked.
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="squad")
@@ -84,7 +88,12 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         return {"start_logits": logits_BS2[..., 0], "end_logits": logits_BS2[..., 1]}
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the mean cross entropy of start and end [B]."""
+        """Return each example's loss [B], the mean of the cross entropies of start and end.
+
+        Args:
+            targets: `start_positions` and `end_positions` [B].
+            outputs: Outputs of `call`.
+        """
         return _span_losses(targets, outputs)
 
 
@@ -189,7 +198,14 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         }
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the loss of the span and half the cross entropy of `is_impossible` [B].
+        """Return each example's loss [B]: of the span, plus half that of answerability.
+
+        The loss of the span is the mean of the cross entropies of start and end; the loss of
+        answerability is the binary cross entropy of `is_impossible`.
+
+        Args:
+            targets: `start_positions`, `end_positions` and `is_impossible` [B].
+            outputs: Outputs of `call` with `start_positions` among the inputs.
 
         Raises:
             InputError: The outputs are those of a search, which has no loss.
@@ -281,7 +297,7 @@ class PairLayer(keras.layers.Layer):
     def call(self, first: Any, second: Any) -> Any:
         """Return tanh([first, second] @ kernel + bias) of every pair [..., H].
 
-        The leading axes of both broadcast against each other.
+        The leading axes of `first` and `second` broadcast against each other.
         """
         kernel_2HH, bias_H = (ops.cast(v, first.dtype) for v in (self.kernel, self.bias))
         first_HH, second_HH = ops.split(kernel_2HH, 2, axis=0)
@@ -296,7 +312,12 @@ def _masked(logits: Any, mask: Any) -> Any:
 
 
 def _span_losses(targets: Tensors, outputs: Tensors) -> Any:
-    """Return the mean cross entropy of start and end [B]."""
+    """Return the mean of the cross entropies of start and end, for each example [B].
+
+    Args:
+        targets: `start_positions` and `end_positions` [B].
+        outputs: `start_logits` and `end_logits` [B, S].
+    """
     start_B = cross_entropy(targets["start_positions"], outputs["start_logits"])
     end_B = cross_entropy(targets["end_positions"], outputs["end_logits"])
     return 0.5 * (start_B + end_B)

@@ -210,17 +210,29 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
     def batch_totals(
         self, inputs: Tensors, targets: Tensors, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return the totals of a batch: of masked LM and the order, and of tokens.
+        """Return the numbers that the losses of a batch are divided by, float32.
+
+        Args:
+            inputs: `input_mask` is read.
+            targets: `masked_lm_weights` are read.
+            sample_weight: Not used.
 
         Returns:
-            `num_predictions`, the sum of the weights of masked LM; `num_sequences`; and
-            `num_tokens`, positions that are no padding.
+            `num_predictions`, the sum of `masked_lm_weights`, for masked LM; `num_sequences`, B,
+            for the sentence order; and `num_tokens`, the number of positions that are no padding,
+            for the detection.
         """
         num_tokens = ops.sum(ops.cast(inputs["input_mask"], "float32"))
         return {**super().batch_totals(inputs, targets), "num_tokens": num_tokens}
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return the losses of `replaced_token_losses`."""
+        """Return the losses of `replaced_token_losses`, by the weights given to `__init__`.
+
+        Args:
+            inputs: `input_mask` is read.
+            targets: As `replaced_token_losses` takes them.
+            outputs: Outputs of `call`.
+        """
         return replaced_token_losses(
             inputs,
             targets,
@@ -232,10 +244,19 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return the values of masked LM, of the order, and of the detection over all but padding.
+        """Return values and weights of each metric by its name; the metric is their weighted mean.
 
-        The precision is the mean of what was replaced over the tokens predicted as replaced; the
-        recall is the mean of the prediction over the tokens that were replaced.
+        For masked LM and the sentence order they are what `pretraining_values` returns; for the
+        detection they are [B, S], of weight 0 for padding. The precision is the mean of what was
+        replaced over the tokens predicted as replaced; the recall is the mean of the prediction
+        over the tokens that were replaced.
+
+        Args:
+            inputs: `input_mask` is read.
+            targets: Targets of the model.
+            outputs: Outputs of `call`.
+            losses: What `batch_losses` returned; `replaced_token_example_loss` is read, and what
+                `pretraining_values` reads.
         """
         tokens_BS = ops.cast(inputs["input_mask"], "float32")
         replaced_BS = ops.cast(outputs["is_replaced"], "float32")

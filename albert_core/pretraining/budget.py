@@ -17,18 +17,22 @@ ScheduleSpan = Literal["phase", "run"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BudgetConfig(ScheduleConfig):
-    """A budget in place of steps, and the parts that a schedule has of it.
+    """How long pretraining lasts, in tokens or minutes, and how the schedules fit into that.
+
+    At most one of `num_train_tokens` and `train_minutes` may be given. Either wins over
+    `num_train_steps`, of which only the ratio between phases counts then: each phase has the part
+    of the tokens, or of the minutes, that its tokens by the configuration (steps times batch size
+    times sequence length) are of those of all phases.
 
     Attributes:
-        warmup_ratio: Fraction of the steps that warm up; if given, wins over `num_warmup_steps`.
-        num_train_tokens: Tokens to train on, padding included; if given, wins over
-            `num_train_steps`, by which phases then share them.
-        train_minutes: Minutes of training, over all interruptions and with all evaluations; if
-            given, wins over `num_train_steps`, by which phases then share them. The first steps,
-            at rate 0, measure the speed; the steps are settled while training, before the rates
-            depend on them.
-        schedule_spans: Whether each phase has its own warm-up and decay (`phase`), or all have one
-            (`run`).
+        warmup_ratio: Fraction of a schedule's steps that warm up; if given, wins over
+            `num_warmup_steps`.
+        num_train_tokens: Tokens to train on, padding included.
+        train_minutes: Minutes of training, with all evaluations; after an interruption the minutes
+            before it count, the pause does not. The first steps, at rate 0, measure the speed; how
+            many steps there are is settled while training, before the rates depend on it.
+        schedule_spans: Whether each phase has its own warm-up and decay (`phase`), or all phases
+            together have one (`run`).
     """
 
     warmup_ratio: float | None = None
@@ -38,7 +42,7 @@ class BudgetConfig(ScheduleConfig):
 
     @property
     def spans_run(self) -> bool:
-        """Whether all phases have one schedule."""
+        """Whether all phases together have one schedule."""
         return self.schedule_spans == "run"
 
     @property
@@ -81,7 +85,8 @@ class BudgetConfig(ScheduleConfig):
 
         Raises:
             InputError: `start_warmup_step` is not 0; one schedule spans several phases and does not
-                decay within the last; or warm-up and decay leave no step between them.
+                decay within the last, or does not end its warm-up (`warmup_ratio`) within the
+                first; or warm-up and decay leave no step between them.
         """
         if self.start_warmup_step:
             raise InputError(
@@ -112,11 +117,12 @@ class BudgetConfig(ScheduleConfig):
     def with_budget(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
         """Return phases with the steps that tokens give them, and those of their schedules.
 
-        The part of a phase in `num_train_tokens` is that of its tokens in those of all phases, at
-        least one step.
+        Each phase has the part of `num_train_tokens` that its tokens by the configuration are of
+        those of all phases, rounded down to whole steps, but at least one step.
 
         Args:
-            phases: Phases, with the steps of the configuration.
+            phases: Phases, with the steps of the configuration; without `num_train_tokens` they
+                keep these.
 
         Raises:
             InputError: The tokens are too few for the warm-up or the decay.
@@ -172,13 +178,13 @@ class BudgetConfig(ScheduleConfig):
         )
 
     def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
-        """Return the end of each phase in time, by its part of all tokens; empty without minutes.
+        """Return the end of each phase in time, with its schedule; empty without minutes.
 
-        Peak, warm-up and stable part of the schedule come with it; if the schedule spans the run,
-        all of a phase before the last is stable.
+        Each phase has the part of the minutes that its tokens are of those of all phases. If the
+        schedule spans the run, all of a phase before the last is stable.
 
         Args:
-            phases: Resolved.
+            phases: What `with_budget` returned.
         """
         if self.train_minutes is None:
             return ()

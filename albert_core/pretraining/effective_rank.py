@@ -47,8 +47,8 @@ def unmasked_inputs(
     """Return `input_ids`, `input_mask`, `segment_ids` [B, S] of a batch with no token masked.
 
     Args:
-        inputs: Inputs of a pretraining model.
-        targets: Targets of the same batch.
+        inputs: Inputs of a pretraining model, left as they are.
+        targets: Targets of the same batch, with ids and weights of the masked tokens.
     """
     # Here, not above: this imports numba, for a third of a second.
     from albert_core.records.static import unmask
@@ -71,7 +71,14 @@ class _SequenceVectors(keras.Model):
         self.compile(optimizer=None, jit_compile=jit_compile)
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
-        """Return `pooled_output` and `mean_output` [B, H], the mean over all tokens, in float32."""
+        """Return `pooled_output` and `mean_output` [B, H], the mean of all tokens but padding.
+
+        The outputs are float32.
+
+        Args:
+            inputs: `input_ids`, `input_mask`, `segment_ids` [B, S].
+            training: Whether dropout is on.
+        """
         outputs = self.encoder(
             inputs["input_ids"],
             input_mask=inputs["input_mask"],
@@ -87,20 +94,23 @@ class _SequenceVectors(keras.Model):
 def measure_effective_ranks(
     model: PretrainingModel, batches: Any, *, multiple_of: int = 1
 ) -> dict[str, float]:
-    """Return the effective ranks of a model's outputs on the first held-out sequences, unmasked.
+    """Measure the effective ranks (`effective_rank`) of a model's outputs on held-out sequences.
 
-    At most 512 sequences are used: whole batches, or a part of the first one. The ranks are rounded
-    to 2 decimals.
+    The sequences are the first ones, with the masked tokens put back. They are as many whole
+    batches as there are, up to 512 sequences; or, if the first batch alone has more, its first 512,
+    rounded down to a multiple of `multiple_of`, but at least `multiple_of`.
 
     Args:
         model: The compiled model of a training in one process.
-        batches: Held-out batches of one size, a multiple of `multiple_of`; read from the beginning.
+        batches: Held-out batches, read from the beginning: inputs and targets, all of one size, a
+            multiple of `multiple_of`. They must have a length.
         multiple_of: Devices that share a batch.
 
     Returns:
-        `pooled_output_effective_rank` and `mean_output_effective_rank`, the latter of the means of
-        the last layer over all tokens of a sequence; and `max_effective_rank`, the smaller of the
-        numbers of sequences and of hidden units, which neither can exceed.
+        `pooled_output_effective_rank`; `mean_output_effective_rank`, of the means of the last layer
+        over all tokens of a sequence but padding, both rounded to 2 decimals; and
+        `max_effective_rank`, the number of sequences or that of hidden units, whichever is smaller,
+        which neither rank can exceed.
     """
     iterator = iter(batches)
     first = unmasked_inputs(*next(iterator))

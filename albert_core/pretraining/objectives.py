@@ -133,13 +133,15 @@ class ObjectiveConfig:
     ) -> float:
         """Return the FLOPs for one token of a training step, forward and backward.
 
-        For replaced-token detection they are the FLOPs of the generator and of the model that
-        detects.
+        The backward pass counts as two forward passes; layers that are computed again for the
+        gradient are not counted again. For replaced-token detection it is the sum for the generator
+        and for the model that detects, whose architecture is `config`.
 
         Args:
             config: The model's architecture.
             sequence_length: Tokens of a sequence, padding included.
-            num_predictions: Masked positions of a sequence.
+            num_predictions: Slots for masked positions of a sequence; only the generator predicts
+                them in replaced-token detection.
         """
         sizes = (sequence_length, num_predictions)
         if not self.detects_replaced_tokens:
@@ -154,7 +156,8 @@ class ObjectiveConfig:
     ) -> float:
         """Return the part of `flops_per_token` that the last block of a model skips.
 
-        The detection reads every position: there the generator's alone is skipped.
+        For replaced-token detection it is the generator's part alone: the model that detects reads
+        every position. The arguments are those of `flops_per_token`.
         """
         if self.detects_replaced_tokens:
             config = self.replaced_token_detection.generator(config)

@@ -25,7 +25,7 @@ def to_batch(values: Sequence[Any]) -> Batch:
         values: The seven arrays or tensors, in the order of `INPUTS` and then `TARGETS`.
 
     Raises:
-        ValueError: It is another number of arrays.
+        ValueError: There are not seven arrays.
     """
     batch = dict(zip(INPUTS + TARGETS, values, strict=True))
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}

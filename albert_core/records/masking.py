@@ -85,10 +85,10 @@ def record_rng_states(
 
     Args:
         seed: Seed of the run.
-        epochs: int [B].
-        indices: int [B], places in the epoch.
-        purpose: What is drawn, hashed with seed and epoch; masks have none, and any other draw for
-            a record needs one, so that it does not repeat theirs.
+        epochs: int [B], the epoch of each record.
+        indices: int [B], the place of each record in the order of its epoch.
+        purpose: Numbers that say what is drawn, hashed with seed and epoch. Empty for masks; every
+            other draw needs numbers of its own, or it would repeat the draws of the masks.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.

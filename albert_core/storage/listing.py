@@ -90,8 +90,8 @@ def _is_there(path: str | Path) -> bool:
 def _is_file(path: Path) -> bool:
     """Return whether there is a local file at a path.
 
-    Returns False for every OSError, such as for a name that is too long or a folder that must not
-    be entered.
+    Returns False for every OSError, such as for a name that is too long, or in a folder that this
+    process has no right to enter.
     """
     try:
         return path.is_file()

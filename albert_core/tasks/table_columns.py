@@ -177,10 +177,8 @@ def _unknown_header(
 def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str]) -> TableColumns:
     """Return the columns by the numbers or names of the declaration.
 
-    For `multi_label` each label may have a column with its name.
-
-    Negative numbers count from the end. Without a header the first row may be short of cells: it is
-    refused later, like any row.
+    For `multi_label` each label may have a column with its name. Negative numbers count from the
+    end. Without a header the first row may be short of cells: it is refused later, like any row.
 
     Raises:
         InputError: A name is not in the header, or twice, or the header has too few columns.
@@ -263,12 +261,22 @@ def _refuse_swapped(
     header: Sequence[str],
     train_header: Sequence[str],
 ) -> None:
-    """Refuse a table whose numbered columns stand elsewhere than in the training table.
+    """Refuse a table that seems to have its columns in another order than the training table.
 
-    Only names that occur in both headers tell; columns declared by name are not compared.
+    The columns of the texts and of the label are compared, where they are declared by number for
+    both tables. A column is refused if its name here differs from its name in the training table,
+    and at least one of these two names is in both headers.
+
+    Args:
+        task: The task, with the columns of the training table.
+        source: The table's declaration.
+        path: The table, for messages.
+        header: Names of the table's columns; all that are declared by number must be there.
+        train_header: Names of the training table's columns; a column that is not there is not
+            compared.
 
     Raises:
-        InputError: A column has another's name; names both.
+        InputError: A column is refused; the message has its name in both tables.
     """
     pairs = list(zip(source.texts or task.texts, task.texts, strict=False))
     if source.is_labelled:

@@ -67,12 +67,14 @@ class TagScores:
         return float(getattr(counts.total, name)[0]) if self._entities.types else 0.0
 
     def describe(self) -> dict[str, Any]:
-        """Return the scores, over all sentences, of each type of entities.
+        """Describe the scores of each type of entity, over all sentences.
 
-        Where the task's tags tell no entities, they are of each tag, counted in words.
+        If not all tags of the task are entity tags (`is_entity_tag`), describe the scores of each
+        tag instead, counted in words.
 
         Returns:
-            `labels`, which are the task's tags, and `classes`, see `ClassCounts.describe`.
+            `labels`, the task's tags in both cases, and `classes`, what `ClassCounts.describe`
+            returns of the types or of the tags.
         """
         labels = self._task.labels
         if self._entities:

@@ -229,9 +229,10 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
-        """Return a new table, bool [V]: whether a token begins a word for whole-word masking.
+        """Return a new table, bool [V]: whether a token by itself begins a word for masking.
 
-        In some vocabularies a word may also begin because of the token before (`word_borders`).
+        In some vocabularies other tokens begin a word, too, namely after a token that ends one; see
+        `word_borders`.
         """
 
     def word_borders(self, *, original: bool = False) -> np.ndarray:

@@ -130,10 +130,16 @@ def _last_boundary(text: str) -> int:
 
 
 def _training_error(size: int, error: RuntimeError, counts: TrainingCounts) -> InputError:
-    """Return an InputError that says what the trainer complains about.
+    """Return an InputError for an error of the SentencePiece trainer.
 
-    It asks for a smaller or a larger size where the trainer's message is about that, and quotes any
-    other message. It tells how many sentences were cut.
+    If the trainer's message has the largest or the smallest size that suits the corpus, the error
+    asks for at most or at least that size; otherwise it quotes the message. If sentences were
+    divided because they were too long, it says how many.
+
+    Args:
+        size: The size that was asked for.
+        error: What the trainer raised.
+        counts: What was changed in the text.
     """
     # SentencePiece raises one type for everything: only its message tells what is wrong.
     cut = (

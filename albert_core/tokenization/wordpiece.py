@@ -135,7 +135,10 @@ class WordPieceTokenizer(Tokenizer):
         ]
 
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
-        """Return the pieces without their marks; U+FFFD for each unknown one, however long."""
+        """Return each piece without the mark of a word's continuation; one U+FFFD for each [UNK].
+
+        It is a single U+FFFD, however long the word is that [UNK] stands for.
+        """
         return [_REPLACEMENT if token == UNKNOWN else self.without_mark(token) for token in tokens]
 
     def without_mark(self, token: str) -> str:

@@ -49,9 +49,9 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
 
 
 def has_signal() -> bool:
-    """Return whether the `catch_signals` that this is called within has caught a signal.
+    """Return whether a signal was caught by the `catch_signals` whose body is running.
 
-    False outside of one.
+    False while no such body is running.
     """
     return bool(_received)
 

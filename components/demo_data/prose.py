@@ -59,8 +59,8 @@ def clean_docstring(docstring: str) -> tuple[tuple[Sentence, ...], ...]:
 
     Left out: doctests, fenced and literal code, directives, tables, headings, `name : type` lines,
     and sentences that are no prose by `_is_prose`. Kept without their markup: descriptions of
-    arguments and list items. A sentence left out ends its run, and so does a paragraph, so
-    neighbours in a run were neighbours.
+    arguments and list items. A run ends at a sentence that is left out, and at the end of a
+    paragraph: two sentences that are neighbours in a run were neighbours in the docstring, too.
     """
     runs: list[list[Sentence]] = []
     for paragraph in prose_paragraphs(docstring):

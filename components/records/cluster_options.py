@@ -84,11 +84,11 @@ def check_cluster_settings(config: "BeamConfig") -> None:
 
 
 def _check_job_endpoint(config: "BeamConfig") -> None:
-    """Refuse settings that a job server which runs already was started without.
+    """Refuse settings for the start of a job server if one that runs already is to be used.
 
     Raises:
-        InputError: There is `beam.job_endpoint` with a jar, options of Java or, for Spark,
-            `parallelism`.
+        InputError: `beam.job_endpoint` is given together with `job_server_jar`, `java_options` or,
+            for Spark, `parallelism`.
     """
     names = ["job_server_jar", "java_options"]
     if config.runner == "spark":

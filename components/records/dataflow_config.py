@@ -192,11 +192,14 @@ def is_dataflow(runner: str) -> bool:
 
 
 def check_dataflow_settings(config: "BeamConfig") -> None:
-    """Refuse settings of Dataflow with another runner, and options that cannot work there.
+    """Refuse settings for Dataflow if the runner is another, and what Dataflow cannot work with.
 
     Raises:
-        InputError: There is such a setting or option; or `beam.runner` is `dataflow`, and project,
-            region or a gs:// folder are named neither by settings nor by options.
+        InputError: The runner is not Dataflow, and a setting in `beam.dataflow` is not at its
+            default. Or it is Dataflow, and one of `beam.options` cannot work there. Or
+            `beam.runner` is `dataflow`, and neither `beam.dataflow` nor `beam.options` names the
+            project, or the region, or `temp_location`, which may be missing only if
+            `beam.shared_folder` is in gs://.
     """
     if not is_dataflow(config.runner):
         if config.dataflow != DataflowConfig():

@@ -46,16 +46,21 @@ class FindNearDuplicates(beam.DoFn):
     def process(
         self, element: tuple[str, Iterable[tuple[str, Section]]]
     ) -> Iterator[tuple[str, tuple[str, Section]]]:
-        """Search a partition, unless its file is whole, and yield sections of some files by shard.
+        """Search a partition, unless its file of pairs is whole; yield sections of some files.
 
-        Each partition passes its part of the encoded files on, to every shard with its section.
+        Each partition passes on its part of the encoded files: of each, every shard gets a section.
 
         Args:
-            element: Number of the partition, and addresses of all encoded files with the
-                partition's section of the signatures of each, in any order.
+            element: Name of the partition, which is its number; and, in any order, the address of
+                each encoded file with the partition's section of the file that has the signatures
+                of its documents.
+
+        Yields:
+            Name of a shard, and address of an encoded file with the shard's section of it.
 
         Raises:
             DamageError: An index or a file of signatures is damaged, or belongs to other work.
+            ServiceError: The storage failed.
         """
         partition, sections = element
         by_path = dict(sorted(sections))
@@ -67,17 +72,20 @@ class FindNearDuplicates(beam.DoFn):
                 yield shard, (path, encoded.section(shard))
 
     def _search(self, partition: str, by_path: Mapping[str, Section]) -> None:
-        """Write the partition's pairs, in a section for each shard, and then their index.
+        """Find a partition's near-duplicates, write their pairs to a file, and then its index.
 
-        Files that are there are replaced.
+        A pair is a document that is left out and one that is like it. It is in the section of the
+        shard that the document left out belongs to; a shard without pairs has no section. Files
+        that are there are replaced. The settings must ask for near-duplicates (asserted).
 
         Args:
             partition: Name of the partition.
-            by_path: The partition's section of the signatures of each encoded file, by the address
-                of that file, sorted.
+            by_path: For each encoded file, by its own address, the partition's section of the file
+                with the signatures of its documents. Sorted by address.
 
         Raises:
             DamageError: A file of signatures is damaged.
+            ServiceError: The storage failed.
         """
         context = self.context
         minhasher = context.minhasher
@@ -94,7 +102,10 @@ class FindNearDuplicates(beam.DoFn):
         context.write_pairs_index(partition, index)
 
     def _by_shard(self, pairs: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
-        """Yield the name of each shard that has pairs, and these, in the order given."""
+        """Yield each shard that has pairs: its name, and one array of its pairs, in their order.
+
+        A pair belongs to the shard of the document that is left out.
+        """
         config = self.context.config
         names = shard_names(config)
         numbers = {name: number for number, name in enumerate(names)}
@@ -131,7 +142,8 @@ class LeftOutDocuments:
         """Read what the indexes of all partitions have of a shard, one after the other.
 
         Raises:
-            DamageError: An index is damaged.
+            DamageError: An index is damaged, or belongs to other work.
+            ServiceError: The storage failed.
         """
         sections, examples = {}, []
         for partition in context.partitions:
@@ -146,6 +158,7 @@ class LeftOutDocuments:
 
         Raises:
             DamageError: A file of pairs is not what was written.
+            ServiceError: The storage failed.
         """
         return merge_left_out(self.sections)
 
@@ -181,7 +194,8 @@ def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example
     These are at most five documents, those with the smallest keys, each with a similar one.
 
     Raises:
-        DamageError: The index of a partition is damaged.
+        DamageError: The index of a partition is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     num_entries = num_comparisons = largest_bucket = 0
     examples = []
@@ -198,7 +212,8 @@ def left_out_keys(context: WorkerContext) -> set[bytes]:
     """Return the keys of the documents of all shards that are left out; all are held in memory.
 
     Raises:
-        DamageError: A partition's index or file of pairs is damaged.
+        DamageError: A partition's index or file of pairs is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     return {
         key

@@ -260,13 +260,14 @@ def _work_name(context: WorkerContext) -> str:
 
 
 def _work_folder(beam: BeamConfig, work: Path) -> str:
-    """Return the address of the folder for the workers' files.
+    """Return the address of the folder for the workers' files; make nothing.
 
-    It is `work`, or a folder in `beam.shared_folder` named after the step's work folder.
+    Without `beam.shared_folder` it is `work`, as an absolute path. Otherwise it is a folder in
+    `beam.shared_folder`, with the name of the folder that `work` is in.
 
     Args:
         beam: Where the work is done.
-        work: Folder `progress` in the step's work folder.
+        work: Folder `progress`, in the step's work folder.
     """
     if not beam.shared_folder:
         return str(work.absolute())

@@ -233,7 +233,15 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
 
 
 def _twice_the_epochs(steps: Sequence[StepSummary], tasks: Sequence[str]) -> str:
-    """Return the setting for twice the most passes of any of some tasks; empty if none is known."""
+    """Return the option of the command line for twice the epochs that some tasks were trained for.
+
+    An example is `--finetuning.num_epochs 6`. If the tasks were fine-tuned for different numbers of
+    epochs, the largest is doubled. Empty if no number is known.
+
+    Args:
+        steps: Steps of the run, of which those that fine-tuned are read.
+        tasks: Names of the tasks.
+    """
     passes = [
         step.config.get("finetuning", {}).get("num_epochs")
         for step in steps

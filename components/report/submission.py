@@ -164,7 +164,10 @@ def _is_prediction(cell: str, task: Task) -> bool:
 
 
 def _tasks_by_file() -> dict[str, Task]:
-    """Return the task of each file of GLUE's site, by the file's name."""
+    """Return the task of each file of predictions that GLUE's site takes, by the file's name.
+
+    The names are such as `CoLA.tsv`; a task with several test sets has several files.
+    """
     return {
         source.submission: task for task in GLUE_TASKS for source in task.test if source.submission
     }

@@ -127,7 +127,12 @@ def _matrix_rows(analysis: TaskAnalysis) -> Iterator[list[MatrixCell]]:
 
 
 def _confusions(analysis: TaskAnalysis) -> list[Confusion]:
-    """Return the confusions of two classes, the most frequent first, at most _NUM_CONFUSIONS."""
+    """Return the most frequent confusions, at most `_NUM_CONFUSIONS`, the most frequent first.
+
+    A confusion is one class taken for another; the same two classes the other way round are another
+    confusion. Those that never happened are left out. Equally frequent ones are sorted by the
+    number of the true class, then by that of the predicted one.
+    """
     confusions = [
         Confusion(
             label=analysis.labels[true_class],

@@ -32,15 +32,15 @@ def container_runner(
     Refuses what containers cannot do; makes no folder and starts nothing (see `make_writable`).
 
     Args:
-        arguments: The pipeline's; the folders of the files they name are mounted, read-only.
-            Folders that do not exist are left out.
+        arguments: Arguments of the pipeline by name; the folders of the files that these name are
+            mounted, read-only. Folders that do not exist are left out.
         folder: The run's folder, an absolute path; mounted writable under the same path.
         environment: Variables of every container.
 
     Raises:
         InputError: This machine is not on Linux, there is no Docker engine or package, an image
-            is missing, `retraining.accepted` is outside the run's folder, or an input needs the
-            network.
+            is missing, `retraining.accepted` is outside the run's folder, or an input or the making
+            of the records needs the network (`input_folders`).
     """
     inputs = input_folders(arguments)
     accepted = arguments.get("retraining", {}).get("accepted")
@@ -119,7 +119,7 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
     `corpus.files`, evaluation sets and tasks are taken as absolute.
 
     Args:
-        arguments: The pipeline's.
+        arguments: Arguments of the pipeline by name.
 
     Raises:
         InputError: A file of the corpus or of an evaluation set, or a model to start from, is not
@@ -152,7 +152,7 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _text_files(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the addresses of corpus and evaluation sets; none of a run from a checkpoint."""
+    """Yield the addresses of corpus and evaluation sets; nothing for a run without a corpus."""
     if "corpus" in arguments:
         yield from arguments["corpus"]["files"]
         for paths in arguments["cleaning"]["evaluation_sets"].values():
@@ -160,7 +160,10 @@ def _text_files(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _starts(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths of models and their files that a run starts from; empty where not set."""
+    """Yield the paths of models and their files that a run starts from.
+
+    A path that is not set is yielded as an empty text.
+    """
     if "checkpoint" in arguments:
         yield from CheckpointConfig(**arguments["checkpoint"]).addresses.values()
     else:
@@ -169,10 +172,10 @@ def _starts(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse_missing_images() -> None:
-    """Refuse a run without a Docker engine, or without an image of the steps of every run.
+    """Refuse to run if no Docker engine answers, or if it lacks an image of `_step_images`.
 
     Raises:
-        InputError: The engine or an image is missing.
+        InputError: No engine answers, or an image is missing.
     """
     from docker import from_env
     from docker.errors import DockerException
@@ -192,6 +195,10 @@ def _refuse_missing_images() -> None:
 
 
 def _step_images() -> Iterable[str]:
-    """Return the names of the images of every run's steps (no optional ones), with repetitions."""
+    """Return the images of the steps that every run has, by whole names with registry and tag.
+
+    Images of optional steps are not among them. An image that several steps use occurs several
+    times.
+    """
     executors = albert_pipeline.pipeline_spec.deployment_spec["executors"]
     return (executor["container"]["image"] for executor in executors.values())

@@ -103,7 +103,7 @@ def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
 
 
 def format_configuration(config: RunConfig) -> bytes:
-    """Return a run's configuration as YAML, after a line, a comment, that has its checksum."""
+    """Return a run's configuration as YAML, below a comment line with the SHA-256 of that YAML."""
     text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True).encode()
     # First, so that it is there still if the file was cut off.
     return _CHECKSUM_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n" + text

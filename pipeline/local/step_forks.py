@@ -108,7 +108,10 @@ class _StepForks:
         return self._run_command(full_command, env_vars)
 
     def _is_same(self, environment: Mapping[str, str]) -> bool:
-        """Return whether an environment is the server's; start the server in it if needed."""
+        """Return whether an environment is the server's; start the server in it if there is none.
+
+        Takes the lock.
+        """
         with self._lock:
             if self._server is None:
                 self._environment = dict(environment)
@@ -116,7 +119,11 @@ class _StepForks:
             return environment == self._environment
 
     def _start(self) -> None:
-        """Start the server."""
+        """Start the server process, without waiting until it is ready for steps.
+
+        It gets the environment in `_environment`, which the caller has set, holding the lock. No
+        server may have been started before (not checked).
+        """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
@@ -129,7 +136,12 @@ class _StepForks:
             )
 
     def _send(self, function: str, *descriptors: int) -> bool:
-        """Ask the server for a fork; return whether the request could be sent."""
+        """Ask the server, which must have been started, for a fork; return whether that was sent.
+
+        Args:
+            function: Name of the component's function.
+            *descriptors: File descriptors for the fork: its socket, and the pipe that it prints to.
+        """
         assert self._control
         with self._lock, contextlib.suppress(OSError):
             socket.send_fds(self._control, [function.encode()], descriptors)
@@ -137,7 +149,7 @@ class _StepForks:
         return False
 
     def close(self) -> None:
-        """End the server, if it was started."""
+        """End the server, if it was started, and wait until it has ended."""
         if self._control and self._server:
             self._control.close()
             self._server.wait()

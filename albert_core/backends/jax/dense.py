@@ -16,5 +16,11 @@ class SharedDense(keras.layers.Dense):
 def cast_weights_once(
     uses: Mapping[keras.layers.Layer, int],
 ) -> contextlib.AbstractContextManager[None]:
-    """No-op: XLA shares equal casts, and `repeat_layer` says which are kept for the gradient."""
+    """Return a context that does nothing: XLA merges equal casts of a weight by itself.
+
+    `repeat_layer` says which of the casts are kept for the gradient.
+
+    Args:
+        uses: Not used.
+    """
     return contextlib.nullcontext()

@@ -80,13 +80,14 @@ class TrainStep:
     ) -> tuple[Any, list[Any]]:
         """Run a batch as micro-batches, one after the other; return its loss and its gradients.
 
-        These are sums over the micro-batches: as each loss is divided by the totals of the whole
-        batch, nothing is averaged. The gradients, in float32 and in the order of
-        `trainable_weights`, are dense; those of `sliced_weights` are IndexedSlices with the slices
-        of all micro-batches one behind the other, so that a row may occur several times.
+        Both are sums over the micro-batches, not means, as each loss is already divided by the
+        totals of the whole batch. The gradients are float32, in the order of `trainable_weights`.
+        Those of `sliced_weights` are IndexedSlices: the slices of the first micro-batch, then those
+        of the next, and so on, so that a row may occur several times. All others are dense.
 
         Args:
-            data: The whole batch of this replica, as `train_step` gets it.
+            data: The whole batch of this replica, as `train_step` gets it, but without a None in
+                the place of weights. The number of examples is a multiple of `num_micro_batches`.
             totals: The numbers that losses are divided by, summed over all replicas.
 
         Raises:

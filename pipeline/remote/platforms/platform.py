@@ -159,7 +159,7 @@ class Platform(abc.ABC):
 
         Raises:
             InputError: What answers is no such server, or cannot run the pipeline.
-            ServiceError: It did not answer.
+            ServiceError: It was not reached, refused the call, or kept failing.
         """
 
     @abc.abstractmethod

@@ -39,7 +39,8 @@ _PAGE_SIZE = 100
 class KubeflowPlatform(Platform):
     """Kubeflow Pipelines of a host.
 
-    Runs carry no labels there: the hash of their request is in their description.
+    Runs carry no labels there: the hash of their request is in their description. Methods that call
+    the server make the client first, and may raise the InputError of `_client`.
     """
 
     rules = KubeflowRules()
@@ -79,7 +80,8 @@ class KubeflowPlatform(Platform):
         With KF_PIPELINES_SA_TOKEN_PATH set, it logs in by the token of the pod's service account.
 
         Raises:
-            InputError: There is no such token.
+            InputError: The file of that token is not there or cannot be read, or the certificates
+                cannot be read (`certificates_file`).
         """
         import kfp
         from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
@@ -102,14 +104,20 @@ class KubeflowPlatform(Platform):
             )
 
     def check_server(self, *, runs_pipeline: bool) -> None:
-        """Ask the server for its version; refuse one that is not Kubeflow Pipelines, or too old.
+        """Refuse a server that is not Kubeflow Pipelines or, for running, is too old.
 
-        One that does not tell its version is reported on standard error. Nothing is asked with
-        `check_version` false.
+        For running, a server that does not tell its version, or not in numbers, is accepted, and
+        reported on standard error. If the setting `check_version` is false, the server is not asked
+        at all.
+
+        Args:
+            runs_pipeline: Whether the server is to run the pipeline; else its version does not
+                matter.
 
         Raises:
-            InputError: It answers with a page, or for running is older than 2.16.
-            ServiceError: It did not answer.
+            InputError: The server answers with a page; it is older than 2.16 and `runs_pipeline` is
+                true; or the client cannot be made (`_client`).
+            ServiceError: The server was not reached, refused the call, or kept failing.
         """
         if not self.config.check_version:
             return
@@ -123,7 +131,10 @@ class KubeflowPlatform(Platform):
             check_version(version_in(health), self.service.name)
 
     def _get_health(self, timeout_s: float) -> Any:
-        """Return what the server says of itself: a mapping, or the text of a page."""
+        """Return what the server says of itself: a mapping, or the text of a page.
+
+        Raises the exceptions of kfp's client.
+        """
         # The client's own method drops the version from the answer.
         return self._client._healthz_api.api_client.call_api(
             f"{_API}/healthz",
@@ -262,8 +273,8 @@ class KubeflowPlatform(Platform):
     def _run_values(self, submission: Submission) -> dict[str, Any]:
         """Return the JSON that a Run and a RecurringRun have in common.
 
-        It has pipeline, parameters, root and account; a package with settings for Kubernetes
-        becomes a pipeline of two parts.
+        It has pipeline, parameters, root and, if one is set, the service account; a package with
+        settings for Kubernetes becomes a pipeline of two parts.
         """
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
