@@ -105,19 +105,20 @@ def _check_project(project: str, *, setting: str) -> None:
 
 
 def _check_endpoint(endpoint: str, *, setting: str) -> None:
-    """Refuse what is no address of a server; empty is fine.
+    """Refuse an endpoint that is not the address of a server; an empty one is fine.
 
     Raises:
-        InputError: The address does not begin with http:// or https://, or holds a user, a
-            password, a query or blanks.
+        InputError: The address does not begin with http:// or https://, has no host or an
+            impossible port, or holds a user, a password, a query, a fragment or white space.
     """
     if not endpoint:
         return
     with contextlib.suppress(ValueError):
         parts = urllib.parse.urlsplit(endpoint)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        has_more = parts.username or parts.query or parts.fragment or endpoint.strip() != endpoint
-        if is_address and not has_more:
+        has_user = "@" in parts.netloc
+        has_more = parts.query or parts.fragment or any(map(str.isspace, endpoint))
+        if is_address and not has_user and not has_more:
             return
     shown = endpoint.rpartition("@")[2]
     raise InputError(

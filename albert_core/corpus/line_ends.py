@@ -78,18 +78,27 @@ class _LineFeeds(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the buffer with bytes whose line ends are line feeds; return how many, 0 at the end.
 
-        The buffer must be longer than a line end (not checked). No line end is cut in two.
+        The buffer must be longer than `_LONGEST` bytes (not checked). No line end is cut in two.
         """
         data = self._take(len(buffer) - _LONGEST)
-        # The last bytes may be the beginning of a line end.
-        while any(data.endswith(self._line_end[:n]) for n in range(1, len(self._line_end))):
-            following = self._take(1)
-            if not following:
-                break
-            data += following
-        data = data.replace(self._line_end, self._line_feed)
+        data = (data + self._rest_of_line_end(data)).replace(self._line_end, self._line_feed)
         buffer[: len(data)] = data
         return len(data)
+
+    def _rest_of_line_end(self, data: bytes) -> bytes:
+        """Return what follows if it completes a line end begun by the last bytes; else nothing.
+
+        What does not complete one is put before the head, to be read next.
+        """
+        for num_begun in range(len(self._line_end) - 1, 0, -1):
+            if data.endswith(self._line_end[:num_begun]):
+                num_missing = len(self._line_end) - num_begun
+                following = self._take(num_missing)
+                following += self._take(num_missing - len(following))
+                if following == self._line_end[num_begun:]:
+                    return following
+                self._head = following + self._head
+        return b""
 
     def _take(self, count: int) -> bytes:
         """Return up to `count` bytes: of the head while any of it is left, then of the file."""

@@ -231,7 +231,16 @@ def test_what_keeps_failing(served, monkeypatch):
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["minio:9000", "ftp://x", "https://", "http://id:s3cr3t@x", "http://x?a=1", "http://x:port"],
+    [
+        "minio:9000",
+        "ftp://x",
+        "https://",
+        "http://id:s3cr3t@x",
+        "http://:s3cr3t@x",
+        "http://x?a=1",
+        "http://x:port",
+        "http://x y",
+    ],
 )
 def test_what_is_no_endpoint(endpoint, monkeypatch):
     with pytest.raises(InputError, match=r"storage\.endpoint: got ") as caught:
