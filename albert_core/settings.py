@@ -352,14 +352,17 @@ def _is_sequence(hint: Any) -> bool:
 def _whole_numbers(value: Any, name: str) -> Any:
     """Return nested values with integers in place of whole floats, and lists in place of tuples.
 
-    kfp passes numbers as protobuf's doubles; a float field takes an integer as well.
+    kfp passes integers as floats. Whole floats of float fields become integers here, too, which
+    does no harm, since such a field takes an integer. Floats of 2**63 or more, in absolute value,
+    stay floats.
 
     Args:
-        value: The values.
+        value: The values; they are not changed.
         name: Path of these values in the whole, for messages; empty for the whole.
 
     Raises:
-        TypeError: An integer has over 64 bits, which no array and no file can hold.
+        TypeError: An integer is 2**63 or more in absolute value, which no array and no file can
+            hold.
     """
     if isinstance(value, Mapping):
         return {

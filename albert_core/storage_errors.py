@@ -79,5 +79,8 @@ def lost_connection_error(path: str | Path, service: str, error: BaseException) 
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line of at most 300 characters."""
+    """Return a text in one line, with single spaces as white space, cut after 300 characters.
+
+    No ellipsis shows that it was cut.
+    """
     return " ".join(text.split())[:_LONGEST_MESSAGE]

@@ -56,10 +56,10 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def shared_folder_variables() -> dict[str, str]:
-    """Return an environment variable that keeps `user_folder` the same under another TMPDIR.
+    """Return the environment variables to add for a process that gets another TMPDIR.
 
-    The dict has its name and value, for the environment of a process that gets another TMPDIR. It
-    is empty on a machine without a writable folder for temporary files.
+    With them `user_folder` returns the same folders there as here. The dict has one, name and
+    value; it is empty on a machine without a writable folder for temporary files.
     """
     try:
         return {_SHARED_VARIABLE: str(_shared_folder())}

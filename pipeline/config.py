@@ -60,26 +60,34 @@ _TEXT_SECTIONS = (
 class RunConfig:
     """The settings of a run.
 
+    Every section has defaults. Settings that do not go together are refused with an InputError when
+    an object is made.
+
     Attributes:
         title: Name of the run in its report.
-        checkpoint: A finished model to start from, in place of text.
+        checkpoint: A finished model to start from, in place of text. With an empty `path`, the run
+            starts from text; with a path, the sections from `corpus` to `pretraining`, `retraining`
+            and `vertex_models` must be at their defaults.
         corpus: The text.
         cleaning: Which documents are left out of the records.
         vocab: The vocabulary.
         records: The pretraining records.
-        beam: Where the records are made.
+        beam: The Apache Beam runner that makes the records.
         model: The architecture.
         pretraining: How to pretrain.
-        finetuning: How to fine-tune, with exceptions by task.
+        finetuning: How to fine-tune; `per_task` has other values for single tasks.
         data_dir: Folder of the tasks' folders, as they are published.
-        tasks: Tasks to fine-tune and evaluate: those of GLUE (all-glue: all nine), squad1, squad2,
-            race, Chinese ones such as tnews; folders of `data_dir` with a task.yaml, or paths of
-            such files.
+        tasks: Tasks to fine-tune and evaluate, as they were given: those of GLUE (`all-glue` stands
+            for all nine and is not expanded here), squad1, squad2, race, Chinese ones such as
+            tnews; folders of `data_dir` with a task.yaml, or paths of such files.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
-        export: In which formats fine-tuned models are published, and which of them.
-        retraining: From which model the run goes on, and when it takes that model's place.
-        vertex_models: Where the exports of an accepted model are entered, after a run on a
-            platform: the registry of models of Vertex AI.
+        export: In which formats fine-tuned models are published, and the scores that a model must
+            reach for that. Without `formats`, none is published.
+        retraining: The accepted model that pretraining starts from, and when the new one replaces
+            it. With an empty `accepted`, pretraining starts from no accepted model, and none is
+            replaced.
+        vertex_models: The Model Registry of Vertex AI that receives the exports of an accepted
+            model, after a run on a platform. With an empty `project`, nothing is registered.
         storage: How buckets are called.
         tracking: Where the run's trainings and scores are tracked.
     """

@@ -32,8 +32,9 @@ class PlatformConfig:
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         """Configure the task of a step in place, and return it.
 
-        On this machine only the cache is configured, switched off for steps that must always run:
-        kfp's local runner ignores machines, retries and titles, with a warning for each.
+        Here, for a run on this machine, kfp's cache is switched off for steps that must always run;
+        nothing else is set, since kfp's local runner ignores machines, retries and titles, with a
+        warning for each. `RemotePlatformConfig` overrides this for other platforms.
 
         Args:
             task: The task.

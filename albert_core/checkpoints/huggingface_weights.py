@@ -64,22 +64,24 @@ def weights_from_huggingface(
     source: str,
     of_tokens: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return weights under the original's names, in float32; dense matrices are transposed.
+    """Return weights under the original's names, in float32.
 
-    Left out are buffers of constants, second copies of shared parameters and, where the embeddings
-    are as wide as the encoder, a projection that is the identity.
+    Matrices that transformers stores transposed are transposed. Left out are buffers of constants,
+    second copies of shared parameters and, where the embeddings are as wide as the encoder, a
+    projection that is the identity, since the original has none there. Missing parameters are not
+    noticed.
 
     Args:
         config: The architecture.
         arrays: Parameters by transformers' names, with or without `albert.` in front.
         source: Where they come from, for messages.
-        of_tokens: Whether the model is a token classifier, whose output layer has other names.
+        of_tokens: Whether the model is a token classifier, whose output layer is named differently
+            in the original.
 
     Raises:
-        InputError: A parameter is unknown (all are listed); the output layer of masked LM does not
-            equal the word embeddings, which the original shares; or the projection is not the
-            identity although the embeddings are as wide as the encoder, where the original has
-            none.
+        InputError: A parameter is unknown (all are listed); the second copy of the word embeddings,
+            or of the bias, in the output layer of masked LM differs from the first; or the
+            embeddings are as wide as the encoder and the projection is not the identity.
     """
     if _WORDS in arrays:
         arrays = {_BASE + name: array for name, array in arrays.items()}

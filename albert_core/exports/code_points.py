@@ -18,13 +18,14 @@ _BLOCK = 128
 
 
 class LookupTable:
-    """A table of small numbers by index, compressed for a graph.
+    """A table of small numbers by index, compressed for a TensorFlow graph.
 
-    The graph holds the table as a constant. A value for each of the 1.1 million code points would
-    take megabytes; as its distinct blocks of 128, most of which are alike, it takes kilobytes.
+    The graph holds the table as constants. A value for each of the 1.1 million code points would
+    take megabytes. Therefore the values are cut into blocks of 128. Most blocks are equal to
+    another one, and equal ones are kept only once, which takes kilobytes.
 
     Args:
-        values: The numbers [index], whole and 0 or more. At least one; not checked.
+        values: The numbers [index], whole, 0 or more and below 2**31. At least one; not checked.
     """
 
     def __init__(self, values: np.ndarray) -> None:

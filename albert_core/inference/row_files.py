@@ -142,10 +142,18 @@ def _open_parquet(path: str) -> Iterator[RowFile]:
 
 
 def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows; text that is not UTF-8 is refused, and so is a damaged file.
+    """Yield rows as they are; turn errors of reading them into ones that name the file.
+
+    If text is not UTF-8, the message names the line after the last row that was yielded, or the
+    first line. The text may be some lines further on, since files are decoded in blocks.
+
+    Args:
+        path: The file that the rows are from.
+        rows: Its rows, read as they are taken.
 
     Raises:
-        InputError: There is such text, and the line before it is named; or the file is damaged.
+        InputError: Text is not UTF-8; or the file is compressed, by the ending of its name, and is
+            damaged or cannot be read.
     """
     last = "the first line"
     is_plain = without_compression(path) == path

@@ -75,11 +75,12 @@ class RunOutputs:
     report: StepOutput | None = None
 
     def places(self) -> dict[str, str]:
-        """Return the folder behind each place, by the place's path in the run's folder.
+        """Return the folders of the outputs, by the paths that they have in the run's folder.
 
-        They come in the order of the steps. Outputs that there are not have no place, nor have
-        models and evaluations from random weights. Records of one sequence length are `records`;
-        with several lengths they are `records/128` and so on.
+        The paths are `vocab`, `records`, `pretrained`, `models/TASK`, `evaluations/TASK`,
+        `export/TASK` and `report`, in this order; those of one kind are sorted as texts. If there
+        are records of several sequence lengths, their paths are `records/128` and so on. Outputs
+        that are missing are left out, and so are all models and evaluations from random weights.
         """
         singles = {
             VOCAB_PLACE: self.vocab,
@@ -283,11 +284,11 @@ def _collect(by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]) ->
 
 
 def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) -> dict[str, str]:
-    """Return the folder with the formats of each task's model, from its newest export.
+    """Return the folder with the formats of each task's model, by task.
 
-    Where there is none (the model may be new, its export still to come), from the newest export of
-    the task. Tasks that were never exported are left out. Each export of a run holds the tasks of
-    that run only.
+    It is in the newest export of the very model that counts. If that model was never exported, as
+    when its export is still to come, it is in the newest export of the task. A task that was never
+    exported is left out. All exports are looked through, since one need not hold every task.
 
     Args:
         outputs: All outputs of the run, the oldest first.

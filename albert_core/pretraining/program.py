@@ -50,21 +50,22 @@ def run_pretraining(
 ) -> Metrics:
     """Pretrain on records; write the best model of the last phase reached into `results`.
 
-    Where training stops before the phase with all layers, that model has fewer; this is told. A
-    model that begins without `init_checkpoint` has its residual kernels scaled by
-    `residual_init_scale`.
+    A model that begins without `init_checkpoint` has its residual kernels scaled by
+    `residual_init_scale`. Phases may train fewer layers than the model has: if the last phase
+    reached is one of these, the written model has only its layers, and the first process reports
+    this to `progress`.
 
     Changes global settings of Keras: the random seed, and the precision, which is float32
     afterwards. With several processes, only the first writes `results`.
 
     Args:
-        records: What there is to read, by sequence length: every length a phase asks for. Without
-            phases the first of them is trained on.
+        records: The records to read, by sequence length: every length that a phase asks for. If
+            the settings have no phases, the first length is trained on.
         tokenizer: The vocabulary of those records.
         model_config: The architecture.
         config: How to train.
-        results: Existing folder; receives configuration, weights, vocabulary, metrics, log,
-            eval_results.txt, and of replaced-token detection the generator.
+        results: Existing folder; receives configuration, weights, vocabulary, metrics, log and
+            eval_results.txt; after replaced-token detection also the generator.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Called with the progress of the work.

@@ -122,13 +122,20 @@ class _Search:
         )
 
     def compare(self, rows: np.ndarray) -> np.ndarray:
-        """Return the documents among the rows that are like a representative of their bucket.
+        """Compare rows with the representatives of their bucket; return those that are like one.
+
+        A row is compared with one representative after the other, in the order of their keys, until
+        the signatures of both are equal in at least `least_matches` bytes. A row that is like none
+        becomes a representative itself if the bucket has fewer than 16. A row with the bucket and
+        the key of the row before it is passed over.
 
         Args:
-            rows: `entry_dtype`, sorted, behind those of earlier calls.
+            rows: `entry_dtype`, sorted by bucket and key over all calls (not checked); a bucket may
+                begin in one call and continue in the next.
 
         Returns:
-            `PAIR_DTYPE`, in the order of the rows.
+            `PAIR_DTYPE`, for each such row, in the order of the rows: its key, the key of the
+            representative it is like, and the number of equal bytes.
         """
         pairs = np.zeros(len(rows), PAIR_DTYPE)
         pairs["key_high"], pairs["key_low"] = rows["key_high"], rows["key_low"]

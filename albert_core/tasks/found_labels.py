@@ -123,7 +123,10 @@ def _first_file(task: Task, folder: str) -> str | None:
 
 
 def _label(task: Task) -> int | str:
-    """Return the label's column in the first training file."""
+    """Return the number or name of the label's column in the first source of training rows.
+
+    It is the source's own if that has one, else the task's. The task must have a source.
+    """
     return task.label if task.train[0].label is None else task.train[0].label
 
 

@@ -56,11 +56,17 @@ def _added(index: int, piece: str) -> dict[str, Any]:
 
 
 def _normalizers(tokenizer: SentencePieceTokenizer) -> list[dict[str, Any]]:
-    """Return the normalisers in order: quotes, marks, case if set, the model's table, spaces.
+    """Return the normalisers of a tokenizer.json, in the order in which they change a text.
 
-    In the end every word has one space before it, also the first, and each mask none: a word that
-    follows a mask without a space then gets no mark of its start, as in pretraining. [MASK] is
-    another character meanwhile, which lower-casing keeps.
+    First [MASK] is replaced by a character that lower-casing does not change. Then two backticks or
+    two apostrophes become a double quote; accents are removed, after NFKD, unless the tokenizer
+    keeps them; letters are lower-cased if the tokenizer does so; and the SentencePiece model's
+    character map is applied if it has one. White space becomes single spaces, with none at the end
+    and one before the text, unless it is empty or only [MASK].
+
+    In the end [MASK] comes back, and spaces before it are removed, while one after it stays. So a
+    word that follows [MASK] without a space is not marked as the beginning of a word, as in
+    pretraining.
     """
     accents = [] if tokenizer.keeps_accents else ["NFKD", "StripAccents"]
     kinds = [*accents, *(["Lowercase"] if tokenizer.lower_case else [])]

@@ -51,6 +51,8 @@ def is_end(line: bytes) -> bool:
 def parse_line(line: bytes) -> dict[str, Any]:
     """Return the values of a message, its `kind` among them.
 
+    JSON that is no message is not refused, but returned as it is.
+
     Raises:
         ValueError: The line is no JSON.
     """

@@ -64,7 +64,12 @@ class TaskDeclaration:
 
 
 def document_digest(document: DocstringProse, seed: int) -> bytes:
-    """Return the hash of a document's text and the seed, 16 bytes, for all random choices."""
+    """Return a hash of 16 bytes of a document's text and a seed.
+
+    Where documents are ordered or assigned to train and dev, this hash takes the place of a random
+    number, so that the result is the same in every run with the same seed. With one seed, documents
+    with the same text have the same hash.
+    """
     text = "\n".join(sentence.text for sentence in document.sentences)
     return hashlib.blake2b(text.encode(), digest_size=16, key=str(seed).encode()).digest()
 

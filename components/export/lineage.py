@@ -256,12 +256,13 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
 
 def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
-    """Return the output of the vocabulary whose content has a hash; None if there is none.
+    """Return the first output of a vocabulary whose content has a hash; None if there is none.
 
-    Vocabularies are read until one has it.
+    Vocabularies are read until one has it. With None as `content_hash` all are read, and none has
+    it.
 
     Raises:
-        InputError: One of them cannot be read.
+        InputError: A vocabulary cannot be read.
     """
     candidates = (output for output in outputs if output[1].step == "vocab")
     return next(

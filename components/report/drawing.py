@@ -146,7 +146,12 @@ def draw_square(
 
 
 def _describe(lines: Sequence[Line], what: str) -> str:
-    """Describe a chart for readers who do not see it: each line's first and last value."""
+    """Describe a chart for readers who do not see it: each line's first and last point, y at x.
+
+    Args:
+        lines: The lines, each with at least one point (not checked).
+        what: What the chart shows, such as `loss by step`.
+    """
     parts = []
     for line in lines:
         (first_x, first_y), (last_x, last_y) = line.points[0], line.points[-1]

@@ -22,7 +22,16 @@ def print_finetuning_estimate(found: FinetuningEstimate, prices: Prices) -> None
 
 
 def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
-    """Yield the lines that are printed."""
+    """Yield the lines that `print_finetuning_estimate` prints.
+
+    They name the accelerator, the task and its settings; the memory needed, and the layouts that
+    fit if the one asked for does not; how many examples fit at a time; work, speed, time and price
+    of the fastest layout that fits; and what the estimate leaves out.
+
+    Args:
+        found: The estimate.
+        prices: The prices it was made with.
+    """
     step, size = found.asked.step, found.asked.size
     task, config, chip = step.task, step.config, step.accelerator.chip
     yield str(step.accelerator)

@@ -218,7 +218,7 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
 
 
 def _version() -> str:
-    """Return the version of this package; `unknown` where it was copied and not installed."""
+    """Return this package's version; `unknown (copied, not installed)` if it is not installed."""
     import importlib.metadata
 
     try:

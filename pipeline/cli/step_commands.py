@@ -28,8 +28,12 @@ from components.records.runners import BeamConfig
 def demo_data(*, output: str) -> None:
     """Make the demo's corpus and tasks from the documentation of installed packages.
 
+    If the folder already holds them, made by the same code from the same versions of the packages,
+    they are kept; if they were made by other code, they are made again.
+
     Args:
-        output: Folder to make.
+        output: Folder to make; refused if it holds something else, such as the demo's data from
+            other versions of the packages.
     """
     from components.demo_data.step import make_demo_data
 

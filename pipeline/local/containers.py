@@ -152,7 +152,13 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _text_files(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the addresses of corpus and evaluation sets; nothing for a run without a corpus."""
+    """Yield the addresses of the files of the corpus, then those of the evaluation sets.
+
+    The evaluation sets are those of the section `cleaning`. A run without a corpus yields nothing.
+
+    Args:
+        arguments: Arguments of the pipeline by name.
+    """
     if "corpus" in arguments:
         yield from arguments["corpus"]["files"]
         for paths in arguments["cleaning"]["evaluation_sets"].values():

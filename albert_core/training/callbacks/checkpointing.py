@@ -14,7 +14,13 @@ from albert_core.training.session import TrainingSession
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves at every evaluation, as often between them as planned, and at a signal.
+    """Saves checkpoints and the best weights, and ends training when a signal was received.
+
+    A checkpoint is saved after every evaluation, and between evaluations when `checkpoint_steps` or
+    `checkpoint_minutes` of the session's plan ask for one. Before the checkpoint of an evaluation
+    that is the best of its phase so far, the first process writes the weights. After each step and
+    each evaluation it is checked whether a signal was received; then a checkpoint is saved and
+    StoppedError is raised.
 
     Args:
         session: The training.

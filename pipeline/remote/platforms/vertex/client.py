@@ -134,8 +134,10 @@ class VertexPlatform(Platform):
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Ask once for state, tasks and errors of a PipelineJob.
 
-        States are Vertex's names in lower case, without their prefix. If several tasks have the
-        same name, the last counts. Google's exceptions are neither caught nor translated.
+        States are Vertex's names in lower case, that of the run without `PIPELINE_STATE_`. If
+        several tasks have the same name, the state of the last one in Vertex's answer counts, and
+        the message of the last one that has a message. Google's exceptions are neither caught nor
+        translated.
         """
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
