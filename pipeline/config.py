@@ -60,14 +60,12 @@ _TEXT_SECTIONS = (
 class RunConfig:
     """The settings of a run.
 
-    Every section has defaults. Settings that do not go together are refused with an InputError when
-    an object is made.
+    Every section has defaults. Settings that do not go together are refused with an InputError.
 
     Attributes:
         title: Name of the run in its report.
-        checkpoint: A finished model to start from, in place of text. With an empty `path`, the run
-            starts from text; with a path, the sections from `corpus` to `pretraining`, `retraining`
-            and `vertex_models` must be at their defaults.
+        checkpoint: A finished model to start from in place of text, if it has a `path`: `corpus` to
+            `pretraining`, `retraining` and `vertex_models` must then be at their defaults.
         corpus: The text.
         cleaning: Which documents are left out of the records.
         vocab: The vocabulary.
@@ -77,15 +75,13 @@ class RunConfig:
         pretraining: How to pretrain.
         finetuning: How to fine-tune; `per_task` has other values for single tasks.
         data_dir: Folder of the tasks' folders, as they are published.
-        tasks: Tasks to fine-tune and evaluate, as they were given: those of GLUE (`all-glue` stands
-            for all nine and is not expanded here), squad1, squad2, race, Chinese ones such as
-            tnews; folders of `data_dir` with a task.yaml, or paths of such files.
+        tasks: Tasks to fine-tune and evaluate: of GLUE (`all-glue`: all nine), squad1, squad2, race,
+            Chinese ones such as tnews; folders of `data_dir` with a task.yaml, or paths of those.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
         export: In which formats fine-tuned models are published, and the scores that a model must
             reach for that. Without `formats`, none is published.
         retraining: The accepted model that pretraining starts from, and when the new one replaces
-            it. With an empty `accepted`, pretraining starts from no accepted model, and none is
-            replaced.
+            it; none if `accepted` is empty.
         vertex_models: The Model Registry of Vertex AI that receives the exports of an accepted
             model, after a run on a platform. With an empty `project`, nothing is registered.
         storage: How buckets are called.

@@ -76,8 +76,7 @@ class Embeddings(keras.layers.Layer):
     def embed_words(self, ids_BS: Any) -> Any:
         """Return the word embeddings alone, [B, S, E] in the type that layers compute in."""
         # The rows are cast, not the table: so the gradient of a row is summed in float32. With JAX
-        # on a GPU a sum in bfloat16 loses most of a word that a batch has hundreds of times, and
-        # takes half of the step.
+        # on a GPU it would be summed in bfloat16, with its 8 bits, which took half of the step.
         return ops.cast(ops.take(self.word_embeddings, ids_BS, axis=0), self.compute_dtype)
 
     def _embed_positions(self, length: Any, position_offsets_B: Any) -> Any:
