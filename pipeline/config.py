@@ -75,8 +75,8 @@ class RunConfig:
         pretraining: How to pretrain.
         finetuning: How to fine-tune; `per_task` has other values for single tasks.
         data_dir: Folder of the tasks' folders, as they are published.
-        tasks: Tasks to fine-tune and evaluate: of GLUE (`all-glue`: all nine), squad1, squad2, race,
-            Chinese ones such as tnews; folders of `data_dir` with a task.yaml, or paths of those.
+        tasks: Tasks to fine-tune and evaluate: of GLUE (`all-glue`: all nine), squad1, squad2,
+            race, Chinese such as tnews; folders of `data_dir` with a task.yaml, or paths of those.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
         export: In which formats fine-tuned models are published, and the scores that a model must
             reach for that. Without `formats`, none is published.
