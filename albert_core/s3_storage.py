@@ -51,7 +51,8 @@ class S3Storage(ObjectStorage):
     def find(self, path: str) -> ObjectFacts | None:
         """Return size, checksum and ETag of an object, by one request.
 
-        Returns None if there is no such object, or no such bucket.
+        Returns None if there is no such object, or no such bucket. Other errors are those of
+        `s3_errors`.
         """
         with s3_errors(path):
             return find_object(self._target(path))
@@ -112,6 +113,8 @@ class S3Storage(ObjectStorage):
     def read(self, path: str) -> bytes:
         """Return the bytes of an object by one request, so that they are all of one version.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Raises:
             MissingObjectError: There is no such object.
         """
@@ -122,6 +125,8 @@ class S3Storage(ObjectStorage):
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its ETag, by one request; None where there is none.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Raises:
             MissingObjectError: There is no such bucket.
@@ -232,6 +237,8 @@ class S3Storage(ObjectStorage):
         """Copy an object to another address within S3, without a download; replace what is there.
 
         An object of more than 1 GiB is copied in parts, and still appears complete.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Raises:
             MissingObjectError: There is no such object.

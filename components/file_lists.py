@@ -78,6 +78,7 @@ def _read(files: Any) -> Any:
 
     Raises:
         InputError: The file is gone, or holds no list of texts.
+        ServiceError: The storage failed.
     """
     if not isinstance(files, Mapping) or _LIST_KEY not in files:
         return files

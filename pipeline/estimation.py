@@ -37,6 +37,8 @@ _NOT_COUNTED = (
 class CostLimit:
     """The most that pretraining may cost, by the estimate.
 
+    A negative `max_cost` raises InputError; the other values are checked when an estimate is made.
+
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that training is taken to reach.

@@ -91,6 +91,8 @@ class RemoteOutput(Output):
         Raises:
             WriteConflictError: Another run published there meanwhile; its manifest stays, but its
                 files may be overwritten.
+            InputError: The bucket cannot be read or written from here.
+            ServiceError: The storage failed.
         """
         if published := find_published():
             return published

@@ -29,7 +29,11 @@ _MANY_LINES = 50
 
 @dataclasses.dataclass
 class _DocumentCounts:
-    """Counts of what was read: streams of text, documents, lines and characters."""
+    """Counts of what was read: streams of text, documents, lines and characters.
+
+    Blank lines are not counted. `short_characters` is not a count: documents of under so many
+    characters on average may be paragraphs.
+    """
 
     short_characters: int
     num_streams: int = 0

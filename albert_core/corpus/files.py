@@ -90,6 +90,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or no format is set and the files have
             several.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return _list_files(config)
@@ -121,6 +122,7 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if not config.files:
         raise InputError(
@@ -217,6 +219,7 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     # Without names and order: files that are renamed or moved hold the same text.
     config = resolve_format(config)

@@ -293,13 +293,20 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         }
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return the losses of `pretraining_losses`."""
+        """Return what `pretraining_losses` does: the losses of both heads, and their sum as `loss`.
+
+        In the sum that of sentence order is multiplied by `sentence_order_weight`. The inputs are
+        not used.
+        """
         return pretraining_losses(targets, outputs, self.sentence_order_weight)
 
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return the values of `pretraining_values`."""
+        """Return what `pretraining_values` does: accuracy and loss of both heads, by metric.
+
+        Each is a pair of values and their weights, None without weights. The inputs are not used.
+        """
         return pretraining_values(targets, outputs, losses)
 
 

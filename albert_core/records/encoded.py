@@ -190,6 +190,8 @@ def _read_section(
 
     Raises:
         DamageError: The section is not what was written.
+        InputError: The file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     position, end, expected = section
     if position == end:

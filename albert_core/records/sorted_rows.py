@@ -95,6 +95,8 @@ class _SectionReader:
 
         Raises:
             DamageError: This was the end of the section, and it is not what was written.
+            InputError: The file is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         if not self.has_more or len(self.rows) >= num_rows / 2:
             return

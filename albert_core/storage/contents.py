@@ -135,6 +135,7 @@ def generation(path: str) -> Generation:
     """Return the generation of a file, another for each write; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file or folder in nanoseconds.
+    Makes one request for an object, which may raise the errors of `ObjectStorage`.
     """
     if is_remote(path):
         facts = storage_of(path).find(path)
@@ -272,7 +273,8 @@ def remove_file(path: str) -> None:
 def remove_version(path: str, generation: Generation) -> None:
     """Remove an object of the cloud if it is still of a generation; else it stays, silently.
 
-    With S3 an object that was written anew with the same bytes goes, too.
+    With S3 an object that was written anew with the same bytes goes, too. Does nothing where there
+    is no such object. Other errors of `ObjectStorage` are raised.
     """
     with contextlib.suppress(MissingObjectError, WriteConflictError):
         storage_of(path).remove(path, generation=generation)

@@ -67,6 +67,7 @@ def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
 
     Raises:
         NoAccessError: Card or file cannot be read from here.
+        ServiceError: The storage failed.
     """
     if find_layout(task):
         return ()
@@ -151,6 +152,7 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     Raises:
         InputError: There are none or over 1,000, skipped ones included, or there are numbers with
             fractions, as for scores; or a file cannot be read.
+        ServiceError: The storage of a remote file failed.
     """
     found: dict[str, None] = {}
     reads_rows = task.kind != "token_classification"

@@ -34,6 +34,9 @@ FOLDER_NAME = "tracking"
 class TrackingConfig:
     """Where runs are tracked.
 
+    A setting that the tracker does not take, or any without a tracker, is refused with an
+    InputError.
+
     Attributes:
         to: The tracker: tensorboard, mlflow, wandb or vertex; none for no tracking.
         address: Its server, or a folder: for mlflow http://HOST:PORT, for wandb a server of one's

@@ -230,6 +230,7 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
     Raises:
         InputError: One of them cannot be read.
+        ServiceError: The storage of one of them failed.
     """
     expected = finetuned.inputs["pretrained"]
     candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))

@@ -88,6 +88,7 @@ def read_accepted(folder: str, date: str) -> AcceptedModel:
 
     Raises:
         InputError: No model was accepted on that date, or its pointer is damaged.
+        ServiceError: The storage failed.
     """
     path = _history_path(folder, date)
     try:

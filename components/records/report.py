@@ -92,6 +92,8 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
 
     Raises:
         DamageError: A file of counts or an index is damaged, or belongs to other work.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     removed = RemovedDocuments()
     for counts in _read_counts(context, splits):

@@ -67,6 +67,8 @@ class WorkerContext:
 
         Raises:
             DamageError: Its index is damaged, or that of another file or of other work.
+            InputError: The index is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         path = self.signatures_path(encoded_path)
         index = self._read_sealed(index_path(path), path.rpartition("/")[2])
@@ -200,6 +202,8 @@ class WorkerContext:
 
         Raises:
             DamageError: It is damaged, or that of another partition or of other work.
+            InputError: It is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return self._read_sealed(index_path(self.pairs_path(partition)), partition)
 
@@ -240,5 +244,7 @@ class WorkerContext:
 
         Raises:
             DamageError: It is damaged, or that of another part or of other work.
+            InputError: It is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return unseal(read_bytes(path), work=f"{self.work} {name}")
