@@ -54,6 +54,8 @@ class GoogleStorage(ObjectStorage):
     ) -> Iterator[ListedObject]:
         """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
 
+        As from every method, there may also be the errors of `input_errors`.
+
         Args:
             path: An address in the bucket, also for messages.
             prefix: What the names begin with.
@@ -83,6 +85,8 @@ class GoogleStorage(ObjectStorage):
 
     def read_range(self, path: str, begin: int, end: int) -> bytes:
         """Return the bytes of an object from one place up to another, by one request for these.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Its address.
@@ -118,6 +122,8 @@ class GoogleStorage(ObjectStorage):
 
     def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
         """Write an object if it is still of a generation; return the new generation.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Address of the object.
@@ -178,6 +184,8 @@ class GoogleStorage(ObjectStorage):
 
     def remove(self, path: str, *, generation: Generation | None = None) -> None:
         """Remove an object, if it is still of a generation.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Its address.

@@ -62,6 +62,8 @@ class S3Storage(ObjectStorage):
     ) -> Iterator[ListedObject]:
         """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Args:
             path: An address in the bucket, also for messages.
             prefix: What the names begin with.
@@ -90,6 +92,8 @@ class S3Storage(ObjectStorage):
 
     def read_range(self, path: str, begin: int, end: int) -> bytes:
         """Return the bytes of an object from one place up to another, by one request for these.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Its address.
@@ -150,6 +154,8 @@ class S3Storage(ObjectStorage):
 
         For a server other than Amazon's, the first new object in a bucket is followed by two more
         writes, which test whether the server honours conditions at all.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Address of the object.
@@ -270,6 +276,8 @@ class S3Storage(ObjectStorage):
         """Remove an object, if it still has an ETag; one that is not there is no error.
 
         Some servers other than Amazon's do not look at the ETag.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Its address.

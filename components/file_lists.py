@@ -49,6 +49,7 @@ def read_lists(section: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InputError: A file of a list is gone, or holds something else.
+        ServiceError: The storage of such a file failed.
     """
     values = dict(section)
     if "files" in values:

@@ -188,6 +188,7 @@ def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
 
     Raises:
         InputError: The task is unknown, or there are no files of it.
+        ServiceError: The storage of files in the cloud failed.
     """
     declaration = task if task.endswith((".yaml", ".yml")) else join(task, DECLARATION_NAME)
     if task not in TASKS and exists(declaration):

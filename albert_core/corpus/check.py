@@ -85,6 +85,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         InputError: No pattern is given, or one matches no file; all files are empty; a file is
             damaged, not UTF-8, or not what the settings say; or no format is set and the files have
             several.
+        ServiceError: The storage of a file failed.
     """
     corpus = list_corpus(config)
     notes = [_note_on_format(config, corpus)]

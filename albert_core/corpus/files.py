@@ -107,6 +107,7 @@ def resolve_format(config: CorpusConfig) -> CorpusConfig:
     Raises:
         InputError: No format is set, and the files have several formats, there are no files, all
             are empty or left out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return config
@@ -204,7 +205,12 @@ def _below(path: str, pattern: str) -> str:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
-    """Return the files of a pattern; the message of an InputError begins with `corpus.files`."""
+    """Return the files of a pattern; the message of an InputError begins with `corpus.files`.
+
+    Raises:
+        InputError: No file matches, or the storage refuses the listing.
+        ServiceError: The storage failed.
+    """
     try:
         return find_files(pattern)
     except InputError as error:
@@ -239,6 +245,7 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     files = find_corpus_files(config)

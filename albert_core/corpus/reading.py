@@ -44,6 +44,7 @@ def read_documents(
     Raises:
         InputError: When the place is read: the file is missing, damaged, not UTF-8, or not what the
             settings say.
+        ServiceError: When it is read: the storage failed.
     """
     if not isinstance(source, FileRange):
         with open_file(str(source)) as file:

@@ -148,6 +148,8 @@ def write_bytes(
 ) -> None:
     """Write a file so that it is never seen in part; it is new, or replaces one.
 
+    In the cloud there may also be the errors of `ObjectStorage`.
+
     Args:
         path: Address of the file; local folders are made, and of a link the file that it leads to
             is written.
@@ -259,6 +261,8 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
 
 def remove_file(path: str) -> None:
     """Remove a file or an object; a missing local file is no error.
+
+    In the cloud there may also be the errors of `ObjectStorage`.
 
     Raises:
         MissingObjectError: There is no such object; S3 does not tell.

@@ -39,6 +39,7 @@ def with_found_labels(task: Task, folder: str) -> Task:
         InputError: There are no training files, no labels or over 1,000, or they are scores; or a
             file cannot be read, other than the card of a task with labels that no access is given
             to.
+        ServiceError: The storage failed.
     """
     task = dataclasses.replace(task, class_names=_unambiguous(task.class_names))
     if task.labels:
@@ -106,6 +107,7 @@ def find_source_files(source: Source, folder: str) -> list[str]:
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
+        ServiceError: The storage failed.
     """
     if not is_remote(folder):  # whose name may have brackets, which are no glob's
         return list(map(str, find_below(Path(folder), source.file)))

@@ -70,6 +70,7 @@ def make_demo_data(
     Raises:
         InputError: One of the packages is not installed, or `output` holds something else.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
 
     def body(results: Path, _: Path) -> Metrics:

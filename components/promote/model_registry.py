@@ -74,6 +74,7 @@ def accepted_dates(folder: str) -> list[str]:
 
     Raises:
         ServiceError: The storage failed.
+        InputError: The folder must not be read from here.
     """
     history = join(folder, HISTORY_FOLDER)
     if not has_files(history):

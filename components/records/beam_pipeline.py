@@ -240,6 +240,8 @@ class BuildShard(beam.DoFn):
 
         Raises:
             DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
+            InputError: A file is missing, or cannot be read or written.
+            ServiceError: The storage failed.
         """
         shard, sections = element
         if self.context.is_complete(shard):

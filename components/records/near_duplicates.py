@@ -61,6 +61,7 @@ class FindNearDuplicates(beam.DoFn):
         Raises:
             DamageError: An index or a file of signatures is damaged, or belongs to other work.
             ServiceError: The storage failed.
+            InputError: A file is missing, or cannot be read or written.
         """
         partition, sections = element
         by_path = dict(sorted(sections))

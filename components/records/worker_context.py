@@ -90,6 +90,8 @@ class WorkerContext:
 
         Raises:
             DamageError: An index is damaged or belongs to other work.
+            InputError: An index cannot be read.
+            ServiceError: The storage failed.
         """
         parts: list[EncodedFile] = []
         while not parts or not parts[-1].is_last:
@@ -129,6 +131,8 @@ class WorkerContext:
 
         Raises:
             DamageError: They are damaged, or those of another shard or of other work.
+            InputError: They are missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return self._read_sealed(self.counts_path(shard), shard)
 

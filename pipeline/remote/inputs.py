@@ -188,6 +188,7 @@ def _checkpoint_files(address: str) -> list[StoredFile]:
     Raises:
         NoAccessError: The bucket cannot be read from here.
         InputError: There is no such file.
+        ServiceError: The storage failed.
     """
     prefix = address.removesuffix(".index")
     return find_files(f"{prefix}.*" if _is_seen(f"{prefix}.index") else address)
@@ -215,6 +216,7 @@ def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]
 
     Raises:
         InputError: There is no such declaration, or it is wrong.
+        ServiceError: The storage failed.
     """
     if name in TASKS:
         return TASKS[name], SPLITS
