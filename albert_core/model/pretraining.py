@@ -32,7 +32,11 @@ Tensors = Mapping[str, Any]
 
 
 class MaskedLmHead(keras.layers.Layer):
-    """Score the vocabulary at the masked positions; shares the word embeddings."""
+    """Score the vocabulary at the masked positions; shares the word embeddings.
+
+    Makes logits [B, P, V] of vectors [B, P, H]: a dense layer to width E, activation,
+    normalisation, then the product with the table of word embeddings [V, E], and a bias.
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         """Make the transform and its normalisation, not built."""
@@ -69,7 +73,10 @@ class MaskedLmHead(keras.layers.Layer):
 
 
 class SentenceOrderHead(keras.layers.Layer):
-    """Score `in order` (0) and `swapped` (1) from the pooled output."""
+    """Score `in order` (0) and `swapped` (1) from the pooled output.
+
+    Makes logits [B, 2] of vectors [B, H].
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="seq_relationship")

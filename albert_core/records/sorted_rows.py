@@ -74,6 +74,11 @@ def merge_rows(
 class _SectionReader:
     """Reads a section block by block.
 
+    Args:
+        path: Address of the file.
+        section: Its first byte, the one after its last, and its checksum.
+        dtype: Type of a row.
+
     Attributes:
         rows: Rows that are read and not taken.
     """

@@ -77,10 +77,12 @@ class TrackingConfig:
 
     @classmethod
     def of_process(cls) -> "TrackingConfig":
-        """Return the settings that hold for this process.
+        """Return the settings in this process's environment; the defaults, no tracking, if none.
+
+        They are JSON in the variable `TRACKING_VARIABLE`.
 
         Raises:
-            InputError: The environment holds others.
+            InputError: That is not JSON, or holds impossible settings.
         """
         text = os.environ.get(TRACKING_VARIABLE)
         if not text:
