@@ -28,7 +28,7 @@ from albert_core.records.shards import ShardBuilder
 from albert_core.records.signature_table import SignatureTable
 from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
-from albert_core.storage import content_hash, write_file
+from albert_core.storage import write_file
 from components.records.near_duplicates import FindNearDuplicates, LeftOutDocuments
 from components.records.worker_context import WorkerContext
 
@@ -36,15 +36,16 @@ _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents 
 _PART_SIGNATURES = 4_000_000  # rows in one file of them; sorting takes 30 B of memory for each
 
 
-def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
+def name_splits(splits: Sequence[CorpusSplit], hashes: Mapping[str, str]) -> dict[str, CorpusSplit]:
     """Return the splits of a corpus by name, in their order; a name is a hash of the content.
 
-    The bytes of all files are hashed. A number makes the names of splits with equal content
-    different.
+    A number makes the names of splits with equal content different.
+
+    Args:
+        splits: The splits.
+        hashes: The hash of each file's content, by path.
     """
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
-    paths = {file.path for split in splits for file in split.ranges}
-    hashes = {path: content_hash(path) for path in sorted(paths)}
     names, repetitions = {}, collections.Counter[str]()
     for split in splits:
         content = hash_json([[hashes[file.path], file.start, file.end] for file in split.ranges])
