@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from albert_core.checksums import describe_file
 from albert_core.corpus import CorpusSplit, ReadCounts, read_split
@@ -73,7 +73,7 @@ def run_beam(
         Beam's result of the pipeline. With Beam's option `no_wait_until_finish` it is returned
         while the pipeline still runs.
     """
-    # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
+    # Create, ParDo, GroupByKey, one leaf: what every runner gets right. This Reshuffle keeps
     # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
     with beam.Pipeline(options=options) as pipeline:
         encoded = (
@@ -83,17 +83,28 @@ def run_beam(
             | "EncodeSplit" >> beam.ParDo(EncodeSplit(context))
         )
         if context.minhasher:
-            encoded = (
-                encoded
-                | "GroupByPartition" >> beam.GroupByKey()
-                | "FindNearDuplicates" >> beam.ParDo(FindNearDuplicates(context))
-            )
-        _ = (
-            encoded
-            | "GroupByShard" >> beam.GroupByKey()
-            | "BuildShard" >> beam.ParDo(BuildShard(context))
-        )
+            partitions = _group(encoded, "Partition", options)
+            encoded = partitions | "FindNearDuplicates" >> beam.ParDo(FindNearDuplicates(context))
+        shards = _group(encoded, "Shard", options)
+        _ = shards | "BuildShard" >> beam.ParDo(BuildShard(context))
     return pipeline.result
+
+
+def _group(pairs: beam.PCollection, what: str, options: PipelineOptions) -> beam.PCollection:
+    """Return the groups of pairs with equal keys, spread over the workers as evenly as can be.
+
+    Args:
+        pairs: Pairs of a key and a value.
+        what: What a key names; part of the names of the transforms.
+        options: Options of Beam, which name the runner.
+    """
+    groups = pairs | f"GroupBy{what}" >> beam.GroupByKey()
+    # Flink leaves a group at the slot to which its key's hash sent it, which may be six shards of
+    # eight at one of two slots; then it deals groups out in turn. Other runners give one after the
+    # other to whoever is free.
+    if options.view_as(StandardOptions).runner == "FlinkRunner":
+        groups |= f"Spread{what}s" >> beam.Reshuffle()
+    return groups
 
 
 class EncodeSplit(beam.DoFn):
