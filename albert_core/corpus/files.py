@@ -75,6 +75,7 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or a format is looked for and the files
             have several.
+        ServiceError: The storage failed.
     """
     return list((list_corpus if finds_format else _list_files)(config).files)
 
@@ -91,6 +92,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or no format is set and the files have
             several.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return _list_files(config)
@@ -107,6 +109,7 @@ def resolve_format(config: CorpusConfig) -> CorpusConfig:
     Raises:
         InputError: No format is set, and the files have several formats, there are no files, all
             are empty or left out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return config
@@ -122,6 +125,7 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if not config.files:
         raise InputError(
@@ -203,7 +207,12 @@ def _below(path: str, pattern: str) -> str:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
-    """Return the files of a pattern; the message of an InputError begins with `corpus.files`."""
+    """Return the files of a pattern; the message of an InputError begins with `corpus.files`.
+
+    Raises:
+        InputError: No file matches, or the storage refuses the listing.
+        ServiceError: The storage failed.
+    """
     try:
         return find_files(pattern)
     except InputError as error:
@@ -217,6 +226,7 @@ def hash_corpus(config: CorpusConfig) -> dict[str, str]:
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     paths = [file.path for file in find_corpus_files(config)]
     return dict(zip(paths, do_in_parallel(content_hash, paths), strict=True))
@@ -234,6 +244,7 @@ def corpus_fingerprint(config: CorpusConfig, hashes: Mapping[str, str] | None = 
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     hashes = hash_corpus(config) if hashes is None else hashes
@@ -253,6 +264,7 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     files = find_corpus_files(config)

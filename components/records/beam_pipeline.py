@@ -160,6 +160,10 @@ class EncodeSplit(beam.DoFn):
         There is at least one file, even for a split without documents; files left by a killed run
         are replaced. The counts of the last file also hold, as `reading`, the counts of reading the
         whole split.
+
+        Raises:
+            InputError: A file of the split cannot be read, or is not what the settings say.
+            ServiceError: The storage failed.
         """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
@@ -244,6 +248,8 @@ class BuildShard(beam.DoFn):
 
         Raises:
             DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
+            InputError: A file is missing, or cannot be read or written.
+            ServiceError: The storage failed.
         """
         shard, sections = element
         if self.context.is_complete(shard):

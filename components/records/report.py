@@ -69,6 +69,7 @@ def describe_records(
             signatures were searched for near-duplicates as were written.
         InputError: The corpus gave no training record, or no held-out one where some are wanted.
         DamageError: A file of counts or an index is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     text = _read_text_counts(context, splits)
     shards = shard_names(context.config)
@@ -91,6 +92,7 @@ def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCoun
 
     Raises:
         DamageError: An index is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     text = TextCounts()
     # In batches, of which each is held in memory.

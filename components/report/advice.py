@@ -46,7 +46,10 @@ def give_advice(run: RunSummary) -> list[Advice]:
 
 
 def _is_useful(task: TaskSummary) -> bool:
-    """Return whether a task's model is above every baseline by more than chance."""
+    """Return whether a task's model is above every baseline by more than chance.
+
+    A baseline without an interval does not count; False if none has one.
+    """
     known = [one for one in task.differences if one.low is not None]
     return bool(known) and all(one.sign > 0 for one in known)
 
@@ -140,7 +143,10 @@ def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
-    """Return by how much the held-out loss fell in the last third of the steps; 0 for one row."""
+    """Return by how much the held-out loss fell in the last third of the steps; below 0 if it rose.
+
+    It counts from the last row up to two thirds of the steps, or from the first. 0 for one row.
+    """
     last = history[-1]
     begin = last["global_step"] * 2 / 3
     before = [row for row in history[:-1] if row["global_step"] <= begin] or history[:1]
