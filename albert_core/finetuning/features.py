@@ -85,7 +85,7 @@ class Features:
     def are_truncated(self) -> np.ndarray:
         """Whether any sequence of each example has lost tokens to a limit, bool [M]."""
         is_shorter = np.diff(self.begins) < self.whole_lengths
-        return is_shorter.reshape(-1, self.group_size).any(axis=1)
+        return np.logical_or.reduce(is_shorter.reshape(-1, self.group_size), axis=1)
 
 
 def make_features(
