@@ -123,7 +123,7 @@ def control_group_folders(controller: str) -> Iterator[Path]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield the lines of a small file, each divided at its first colon."""
+    """Yield the lines of a small file, each divided at its first colon as by `str.partition`."""
     yield from (line.partition(":") for line in small_text(path).splitlines())
 
 

@@ -24,6 +24,7 @@ from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
+from albert_core.finetuning.truncation import count_truncated, describe_truncation
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tasks.description import describe_files
@@ -86,8 +87,8 @@ def run_finetuning(
         rate, batch size and seed of the best model, and of a training by minutes its steps and its
         warm-up; `majority_score` of a baseline that needs no model; the scores of the frozen probe;
         the sizes of both sets; in words the files that they are from; `training_precision` and
-        `training_jit_compile`; training rows left out, by cause; `strategy`, the devices in words,
-        if they are several.
+        `training_jit_compile`; training examples that lost tokens, see `count_truncated`; training
+        rows left out, by cause; `strategy`, the devices in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -115,6 +116,8 @@ def run_finetuning(
         progress(0, 0, f"{task.name}: {files}")
         progress(0, 0, "making features")
         train, dev = program.read(data, "train"), program.read(data, "dev")
+        if note := describe_truncation(train.features, "training"):
+            progress(0, 0, f"{task.name}: {note}")
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
             program=program,
@@ -150,6 +153,7 @@ def run_finetuning(
         "training_precision": compute.precision,
         "training_jit_compile": compute.jit_compile,
         **_count_untrained(train, trained_length),
+        **count_truncated(train.features),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }

@@ -160,7 +160,7 @@ class TaskProgram(abc.ABC):
 
 
 class TextProgram(TaskProgram):
-    """Classification, regression and multiple choice."""
+    """The program of classification, regression and multiple choice: a target for each example."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all rows have labels.
@@ -197,7 +197,7 @@ class TextProgram(TaskProgram):
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
-        """Return inputs and targets [B]."""
+        """Return the padded inputs, and the targets [B] of some examples."""
         return pad_inputs(features, examples, length), features.targets["target"][examples]
 
 

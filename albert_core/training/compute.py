@@ -61,7 +61,13 @@ class Ranking:
 
     @classmethod
     def of(cls, *ways: Way, num_undecided: int = 1, why: str = "") -> "Ranking":
-        """Return a ranking of ways in their order, all for the same reason."""
+        """Return a ranking of ways in their order, all for the same reason.
+
+        Args:
+            *ways: Precision, and whether XLA compiles, of each; the fastest first.
+            num_undecided: As the attribute.
+            why: The reason.
+        """
         settings = [ComputeSettings(precision=one, jit_compile=jits, why=why) for one, jits in ways]
         return cls(settings=settings, num_undecided=num_undecided)
 

@@ -12,7 +12,8 @@ from albert_core.training.minutes import PhaseMinutes
 class TrainingPlan:
     """How long to train, how often to evaluate, log and save, and when to stop early.
 
-    It changes only by `settle`.
+    It changes only by `settle`. Steps of a phase that must be a multiple of `interval_steps`, and
+    are none, raise InputError; nothing else is checked.
 
     Attributes:
         phase_steps: Number of steps of each phase, a multiple of `interval_steps` unless
@@ -96,7 +97,7 @@ class TrainingPlan:
         return sum(self.phase_steps[:index])
 
     def steps_of_interval(self, step: int) -> int:
-        """Return how many steps are done of the interval that the last of `step` steps is in.
+        """Return how many steps are done of the evaluation interval that the last of `step` is in.
 
         If that step ends the interval, these are all steps of the interval. Intervals count from
         the beginning of each phase; the last one of a phase may be short.

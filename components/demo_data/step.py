@@ -70,6 +70,7 @@ def make_demo_data(
     Raises:
         InputError: One of the packages is not installed, or `output` holds something else.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
 
     def body(results: Path, _: Path) -> Metrics:
@@ -301,7 +302,7 @@ def _write_package_task(
 
 
 def _packages(documents: Sequence[DocstringProse]) -> list[str]:
-    """Return the packages that documents are of, sorted."""
+    """Return the packages that documents are of, sorted, each once."""
     return sorted({document.package for document in documents})
 
 

@@ -15,6 +15,7 @@ from albert_core.corpus import (
     CorpusSplit,
     corpus_fingerprint,
     corpus_splits,
+    hash_corpus,
     list_corpus,
 )
 from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
@@ -36,7 +37,7 @@ from components.records.dataflow_config import is_dataflow
 from components.records.dataflow_options import check_dataflow_options
 from components.records.dataflow_run import run_on_dataflow
 from components.records.job_servers import running_job_server
-from components.records.report import describe_cleaning, describe_shards
+from components.records.report import describe_records
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
 from components.records.worker_context import WorkerContext
@@ -79,6 +80,7 @@ def make_records(
     tokenizer = load_tokenizer(input_folder(vocab))
     listed = list_corpus(corpus)
     corpus = dataclasses.replace(corpus, format=listed.format)
+    hashes = hash_corpus(corpus)
     settings = {
         "records": {
             **dataclasses.asdict(config),
@@ -88,7 +90,7 @@ def make_records(
         "language": corpus.language,
     }
     inputs = {
-        "corpus": corpus_fingerprint(corpus),
+        "corpus": corpus_fingerprint(corpus, hashes),
         "vocab": tokenizer.content_hash(),
         "evaluation_sets": cleaning.fingerprint(),
     }
@@ -122,7 +124,7 @@ def make_records(
         )
         for note in filter(None, (listed.found, listed.note)):
             progress(0, 0, note)
-        splits = name_splits(corpus_splits(corpus))
+        splits = name_splits(corpus_splits(corpus), hashes)
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
         progress(0, 0, estimate.text)
@@ -136,12 +138,12 @@ def make_records(
             progress=progress,
         )
         try:
-            metrics = describe_shards(context, splits)
+            metrics, cleaning_report = describe_records(context, list(splits))
         except (InputError, StepFailedError):
             # Another try would find these files, believe them and fail in the same way.
             remove_folder(context.folder)
             raise
-        write_json(results / "cleaning_report.json", describe_cleaning(context, splits))
+        write_json(results / "cleaning_report.json", cleaning_report)
         for shard in shard_names(config):
             fetch_file(context.shard_path(shard), results / f"{shard}.tfrecord")
         write_json(results / "records_report.json", metrics)

@@ -29,6 +29,7 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     """Return both precisions with XLA, the faster first on a kind of device.
 
     On a CPU that is float32: XLA does not use the instructions for bfloat16 that there may be.
+    `hidden_size` and `purpose` do not matter with JAX.
     """
     fast, slow = precisions_by_speed(devices)
     return Ranking.of((fast, True), (slow, True), why=f"with JAX on {devices.name}")
