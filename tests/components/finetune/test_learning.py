@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 # What brings each kind far above a baseline without a model, whatever the seed.
 ENOUGH: dict[str, dict[str, Any]] = {
     "topic": {"num_train_steps": 120, "learning_rate": 0.003, "sequence_length": SHORT},
-    "sea": {"num_train_steps": 360, "learning_rate": 0.002},
+    "sea": {"num_train_steps": 360, "learning_rate": 0.002, "sequence_length": SHORT},
     "held": {"num_train_steps": 720, "learning_rate": 0.008},
     "whale": {"num_train_steps": 240, "learning_rate": 0.003},
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
