@@ -47,8 +47,7 @@ def write_results(
 
     Raises:
         StepFailedError: The best weights were damaged since they were written.
-
-    OSError: Best weights or log are missing, or the generator's folder exists.
+        OSError: Best weights or log are missing, or the generator's folder exists.
     """
     architecture.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)

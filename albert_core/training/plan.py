@@ -104,7 +104,7 @@ class TrainingPlan:
         Args:
             step: Steps done, above 0.
         """
-        step_of_phase = step - self.phase_begin(self.phase_of(step - 1))
+        step_of_phase = step - self.phase_begin(self.phase_of_last_step(step))
         return (step_of_phase - 1) % self.interval_steps + 1
 
     def phase_of(self, step: int) -> int:
@@ -114,3 +114,10 @@ class TrainingPlan:
         """
         # Without the last end: after the last step there is no further phase.
         return sum(step >= end for end in self.phase_ends[:-1])
+
+    def phase_of_last_step(self, step: int) -> int:
+        """Return the index, from 0, of the phase of the last of `step` steps; 0 before the first.
+
+        It differs from `phase_of` at the end of a phase alone.
+        """
+        return self.phase_of(max(step - 1, 0))

@@ -74,7 +74,7 @@ class TrainingSession:
     @property
     def last_phase(self) -> int:
         """Index of the last step's phase, from 0; 0 before the first step."""
-        return self.plan.phase_of(max(self.state.step - 1, 0))
+        return self.plan.phase_of_last_step(self.state.step)
 
     @property
     def num_expected_steps(self) -> int:
