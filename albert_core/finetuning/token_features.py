@@ -163,16 +163,16 @@ def _windows(lengths: Sequence[int], room: int) -> list[tuple[_Span, _Span]]:
     return list(zip(shown, zip(parts, [*parts[1:], len(lengths)], strict=True), strict=True))
 
 
-def pad_tags(features: Features, examples: np.ndarray, length: int) -> np.ndarray:
+def pad_tags(features: Features, indices: np.ndarray, length: int) -> np.ndarray:
     """Return the targets of a batch, int32 [B, S]: tags, and `NO_TAG` also for padding.
 
     Args:
         features: All features, with the target `tags`.
-        examples: Numbers of the sequences in the batch [B].
+        indices: Indices of the sequences in the batch [B].
         length: Length S of the batch, no less than its longest sequence.
     """
-    tags_BS = np.full((len(examples), length), NO_TAG, np.int32)
-    for row, example in enumerate(examples):
-        begin, end = features.begins[example : example + 2]
+    tags_BS = np.full((len(indices), length), NO_TAG, np.int32)
+    for row, index in enumerate(indices):
+        begin, end = features.begins[index : index + 2]
         tags_BS[row, : end - begin] = features.targets["tags"][begin:end]
     return tags_BS

@@ -213,11 +213,11 @@ class TrialTrainer:
         num_rows = self._divide_batch(config).num_rows
         rows = self.devices.rows_of_process(num_rows)
 
-        def make_batch(examples: np.ndarray) -> Any:
-            length = padded_length(features, examples, config.sequence_length)
-            filled, weights = fill_up(examples, num_rows)
+        def make_batch(indices: np.ndarray) -> Any:
+            length = padded_length(features, indices, config.sequence_length)
+            filled, weights = fill_up(indices, num_rows)
             batch = self.program.batch(features, filled[rows], length)
-            return batch if num_rows == len(examples) else (*batch, weights[rows])
+            return batch if num_rows == len(indices) else (*batch, weights[rows])
 
         return training_batches(
             features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step

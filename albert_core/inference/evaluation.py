@@ -93,7 +93,7 @@ def evaluate_splits(
     return scores
 
 
-def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
+def score_dev_set(model: LoadedModel, *, data: Path, max_examples: int) -> DevSet:
     """Return a model's dev set with its score, to compare the model with in other formats.
 
     The score is the task's first metric. Runs the model on the examples; batches are padded to the
@@ -102,12 +102,12 @@ def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
-        most: Largest number of examples, spread over the dev set.
+        max_examples: Largest number of examples, spread over the dev set.
 
     Raises:
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
             be used.
     """
     program = model.task_program()
-    dev = program.read(data, "dev", most=most)
+    dev = program.read(data, "dev", max_examples=max_examples)
     return DevSet(program=program, data=dev, score=compute_first_metric(model.run, program, dev))

@@ -135,4 +135,4 @@ def _score_dev_set(model: Path, dev: DevFiles, reading: Mapping[str, Any]) -> "D
         strategy="single" if is_multi_process() else "auto",
         **reading,
     )
-    return score_dev_set(loaded, data=dev.data, most=_MAX_DEV_EXAMPLES)
+    return score_dev_set(loaded, data=dev.data, max_examples=_MAX_DEV_EXAMPLES)

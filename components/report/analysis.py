@@ -219,7 +219,7 @@ def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | N
 
 
 def confident_mistakes(
-    rows: Sequence[ExampleRow], labels: Sequence[str], *, most: int = NUM_MISTAKES
+    rows: Sequence[ExampleRow], labels: Sequence[str], *, max_mistakes: int = NUM_MISTAKES
 ) -> tuple[list[Mistake], int]:
     """Return the most confident mistakes, the most confident first, and the number of all.
 
@@ -230,11 +230,11 @@ def confident_mistakes(
     Args:
         rows: The dev examples.
         labels: Names of the classes; none for other tasks.
-        most: How many to return.
+        max_mistakes: How many to return.
     """
     wrong = [row for row in rows if _is_wrong(row)]
     wrong.sort(key=_severity, reverse=True)
-    return [_mistake(row, labels) for row in wrong[:most]], len(wrong)
+    return [_mistake(row, labels) for row in wrong[:max_mistakes]], len(wrong)
 
 
 def _is_wrong(row: ExampleRow) -> bool:
@@ -305,6 +305,6 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
     )
 
 
-def cut_text(text: str, *, most: int = MAX_CHARACTERS) -> CutText:
-    """Return the first `most` characters of a text, and the number of characters left out."""
-    return CutText(text=text[:most], num_left_out=max(0, len(text) - most))
+def cut_text(text: str, *, max_characters: int = MAX_CHARACTERS) -> CutText:
+    """Return the first `max_characters` of a text, and the number of characters left out."""
+    return CutText(text=text[:max_characters], num_left_out=max(0, len(text) - max_characters))

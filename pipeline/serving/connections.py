@@ -88,9 +88,9 @@ class ConnectionTable:
             if not len(same):
                 del self._by_network[connection.network]
 
-    def _make_room(self, connections: "_Connections", most: int, bound: Bound) -> bool:
+    def _make_room(self, connections: "_Connections", limit: int, bound: Bound) -> bool:
         """Drop waiting connections until there is room for one more; return whether there is."""
-        while len(connections) >= most:
+        while len(connections) >= limit:
             dropped = connections.first_waiting()
             if dropped is None:
                 return False
