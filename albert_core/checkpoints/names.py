@@ -110,7 +110,7 @@ _CLASSIFIER = ("", "classifier", _HEAD)
 _TOKEN_CLASSIFIER = (_TOKEN_SCOPE, "classifier", _HEAD)
 
 
-def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePair, ...]:
+def name_pairs(config: AlbertConfig, *, is_token_classifier: bool = False) -> tuple[NamePair, ...]:
     """Return both names of the variables that transformers has, too, sorted by the original's.
 
     They are those of the encoder, of the heads of pretraining and of spans, and of one classifier.
@@ -120,8 +120,8 @@ def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePa
 
     Args:
         config: The architecture.
-        of_tokens: Whether the classifier, which transformers calls `classifier` either way, is the
-            one of tokens; else it is the one of texts.
+        is_token_classifier: Whether the classifier, which transformers calls `classifier` either
+            way, is the one of tokens; else it is the one of texts.
     """
     positions = [
         {"group": group, "inner": inner}
@@ -134,7 +134,7 @@ def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePa
             huggingface=(layer[1] + huggingface_end).format(**position),
             is_transposed=transposed,
         )
-        for layer in (*_LAYERS, _TOKEN_CLASSIFIER if of_tokens else _CLASSIFIER)
+        for layer in (*_LAYERS, _TOKEN_CLASSIFIER if is_token_classifier else _CLASSIFIER)
         if layer is not _PROJECTION or config.embedding_size != config.hidden_size
         for end, huggingface_end, transposed in layer[2]
         for position in positions

@@ -179,10 +179,10 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
     divisor of the part that fits. `most_examples` is 1 or more. What was compiled is dropped.
     """
     step = dataclasses.replace(estimate.step, layout=layout)
-    of_device = step.examples_at_a_time
-    fits = min(of_device, most_examples)
-    size = next(number for number in range(fits, 0, -1) if of_device % number == 0)
-    if size < of_device:
+    device_batch_size = step.examples_at_a_time
+    fits = min(device_batch_size, most_examples)
+    size = next(number for number in range(fits, 0, -1) if device_batch_size % number == 0)
+    if size < device_batch_size:
         layout = dataclasses.replace(layout, device_batch_size=size)
     step = dataclasses.replace(step, layout=layout)
     return dataclasses.replace(estimate, step=step, compiled=None, compiled_flops=0.0)

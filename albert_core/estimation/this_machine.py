@@ -127,10 +127,10 @@ def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_leng
 def _step_flops(config: PretrainingConfig, model: AlbertConfig, phase: Phase) -> float:
     """Return the FLOPs of a step of a phase, padding included."""
     length = phase.sequence_length
-    of_token = config.flops_per_token(
+    flops_per_token = config.flops_per_token(
         phase.architecture(model), length, config.masking.max_predictions(length)
     )
-    return phase.batch_size * length * of_token
+    return phase.batch_size * length * flops_per_token
 
 
 def refuse_unconfirmed(

@@ -73,9 +73,9 @@ def most_frequent_tags(sentences: Sequence[TaggedSentence]) -> FrequentTags:
     for sentence in sentences:
         for word, tag in zip(sentence.words, sentence.tags or (), strict=True):
             counts[word][tag] += 1
-    of_all: collections.Counter[int] = sum(counts.values(), collections.Counter())
+    all_counts: collections.Counter[int] = sum(counts.values(), collections.Counter())
     return FrequentTags(
-        _most_frequent(of_all), {word: _most_frequent(tags) for word, tags in counts.items()}
+        _most_frequent(all_counts), {word: _most_frequent(tags) for word, tags in counts.items()}
     )
 
 

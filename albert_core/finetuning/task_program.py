@@ -157,7 +157,7 @@ class TaskProgram(abc.ABC):
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
         """Return a new collector of unusable rows; only of training files it may leave rows out."""
-        return InvalidRows.of_split(self.task, split, leaves_out=self.config.leaves_out(self.task))
+        return InvalidRows.for_split(self.task, split, leaves_out=self.config.leaves_out(self.task))
 
 
 class TextProgram(TaskProgram):

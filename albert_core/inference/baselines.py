@@ -73,7 +73,7 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     if task.kind == "question_answering":
         return []
     leaves_out = program.config.leaves_out(task)
-    invalid_rows = InvalidRows.of_split(task, "train", leaves_out=leaves_out)
+    invalid_rows = InvalidRows.for_split(task, "train", leaves_out=leaves_out)
     if task.kind == "token_classification":
         sentences = read_sentences(task, folder, "train", invalid_rows=invalid_rows)
         return list(_score_frequent_tags(task, sentences, dev.examples))

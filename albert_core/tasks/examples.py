@@ -108,7 +108,7 @@ class InvalidRows:
         self._num_choices: int | None = None
 
     @classmethod
-    def of_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
+    def for_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
         """Return a new collector for a split of a task.
 
         It leaves rows out if `leaves_out` is set and the rows are of training files, which hold the

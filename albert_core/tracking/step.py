@@ -86,7 +86,7 @@ def tracked_step(
     Raises:
         InputError: The environment holds settings or an address that cannot be used.
     """
-    config = config.or_of_process()
+    config = config.or_from_environment()
     if not (config.is_on and is_chief):
         yield StepTracker(None)
         return

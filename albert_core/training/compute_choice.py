@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.backends import of_first_process
+from albert_core.backends import broadcast_from_first_process
 from albert_core.checksums import DamageError, parse_object, unseal
 from albert_core.progress import ReportProgress
 from albert_core.training.compute import (
@@ -72,7 +72,7 @@ def choose_compute(
         chosen = possible[0]
     else:
         chosen = time_settings(possible, new_training, seed=seed, progress=progress)
-    return _of_first_process(chosen)
+    return _agree_on_compute(chosen)
 
 
 def _continued(
@@ -128,13 +128,13 @@ def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
     return None
 
 
-def _of_first_process(chosen: ComputeSettings) -> ComputeSettings:
+def _agree_on_compute(chosen: ComputeSettings) -> ComputeSettings:
     """Return the first process's choice in all processes: they run one program together.
 
     Waits for all of them. Where the choice here was another, its reason says whose it is.
     """
     index = _WAYS.index((chosen.precision, chosen.jit_compile))
-    first_index = int(of_first_process(float(index)))
+    first_index = int(broadcast_from_first_process(float(index)))
     if first_index == index:
         return chosen
     precision, jit_compile = _WAYS[first_index]

@@ -63,13 +63,13 @@ def masked_lm_chart(
         An `<svg>` element, or an empty string if there is nothing to draw.
     """
     reference = Line(label="most frequent token", points=[(0, 100 * most_frequent_fraction)])
-    of_mask = Line(
+    mask_line = Line(
         label="held-out, [MASK]",
         points=points(history, "masked_lm_mask_token_accuracy", scale=100),
         color=THIRD,
         marker="^",
     )
-    lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), of_mask]
+    lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), mask_line]
     if history and has_detection(history[-1]):
         lines = [line for line in lines if line.label != _REFERENCE_RUN]
     return draw_chart(name, lines, y_label="accuracy (%)", reference=reference)

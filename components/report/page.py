@@ -152,11 +152,13 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
             value=format_percent(best["replaced_token_accuracy"]),
             note=f"{held_out}; {describe_detection(best)}",
         )
-    of_mask = "".join(f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1])
+    mask_text = "".join(
+        f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1]
+    )
     yield Headline(
         label=masked_lm_title(best),
         value=format_percent(best.get("masked_lm_accuracy")),
-        note=f"{held_out}{of_mask}; most frequent token: "
+        note=f"{held_out}{mask_text}; most frequent token: "
         f"{format_percent(summary.most_frequent_fraction)}",
     )
     yield Headline(
@@ -204,8 +206,8 @@ def task_details(task: TaskSummary) -> Iterator[str]:
         )
     for name, values in task.chosen_settings.items():
         chosen, *random = map(format_setting, values)
-        of_random = "".join(f"; from random weights {value}" for value in random)
-        yield f"Chosen {name.replace('_', ' ')}: {chosen}{of_random}"
+        random_text = "".join(f"; from random weights {value}" for value in random)
+        yield f"Chosen {name.replace('_', ' ')}: {chosen}{random_text}"
     if task.paper_scores:
         others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
         yield f"Published: {' · '.join(others)}"

@@ -128,8 +128,8 @@ def write_report(
         },
         inputs={
             f"{step} {index}": manifest.content_hash
-            for step, of_step in manifests.items()
-            for index, manifest in enumerate(of_step)
+            for step, step_manifests in manifests.items()
+            for index, manifest in enumerate(step_manifests)
         },
         output=output,
         work_root=work_root,

@@ -104,14 +104,14 @@ def summarise_tasks(
         manifests["evaluate"],
         strict=True,
     ):
-        of_task = runs.setdefault(tuned.config["task"], {})
-        of_task[tuned.config["initialization"]] = _TaskRun(
+        task_runs = runs.setdefault(tuned.config["task"], {})
+        task_runs[tuned.config["initialization"]] = _TaskRun(
             model=model, tuned=tuned, evaluation=evaluation, evaluated=evaluated
         )
     return [
-        _summarise(name, of_task["pretrained"], of_task.get("random"), model_paths)
-        for name, of_task in runs.items()
-        if "pretrained" in of_task
+        _summarise(name, task_runs["pretrained"], task_runs.get("random"), model_paths)
+        for name, task_runs in runs.items()
+        if "pretrained" in task_runs
     ]
 
 

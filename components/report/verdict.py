@@ -56,10 +56,10 @@ def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
 
 def _simple_way(tasks: Sequence[TaskSummary]) -> str:
     """Return in words which baseline without a model the tasks have: TF-IDF, tags, or either."""
-    of_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
-    if all(of_tags) and of_tags:
+    are_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
+    if all(are_tags) and are_tags:
         return _MOST_FREQUENT_TAG
-    return f"TF-IDF or {_MOST_FREQUENT_TAG}" if any(of_tags) else "TF-IDF"
+    return f"TF-IDF or {_MOST_FREQUENT_TAG}" if any(are_tags) else "TF-IDF"
 
 
 def _sign(interval: Interval | None) -> int:
@@ -196,8 +196,8 @@ def _task_sentence(task: TaskSummary) -> str:
         for one in task.differences
     ]
     first = task.differences[0]
-    of_seeds = f", the mean of {first.num_seeds} seeds," if first.num_seeds > 1 else ""
-    return f"{format_points(first.model_score)}{of_seeds} is {'; '.join(parts)}."
+    seeds_text = f", the mean of {first.num_seeds} seeds," if first.num_seeds > 1 else ""
+    return f"{format_points(first.model_score)}{seeds_text} is {'; '.join(parts)}."
 
 
 def _words(one: Difference) -> str:

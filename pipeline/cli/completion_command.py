@@ -130,8 +130,8 @@ class _Words:
 def _words_of(command: Command) -> _Words:
     """Return what may follow a command, by its signature; takes up to 0.25 s."""
     parser = CommandParser(command)
-    of_command = list(find_options(parser.parser))
-    options = [one for one in of_command if one.is_named]
+    command_options = list(find_options(parser.parser))
+    options = [one for one in command_options if one.is_named]
     sections = list(find_sections(parser.parser))
     known = {one.name for one in options}
     names = [
@@ -147,7 +147,7 @@ def _words_of(command: Command) -> _Words:
         settings=[one.name for one in options if one.section],
         sections=sections,
         values={one.name: one.choices for one in options if one.choices and not one.is_switch},
-        first=next((one.choices for one in of_command if not one.is_named), ()),
+        first=next((one.choices for one in command_options if not one.is_named), ()),
     )
 
 

@@ -70,7 +70,7 @@ def compile_pipeline(
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
         NoConnectionError: `caching` is set, and there is no way to the buckets.
     """
-    storage = config.storage.or_of_process()
+    storage = config.storage.or_from_environment()
     config.tracking.check_elsewhere(resources.platform.title)
     if not get_registry():
         raise InputError(

@@ -144,7 +144,9 @@ def test_of_several_processes_the_first_ones_choice_holds(
     choose: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[float] = []
-    monkeypatch.setattr(compute_choice, "of_first_process", lambda value: sent.append(value) or 2.0)
+    monkeypatch.setattr(
+        compute_choice, "broadcast_from_first_process", lambda value: sent.append(value) or 2.0
+    )
     chosen = choose(FLOAT32)
     assert (chosen, chosen.why) == (BFLOAT16, "as the first process computes")
     assert choose(BFLOAT16, is_as_formerly=False) == BFLOAT16
