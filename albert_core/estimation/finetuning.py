@@ -20,7 +20,7 @@ from albert_core.estimation.task_estimate import (
     safe_memory,
 )
 from albert_core.estimation.task_step import StepLayout, TaskStep
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.stops import call_stoppably
 from albert_core.tasks.sizes import TaskSize
 
@@ -256,7 +256,7 @@ def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgres
     """
     step = estimate.step
     settings = f" with {step.layout.options}" if step.layout.options else ""
-    progress(0, 0, f"compiling the step of {step.task.name}{settings}, some minutes")
+    report_message(progress, f"compiling the step of {step.task.name}{settings}, some minutes")
     compiling = executor.submit(compile_step, step)
     compiling_single = submit_single_layer(step, executor)
     compiled = compiling.result()

@@ -10,6 +10,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.num_steps import has_original_recipe
 from albert_core.finetuning.trials import TrialTrainer
 from albert_core.model.heads import AlbertWithHead
+from albert_core.progress import report_message
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.compute_choice import choose_compute
 
@@ -48,7 +49,7 @@ def choose_finetuning_compute(
         is_as_formerly=has_original_recipe(config, trainer.program.task),
     )
     compilations = _describe_compilations(trainer, config, chosen)
-    trainer.progress(0, 0, f"computing in {chosen}; {compilations}")
+    report_message(trainer.progress, f"computing in {chosen}; {compilations}")
     return chosen
 
 

@@ -32,7 +32,7 @@ from albert_core.finetuning.probe_results import (
 )
 from albert_core.finetuning.ridge import RidgePredictions, predict_by_ridge
 from albert_core.model_function import ModelFunction
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Example, Task
 from albert_core.tasks.examples import spread_evenly
 from albert_core.tasks.metrics import (
@@ -107,7 +107,9 @@ def probe_frozen_encoder(
         num_examples = max(LEAST_NUM_EXAMPLES, num_examples // (num_columns - 1))
     train, dev = spread_evenly(train, num_examples), spread_evenly(dev, num_examples)
     problem = _Problem(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
-    progress(0, 0, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples")
+    report_message(
+        progress, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples"
+    )
     encoder = pretrained_encoder(config, weights, source=source)
     means = means_function(encoder)
     model = problem.predict(means, source)
@@ -130,7 +132,7 @@ def probe_frozen_encoder(
         best_layer_gain=_gain(problem, (model, control), (of_model, of_control), best),
         last_layer_gain=_gain(problem, (model, control), (of_model, of_control), last),
     )
-    progress(0, 0, describe_probe(probe))
+    report_message(progress, describe_probe(probe))
     return probe
 
 

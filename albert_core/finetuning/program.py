@@ -24,7 +24,7 @@ from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Task
 from albert_core.tasks.description import describe_files
 from albert_core.tokenization import Tokenizer
@@ -96,24 +96,26 @@ def run_finetuning(
     """
     checkpoint = pretrained.with_pooler()
     for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
-        progress(0, 0, note)
+        report_message(progress, note)
     length = config.sequence_length
     if warning := warn_of_untrained_positions([task.name], length, trained_length):
-        progress(0, 0, f"warning: {warning}")
+        report_message(progress, f"warning: {warning}")
     tokenizer = require_tokenizer(checkpoint)
     model_config = tuned_architecture(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
-        progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
+        report_message(
+            progress, f"the original has no recipe for {task.name}: the settings stay as they are"
+        )
     with use_devices(
         config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
     ) as devices:
         if devices.num_devices > 1:
-            progress(0, 0, f"training: {devices}")
+            report_message(progress, f"training: {devices}")
         program = task_program(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
-        progress(0, 0, f"{task.name}: {files}")
-        progress(0, 0, "making features")
+        report_message(progress, f"{task.name}: {files}")
+        report_message(progress, "making features")
         train, dev = program.read(data, "train"), program.read(data, "dev")
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(

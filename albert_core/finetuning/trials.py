@@ -23,7 +23,7 @@ from albert_core.model.heads import AlbertWithHead
 from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.pooling import POOLINGS
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.tasks import Task
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.batch_division import BatchDivision, divide_batch
@@ -117,7 +117,7 @@ class TrialTrainer:
         model = self.new_model(config)
         predict = compiled_function(model)
         if note := self._describe_filling(config):
-            self.progress(0, 0, note)
+            report_message(self.progress, note)
         state = train(
             model,
             batches_from=lambda step: self.batches_from(step, config),

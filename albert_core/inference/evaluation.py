@@ -9,7 +9,7 @@ from albert_core.finetuning.example_rows import write_example_rows
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.inference.baselines import BASELINES_NAME, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import has_training
 from albert_core.tasks.metrics import Scores, combined_score
 from albert_core.tasks.source import Split
@@ -53,15 +53,15 @@ def evaluate_splits(
     """
     program = model.task_program()
     for note in model.notes:
-        progress(0, 0, note)
+        report_message(progress, note)
     scores: Scores = {}
     for split in _SPLITS:
-        progress(0, 0, f"predicting {split}")
+        report_message(progress, f"predicting {split}")
         split_data = program.read(data, split)
         if not split_data.examples:
             continue
         for cause, number in split_data.left_out.items():
-            progress(0, 0, f"left out of {split}: {number:,} ({cause})")
+            report_message(progress, f"left out of {split}: {number:,} ({cause})")
         outputs = predict_outputs(
             model.run,
             split_data.features,
@@ -80,9 +80,9 @@ def evaluate_splits(
             scores = {**metrics, "score": score, "low": low, "high": high}
             baselines = []
             if with_baselines and not has_training(program.task, data):
-                progress(0, 0, "no training files: no score of simpler baselines")
+                report_message(progress, "no training files: no score of simpler baselines")
             elif with_baselines:
-                progress(0, 0, "scoring baselines")
+                report_message(progress, "scoring baselines")
                 baselines = score_baselines(program, data, split_data)
                 descriptions = {one.name: one.description() for one in baselines}
                 write_json(results / BASELINES_NAME, descriptions)

@@ -27,7 +27,7 @@ from albert_core.inference.row_files import RowFile, open_rows
 from albert_core.inference.sentence_vectors import Pooling
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.vector_files import open_vectors
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import exists, is_remote
 from albert_core.tasks import Task
 
@@ -171,7 +171,7 @@ def _parts(
             reported = now
             speed = f"{num_rows:,} rows, {num_rows / (now - started):,.0f} a second"
             share = f"{min(1.0, file.done() / file.total):.0%}, " if file.total else ""
-            progress(0, 0, share + speed)
+            report_message(progress, share + speed)
 
 
 def refuse_unusable_files(path: str, output: str) -> None:

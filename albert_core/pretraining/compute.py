@@ -11,7 +11,7 @@ from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData
 from albert_core.pretraining.phases import Phase
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.records.batch import InputTimer
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.compute_choice import choose_compute
@@ -69,5 +69,5 @@ def choose_pretraining_compute(
         progress=progress,
         is_as_formerly=not config.num_train_steps,
     )
-    progress(0, 0, f"computing in {chosen}")
+    report_message(progress, f"computing in {chosen}")
     return chosen

@@ -22,7 +22,7 @@ from albert_core.pretraining.phase_trainer import PhaseTrainer
 from albert_core.pretraining.phases import Phase
 from albert_core.pretraining.publication import count_parameters, write_results
 from albert_core.pretraining.speed import summarize_speed
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.records.description import RecordsDescription
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
@@ -86,7 +86,7 @@ def run_pretraining(
         devices = stack.enter_context(
             use_devices(config.strategy, model_parallel_size=config.model_parallel_size)
         )
-        progress(0, 0, f"training: {devices}")
+        report_message(progress, f"training: {devices}")
         phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
         data = _open_records(records, phases, config, tokenizer, model_config, devices)

@@ -1,4 +1,4 @@
-"""Training schedule: steps, evaluations, checkpoints, early stop. Does not import Keras."""
+"""The plan of a training: steps, evaluations, checkpoints, early stop. Does not import Keras."""
 
 import dataclasses
 import itertools

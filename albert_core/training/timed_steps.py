@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.devices import use_precision
 
@@ -71,7 +71,7 @@ def time_settings(
         seed: Seed of all random states that is set in the end.
         progress: Called with a message that steps are timed.
     """
-    progress(0, 0, f"timing a few steps in {len(possible)} ways")
+    report_message(progress, f"timing a few steps in {len(possible)} ways")
     trainings = []
     for one in possible:
         with use_precision(one.precision):

@@ -22,7 +22,7 @@ from pathlib import Path
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from components.demo_data.docstrings import PACKAGES, DocstringProse, read_documents
 from components.demo_data.examples import write_examples
 from components.demo_data.names import name_sentences, write_name_task
@@ -73,7 +73,7 @@ def make_demo_data(
     """
 
     def body(results: Path, _: Path) -> Metrics:
-        progress(0, 0, f"reading the documentation of {', '.join(PACKAGES)}")
+        report_message(progress, f"reading the documentation of {', '.join(PACKAGES)}")
         return write_demo_data(results, seed=seed)
 
     return run_step(

@@ -8,7 +8,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import is_remote
 from components.finetune.job import refuse_repeated_tasks
 from components.promote.config import RetrainingConfig
@@ -83,7 +83,7 @@ def promote(
 
         They are `promoted`, 0 or 1, and `mean_gain` where a task could be compared.
         """
-        progress(0, 0, "comparing")
+        report_message(progress, "comparing")
         decision = decide(model.scores, accepted, config, date=date)
         promotion = _reject_if_superseded(decision, model, accepted, config.accepted)
         write_json(results / PROMOTION_NAME, dataclasses.asdict(promotion))

@@ -20,7 +20,7 @@ from albert_core.corpus import (
 from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json, write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
 from albert_core.stops import call_stoppably
@@ -121,11 +121,11 @@ def make_records(
             work=work_fingerprint("records", settings, inputs),
         )
         for note in filter(None, (listed.found, listed.note)):
-            progress(0, 0, note)
+            report_message(progress, note)
         splits = name_splits(corpus_splits(corpus))
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
-        progress(0, 0, estimate.text)
+        report_message(progress, estimate.text)
         refuse_full_disk(estimate, work, shared_folder=beam.shared_folder)
         _run_pipeline(
             context,

@@ -10,7 +10,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from components.checkpoint.step import CHECKPOINT_NAME
 from components.finetune.job import refuse_repeated_tasks
 from components.report.page import render_page
@@ -107,7 +107,7 @@ def write_report(
         # Here: the command line needs the names in this module, and none of what this imports.
         from components.report.reading import summarise
 
-        progress(0, 0, "reading results and filling masks")
+        report_message(progress, "reading results and filling masks")
         scored = (folders["evaluate"], manifests["evaluate"])
         predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
         summary = dataclasses.replace(

@@ -16,7 +16,7 @@ from albert_core.corpus import (
 )
 from albert_core.errors import InputError
 from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.report import describe_irregularities, describe_vocabulary
@@ -71,8 +71,8 @@ def train_vocab(
             InputError: No file has text, or the vocabulary cannot be trained on it.
         """
         for note in filter(None, (listed.found, listed.note)):
-            progress(0, 0, note)
-        progress(0, 0, "choosing sentences")
+            report_message(progress, note)
+        report_message(progress, "choosing sentences")
         reading = ReadCounts()
         corpus_sentences = _CountedSentences(corpus, reading)
         sentences = sample_sentences(
@@ -81,12 +81,14 @@ def train_vocab(
         if not sentences:
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
         if not source:
-            progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
+            report_message(
+                progress, f"training {config.size:,} pieces on {len(sentences):,} sentences"
+            )
         tokenizer = source or _train(sentences, config)
         _write_vocabulary(tokenizer, results)
         examples = "".join(f"{sentence}\n" for sentence in example_sentences(sentences))
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
-        progress(0, 0, "describing the vocabulary")
+        report_message(progress, "describing the vocabulary")
         irregularities = {
             "num_left_out_files": sum(map(len, listed.left_out.values())),
             "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
@@ -95,7 +97,7 @@ def train_vocab(
         }
         irregularities = {name: count for name, count in irregularities.items() if count}
         if irregularities:
-            progress(0, 0, describe_irregularities(irregularities))
+            report_message(progress, describe_irregularities(irregularities))
         report = {
             "num_training_sentences": 0 if source else len(sentences),
             "irregularities": irregularities,
