@@ -42,7 +42,7 @@ class Trial:
         name: Name of its folder.
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
-        best: The row of `history` whose weights are kept.
+        best_metrics: The row of `history` whose weights are kept.
         weights: File of these weights in the folder, as `write_best` describes it; with several
             processes, only the first one knows it.
         settled: Steps and warm-up of a training by minutes; otherwise empty.
@@ -51,7 +51,7 @@ class Trial:
     name: str
     config: FinetuningConfig
     history: Sequence[Mapping[str, Any]]
-    best: Mapping[str, Any]
+    best_metrics: Mapping[str, Any]
     weights: Mapping[str, Any]
     settled: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -72,8 +72,8 @@ class TrialTrainer:
         progress: Receives the number of steps done.
         track: Called with each row of the logs and of the evaluations.
         devices: The devices that train.
-        is_alone: Whether there is only one trial; with several, the tracked names begin with the
-            trial's name.
+        is_only_trial: Whether there is no other trial; with several, the tracked names begin with
+            the trial's name.
     """
 
     program: TaskProgram
@@ -86,7 +86,7 @@ class TrialTrainer:
     progress: ReportProgress
     devices: Devices
     track: TrackRow = untracked
-    is_alone: bool = True
+    is_only_trial: bool = True
 
     def trainings(self, configs: Sequence[FinetuningConfig]) -> dict[Path, str]:
         """Return the folder of each trial's checkpoints, with what is trained in it."""
@@ -127,16 +127,15 @@ class TrialTrainer:
             work=work,
             progress=self.progress,
             safeguards=config.safeguards,
-            track=self.track if self.is_alone else self._track_as(name),
+            track=self.track if self.is_only_trial else self._track_as(name),
             compute=config.compute,
             is_chief=self.devices.is_chief,
         )
-        best = best_row(state.history, plan.monitor)
         return Trial(
             name=name,
             config=config,
             history=state.history,
-            best=best,
+            best_metrics=best_row(state.history, plan.monitor),
             weights=state.best,
             settled=describe_settled(state),
         )
@@ -245,7 +244,7 @@ def trial_name(config: FinetuningConfig) -> str:
     return f"rate-{rate}-batch-{config.batch_size}-seed-{config.seed}"
 
 
-def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
+def trials_of_best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials, one for each seed, of the settings with the best mean of a dev metric.
 
     Trials with equal rate and batch size have the same settings; if means are equal, the first
@@ -253,13 +252,16 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
 
     Args:
         trials: All trials, at least one.
-        metric: Name of the metric in each trial's `best`.
+        metric: Name of the metric in each trial's `best_metrics`.
     """
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
     # By the mean, not by the best seed: with many seeds luck would choose the settings.
-    return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
+    return max(
+        groups.values(),
+        key=lambda group: np.mean([trial.best_metrics[metric] for trial in group]),
+    )
 
 
 def start_at_mean_label(model: AlbertWithHead, task: Task, train: TaskData) -> None:
