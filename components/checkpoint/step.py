@@ -51,7 +51,7 @@ def import_checkpoint(
     path = fetch_checkpoint(config.path)
     checkpoint = read_configured(config, path)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_model(results: Path, _: Path) -> Metrics:
         """Write the model folder and checkpoint.json; return the latter's facts as metrics."""
         notes = (*checkpoint.notes, *save_folder(checkpoint, results))
         facts = _describe(checkpoint, config.path, path)
@@ -64,7 +64,7 @@ def import_checkpoint(
         inputs={"checkpoint": checkpoint.content_hash()},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_model,
     )
 
 

@@ -72,7 +72,7 @@ def make_demo_data(
         StepFailedError: Another process has taken over this work.
     """
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_data(results: Path, _: Path) -> Metrics:
         report_message(progress, f"reading the documentation of {', '.join(PACKAGES)}")
         return write_demo_data(results, seed=seed)
 
@@ -82,7 +82,7 @@ def make_demo_data(
         inputs={package: _version(package) for package in PACKAGES},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_data,
     )
 
 

@@ -99,7 +99,7 @@ def pretrain(
     work = work_fingerprint("pretrain", settings, inputs)
     is_follower = is_led_by_another()
 
-    def body(results: Path, checkpoints: Path) -> Metrics:
+    def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the best model to `results`, return its metrics."""
         if not is_confirmed and not any(checkpoints.iterdir()):
             refuse_unconfirmed(config, model_config, next(iter(by_length)))
@@ -137,7 +137,7 @@ def pretrain(
         inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_model,
     )
 
 

@@ -78,7 +78,7 @@ def promote(
         scores=_scores(scored),
     )
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_decision(results: Path, _: Path) -> Metrics:
         """Decide, write promotion.json, accept the model if so decided; return the metrics.
 
         They are `promoted`, 0 or 1, and `mean_gain` where a task could be compared.
@@ -104,7 +104,7 @@ def promote(
         },
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_decision,
     )
 
 

@@ -82,7 +82,7 @@ def register_models(
     tasks = _exported_tasks(str(exported), config.format) if is_promoted else []
     ids = {task: model_id(config.name, task) for task in tasks}
 
-    def body(results: Path, _: Path) -> Metrics:
+    def register_exports(results: Path, _: Path) -> Metrics:
         """Enter the models, write registration.json, return how many there are."""
         models = {}
         registry: Any = _registry(config, calls or CallConfig()) if ids else None
@@ -99,7 +99,7 @@ def register_models(
         inputs={"promotion": decided.content_hash, "exported": exports.content_hash},
         output=output,
         work_root=work_root,
-        body=body,
+        body=register_exports,
     )
 
 

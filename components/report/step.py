@@ -102,7 +102,7 @@ def write_report(
         tasks = _tasks_of_models(finetuned, manifests["finetune"])
         paths = ModelPaths(pretrained=str(pretrained), tasks=tasks)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_page(results: Path, _: Path) -> Metrics:
         """Write submission, predictions, summary and page; return the number of tasks."""
         # Here: the command line needs the names in this module, and none of what this imports.
         from components.report.reading import summarise
@@ -133,7 +133,7 @@ def write_report(
         },
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_page,
     )
 
 

@@ -61,7 +61,7 @@ def train_vocab(
     listed = list_corpus(corpus)
     corpus = dataclasses.replace(corpus, format=listed.format)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_vocabulary(results: Path, _: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
 
         Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows; the
@@ -115,7 +115,7 @@ def train_vocab(
         },
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_vocabulary,
     )
 
 
