@@ -108,11 +108,14 @@ def write_report(
         from components.report.reading import summarise
 
         report_message(progress, "reading results and filling masks")
-        scored = (folders["evaluate"], manifests["evaluate"])
-        predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
+        predictions = copy_predictions(
+            folders["evaluate"], manifests["evaluate"], results / PREDICTIONS_FOLDER
+        )
         summary = dataclasses.replace(
             summarise(title, folders, manifests, paths),
-            submission=write_submission(*scored, results / SUBMISSION_NAME),
+            submission=write_submission(
+                folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME
+            ),
             predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
         )
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
