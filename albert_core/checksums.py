@@ -99,15 +99,24 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def write_sealed(path: Path, values: Mapping[str, Any], *, work: str) -> None:
-    """Write sealed JSON, which appears whole or not at all; the folder must exist."""
+    """Write sealed JSON, which appears whole or not at all; the folder must exist.
+
+    A file at the path is replaced.
+
+    Args:
+        path: The file.
+        values: The values, of JSON's types; `seal` adds the work and a checksum.
+        work: Name of the work that the file belongs to, which `read_sealed` compares.
+    """
     write_json(path, seal(values, work=work))
 
 
 def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
-    """Return the values of a file that `write_sealed` wrote.
+    """Return the values of a file that `write_sealed` wrote, without those that `seal` added.
 
     Raises:
-        DamageError: The file is missing, or `unseal` refuses its contents.
+        DamageError: The file is missing, cannot be read or is no sealed JSON, its checksum differs,
+            or it belongs to other work than `work`.
     """
     try:
         data = path.read_bytes()

@@ -61,8 +61,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
 def describe_value(value: Any) -> str:
     """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
-    A text of up to 40 characters is quoted; of a longer text the first 40 are shown, without
-    quotes. For a long number the first 40 digits are shown; for any other value its type.
+    A text of up to 40 characters is quoted; of a longer text the first 40 and an ellipsis are
+    shown, without quotes, and so are those of a number of more characters. For any other value its
+    type is told.
     """
     if value is None:
         return "null"

@@ -67,20 +67,29 @@ def s3_client() -> Any:
 
 
 def is_anonymous() -> bool:
-    """Return whether this process calls S3 without credentials; makes the client if need be."""
+    """Return whether this process calls S3 without credentials; makes the client if need be.
+
+    Raises what `s3_client` does.
+    """
     from botocore import UNSIGNED
 
     return s3_client().meta.config.signature_version is UNSIGNED
 
 
 def is_amazon() -> bool:
-    """Return whether it is Amazon's S3 that is called, not another server of its protocol."""
+    """Return whether it is Amazon's S3 that is called, not another server of its protocol.
+
+    Makes the client if need be, and raises what `s3_client` does.
+    """
     host = urllib.parse.urlsplit(s3_client().meta.endpoint_url).hostname or ""
     return host.endswith(_AMAZON_HOSTS)
 
 
 def endpoint_in_use() -> str:
-    """Return the address of the server that is called."""
+    """Return the address of the server that is called; makes the client if need be.
+
+    Raises what `s3_client` does.
+    """
     return str(s3_client().meta.endpoint_url)
 
 

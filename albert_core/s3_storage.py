@@ -51,7 +51,8 @@ class S3Storage(ObjectStorage):
     def find(self, path: str) -> ObjectFacts | None:
         """Return size, checksum and ETag of an object, by one request.
 
-        Returns None if there is no such object, or no such bucket.
+        Returns None if there is no such object, or no such bucket. Other errors are those of
+        `s3_errors`.
         """
         with s3_errors(path):
             return find_object(self._target(path))
@@ -60,6 +61,8 @@ class S3Storage(ObjectStorage):
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
         """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: An address in the bucket, also for messages.
@@ -90,6 +93,8 @@ class S3Storage(ObjectStorage):
     def read_range(self, path: str, begin: int, end: int) -> bytes:
         """Return the bytes of an object from one place up to another, by one request for these.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Args:
             path: Its address.
             begin: Place of the first byte.
@@ -112,6 +117,8 @@ class S3Storage(ObjectStorage):
     def read(self, path: str) -> bytes:
         """Return the bytes of an object by one request, so that they are all of one version.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Raises:
             MissingObjectError: There is no such object.
         """
@@ -122,6 +129,8 @@ class S3Storage(ObjectStorage):
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its ETag, by one request; None where there is none.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Raises:
             MissingObjectError: There is no such bucket.
@@ -145,6 +154,8 @@ class S3Storage(ObjectStorage):
 
         For a server other than Amazon's, the first new object in a bucket is followed by two more
         writes, which test whether the server honours conditions at all.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Address of the object.
@@ -233,6 +244,8 @@ class S3Storage(ObjectStorage):
 
         An object of more than 1 GiB is copied in parts, and still appears complete.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Raises:
             MissingObjectError: There is no such object.
             WriteConflictError: It is replaced meanwhile.
@@ -263,6 +276,8 @@ class S3Storage(ObjectStorage):
         """Remove an object, if it still has an ETag; one that is not there is no error.
 
         Some servers other than Amazon's do not look at the ETag.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Its address.

@@ -97,7 +97,11 @@ def _is_dataclass(hint: Any) -> bool:
 
 
 def _unlike_class(value: Any) -> dict[str, Any]:
-    """Return the values of a dataclass's instance that are not the defaults of its class."""
+    """Return the values of a dataclass's instance that are not the defaults of its class.
+
+    A field that is a dataclass itself has a dictionary of such values, and is left out without any.
+    A field without a default is always there.
+    """
     found = {}
     hints = typing.get_type_hints(type(value))
     for field in dataclasses.fields(value):

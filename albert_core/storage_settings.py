@@ -27,6 +27,8 @@ _PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|\d+")
 class StorageConfig:
     """How buckets are called.
 
+    What is no project's id or number, or no address of a server, is refused with an InputError.
+
     Attributes:
         user_project: Google Cloud project that pays for all requests to buckets in gs://, which
             buckets with Requester Pays ask for; the environment's ALBERT_STORAGE_USER_PROJECT when

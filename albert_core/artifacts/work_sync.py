@@ -136,6 +136,7 @@ def fetch_progress(address: str, folder: Path) -> Version | None:
 
     Raises:
         InputError: A file that is listed is lost, or its name leads out of the folder.
+        ServiceError: The storage failed.
     """
     index = join(address, INDEX_NAME)
     while (version := read_version(index)) is not None:
@@ -191,6 +192,7 @@ class _ProgressSync:
 
         Raises:
             InputError: Another holder keeps renewing its lease.
+            ServiceError: The storage failed.
         """
         # Two leases: a holder that dies right after this process looks first expires in one.
         deadline = time.monotonic() + 2 * LEASE_S
@@ -222,6 +224,7 @@ class _ProgressSync:
 
         Raises:
             InputError: A file that is listed is lost, or its name leads out of the folder.
+            ServiceError: The storage failed.
         """
         fetch_progress(self._address, self._progress)
         self._stamps = file_stamps(self._progress)

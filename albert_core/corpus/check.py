@@ -29,7 +29,11 @@ _MANY_LINES = 50
 
 @dataclasses.dataclass
 class _DocumentCounts:
-    """Counts of what was read: streams of text, documents, lines and characters."""
+    """Counts of what was read: streams of text, documents, lines and characters.
+
+    Blank lines are not counted. `short_characters` is not a count: documents of under so many
+    characters on average may be paragraphs.
+    """
 
     short_characters: int
     num_streams: int = 0
@@ -81,6 +85,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         InputError: No pattern is given, or one matches no file; all files are empty; a file is
             damaged, not UTF-8, or not what the settings say; or no format is set and the files have
             several.
+        ServiceError: The storage of a file failed.
     """
     corpus = list_corpus(config)
     notes = [_note_on_format(config, corpus)]

@@ -20,6 +20,9 @@ _DEFAULT_NUM_PERMUTATIONS = 128
 class CleaningConfig:
     """Which documents are left out. By default only repeated ones.
 
+    Values out of their range, and settings of near-duplicates that would have no effect, are
+    refused with an InputError.
+
     Attributes:
         deduplicate: Whether only one of several documents with the same text is kept.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or

@@ -90,6 +90,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or no format is set and the files have
             several.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return _list_files(config)
@@ -106,6 +107,7 @@ def resolve_format(config: CorpusConfig) -> CorpusConfig:
     Raises:
         InputError: No format is set, and the files have several formats, there are no files, all
             are empty or left out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return config
@@ -121,6 +123,7 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if not config.files:
         raise InputError(
@@ -202,7 +205,12 @@ def _below(path: str, pattern: str) -> str:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
-    """Return the files of a pattern; the message of an InputError begins with `corpus.files`."""
+    """Return the files of a pattern; the message of an InputError begins with `corpus.files`.
+
+    Raises:
+        InputError: No file matches, or the storage refuses the listing.
+        ServiceError: The storage failed.
+    """
     try:
         return find_files(pattern)
     except InputError as error:
@@ -217,6 +225,7 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     # Without names and order: files that are renamed or moved hold the same text.
     config = resolve_format(config)
@@ -236,6 +245,7 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     files = find_corpus_files(config)

@@ -236,6 +236,9 @@ def _measure(
     """Return all measurements of an exported model, whether within the bounds or not.
 
     Runs it on all batches of the reference and, if there is a dev set, on that.
+
+    Raises:
+        StepFailedError: The exported model lacks an output, or has one of another shape.
     """
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None

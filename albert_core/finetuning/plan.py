@@ -125,7 +125,11 @@ def make_schedule(config: FinetuningConfig, plan: TrainingPlan) -> PhasedSchedul
 
 
 def describe_settled(state: TrainingState) -> dict[str, int]:
-    """Return steps and warm-up of a training by minutes; empty for other trainings."""
+    """Return steps and warm-up of a training by minutes; empty for other trainings.
+
+    The names are those of `PhaseTiming.describe`; where the steps were never settled, they are
+    those that were made.
+    """
     if not state.timings:
         return {}
     timing = PhaseTiming(**state.timings[0])

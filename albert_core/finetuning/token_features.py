@@ -91,7 +91,15 @@ def make_token_features(
 
 
 class _Builder:
-    """Collects the sequences of sentences."""
+    """Collects the sequences of sentences, sentence by sentence.
+
+    Args:
+        tokenizer: Tells the ids of [CLS] and [SEP].
+        has_tags: Whether all sentences have tags, so that the features have targets.
+
+    Attributes:
+        windows: What each sequence so far is for.
+    """
 
     def __init__(self, tokenizer: Tokenizer, *, has_tags: bool) -> None:
         self.windows: list[SentenceWindow] = []

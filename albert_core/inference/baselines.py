@@ -63,8 +63,8 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     Returns:
         First the baseline by TF-IDF, if there is one for the task, or of tags that by the most
         frequent one of each word; then one that always predicts the same: the training set's most
-        frequent class, choice or tag, its mean, or the labels of more than half of it. None at all
-        of questions.
+        frequent class, choice or tag, its mean, or the labels of more than half of it. For
+        questions the list is empty.
 
     Raises:
         InputError: A training file is missing or cannot be used.

@@ -279,7 +279,8 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
 class PairLayer(keras.layers.Layer):
     """A tanh layer on two vectors side by side, [..., H] each, without concatenating them.
 
-    Its variables are those of a dense layer on the concatenation, as in the original.
+    Makes [..., H] of them. Its variables are those of a dense layer on the concatenation, as in the
+    original.
     """
 
     def __init__(self, config: AlbertConfig) -> None:

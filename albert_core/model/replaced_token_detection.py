@@ -36,7 +36,10 @@ from albert_core.model.sampling import sample_tokens
 
 
 class ReplacedTokenHead(keras.layers.Layer):
-    """Score at every position whether the token there was replaced: a dense layer and an output."""
+    """Score at every position whether the token there was replaced: a dense layer and an output.
+
+    Makes logits [B, S], above 0 for `replaced`, of vectors [B, S, H].
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="replaced_tokens")

@@ -143,6 +143,7 @@ def read_index(path: str, *, work: str | None = None) -> EncodedFile:
     Raises:
         DamageError: The index is damaged, or is that of another file or of other work.
         ServiceError: The storage failed.
+        InputError: The index is missing, or cannot be read.
     """
     data = read_bytes(index_path(path))
     index = unseal(data, work=None if work is None else _part_of(work, path))
@@ -166,6 +167,8 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 
     Raises:
         DamageError: A file is not what was written; found at the end of its section at the latest.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     block_bytes = merged_block_bytes(len(sections))
     readers = [
@@ -190,6 +193,8 @@ def _read_section(
 
     Raises:
         DamageError: The section is not what was written.
+        InputError: The file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     position, end, expected = section
     if position == end:

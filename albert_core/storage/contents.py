@@ -135,6 +135,7 @@ def generation(path: str) -> Generation:
     """Return the generation of a file, another for each write; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file or folder in nanoseconds.
+    Makes one request for an object, which may raise the errors of `ObjectStorage`.
     """
     if is_remote(path):
         facts = storage_of(path).find(path)
@@ -146,6 +147,8 @@ def write_bytes(
     path: str, data: bytes, *, only_new: bool = False, replaces: Generation | None = None
 ) -> None:
     """Write a file so that it is never seen in part; it is new, or replaces one.
+
+    In the cloud there may also be the errors of `ObjectStorage`.
 
     Args:
         path: Address of the file; local folders are made, and of a link the file that it leads to
@@ -259,6 +262,8 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
 def remove_file(path: str) -> None:
     """Remove a file or an object; a missing local file is no error.
 
+    In the cloud there may also be the errors of `ObjectStorage`.
+
     Raises:
         MissingObjectError: There is no such object; S3 does not tell.
         OSError: What is at the local path is a folder, or must not be removed.
@@ -272,7 +277,8 @@ def remove_file(path: str) -> None:
 def remove_version(path: str, generation: Generation) -> None:
     """Remove an object of the cloud if it is still of a generation; else it stays, silently.
 
-    With S3 an object that was written anew with the same bytes goes, too.
+    With S3 an object that was written anew with the same bytes goes, too. Does nothing where there
+    is no such object. Other errors of `ObjectStorage` are raised.
     """
     with contextlib.suppress(MissingObjectError, WriteConflictError):
         storage_of(path).remove(path, generation=generation)

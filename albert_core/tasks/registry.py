@@ -207,6 +207,7 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
     Raises:
         InputError: Labels are needed, and there are none or over 1,000, or they are scores; or a
             file cannot be read.
+        ServiceError: The storage failed.
     """
     found = with_found_labels(found, folder)
     if found.test == declared.test or declared.test:

@@ -12,6 +12,8 @@ from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED
 class VocabConfig:
     """How to train the vocabulary; the defaults are the original's, except for the memory.
 
+    Values out of their range are refused with an InputError.
+
     Attributes:
         kind: `sentencepiece`, a unigram model as the English ALBERT has; `wordpiece`, as the
             Chinese one has.

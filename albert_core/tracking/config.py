@@ -34,6 +34,9 @@ FOLDER_NAME = "tracking"
 class TrackingConfig:
     """Where runs are tracked.
 
+    A setting that the tracker does not take, or any without a tracker, is refused with an
+    InputError.
+
     Attributes:
         to: The tracker: tensorboard, mlflow, wandb or vertex; none for no tracking.
         address: Its server, or a folder: for mlflow http://HOST:PORT, for wandb a server of one's
@@ -74,10 +77,12 @@ class TrackingConfig:
 
     @classmethod
     def from_environment(cls) -> "TrackingConfig":
-        """Return the settings that hold for this process.
+        """Return the settings in this process's environment; the defaults, no tracking, if none.
+
+        They are JSON in the variable `TRACKING_VARIABLE`.
 
         Raises:
-            InputError: The environment holds others.
+            InputError: That is not JSON, or holds impossible settings.
         """
         text = os.environ.get(TRACKING_VARIABLE)
         if not text:

@@ -32,7 +32,7 @@ _MAX_METRICS, _MAX_PARAMS, _MAX_TEXT = 1000, 100, 500
 
 
 class StepRun:
-    """A run of MLflow for a step."""
+    """A run of MLflow for a step, as `Tracker` has it; no server is called before `open`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run

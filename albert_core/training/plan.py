@@ -12,7 +12,8 @@ from albert_core.training.minutes import PhaseMinutes
 class TrainingPlan:
     """How long to train, how often to evaluate, log and save, and when to stop early.
 
-    It changes only by `settle`.
+    It changes only by `settle`. Steps of a phase that must be a multiple of `interval_steps`, and
+    are none, raise InputError; nothing else is checked.
 
     Attributes:
         phase_steps: Number of steps of each phase, a multiple of `interval_steps` unless

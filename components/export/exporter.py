@@ -45,7 +45,13 @@ class DevFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Exporter:
-    """Exports models in all formats of a configuration, one after the other."""
+    """Exports models in all formats of a configuration, one after the other.
+
+    Attributes:
+        config: The formats, their bounds, and what the cards say beside facts.
+        sentences: What the outputs are compared on.
+        progress: Called with what is being done.
+    """
 
     config: ExportConfig
     sentences: ProofSentences

@@ -107,6 +107,7 @@ def lineage_at(
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
+        ServiceError: The storage failed.
     """
 
     def manifest_at(address: str | Path | None) -> Manifest | None:
@@ -230,6 +231,7 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
     Raises:
         InputError: One of them cannot be read.
+        ServiceError: The storage of one of them failed.
     """
     expected = finetuned.inputs["pretrained"]
     candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))
@@ -263,6 +265,7 @@ def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _O
 
     Raises:
         InputError: A vocabulary cannot be read.
+        ServiceError: The storage failed.
     """
     candidates = (output for output in outputs if output[1].step == "vocab")
     return next(

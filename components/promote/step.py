@@ -139,6 +139,9 @@ def _reject_if_superseded(
         model: The new model.
         accepted: The model it was compared with, which was the last one when the run began.
         folder: Folder of the accepted models.
+
+    Raises:
+        InputError: The pointer of another model of this date is damaged.
     """
     # Runs take hours, and runs of two dates may overlap: what was the last accepted model at the
     # start may no longer be it.

@@ -41,6 +41,10 @@ def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
 
     The bytes of all files are hashed. A number makes the names of splits with equal content
     different.
+
+    Raises:
+        InputError: A file cannot be read.
+        ServiceError: The storage failed.
     """
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
     paths = {file.path for split in splits for file in split.ranges}
@@ -148,6 +152,10 @@ class EncodeSplit(beam.DoFn):
         There is at least one file, even for a split without documents; files left by a killed run
         are replaced. The counts of the last file also hold, as `reading`, the counts of reading the
         whole split.
+
+        Raises:
+            InputError: A file of the split cannot be read, or is not what the settings say.
+            ServiceError: The storage failed.
         """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
@@ -232,6 +240,8 @@ class BuildShard(beam.DoFn):
 
         Raises:
             DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
+            InputError: A file is missing, or cannot be read or written.
+            ServiceError: The storage failed.
         """
         shard, sections = element
         if self.context.is_complete(shard):

@@ -135,7 +135,13 @@ def _submission_errors(jobs: DataflowJobs) -> Iterator[None]:
 
 
 class _JobWatch:
-    """Follows one job to its end, and tells what happens to it."""
+    """Follows one job to its end, and tells what happens to it.
+
+    Args:
+        jobs: The jobs of the project and region.
+        job: Id of the job.
+        progress: Called with its states, warnings and errors.
+    """
 
     def __init__(self, jobs: DataflowJobs, job: str, progress: ReportProgress) -> None:
         """Begin with the job's first message."""

@@ -38,6 +38,7 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
             signatures were searched for near-duplicates as were written.
         InputError: The corpus gave no training record, or no held-out one where some are wanted.
         DamageError: A file of counts or an index is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     read: Counts = dict.fromkeys(_READ, 0)
     reading: Counts = {}
@@ -92,6 +93,8 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
 
     Raises:
         DamageError: A file of counts or an index is damaged, or belongs to other work.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     removed = RemovedDocuments()
     for counts in _read_counts(context, splits):

@@ -145,6 +145,9 @@ def _exported_tasks(folder: str, format_name: str) -> list[str]:
     Args:
         folder: Output of `albert export`, local, gs:// or s3://.
         format_name: The format.
+
+    Raises:
+        InputError: The output's description is missing, or cannot be read.
     """
     exports = _read_json(join(folder, EXPORT_NAME))["models"]
     return [export["task"] for export in exports if format_name in export["differences"]]

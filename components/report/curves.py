@@ -38,7 +38,11 @@ def thin_rows(
 
 
 def _extremes(rows: Sequence[Row], key: str, part: range) -> list[int]:
-    """Return the numbers of the rows with a column's smallest and largest finite value, if any."""
+    """Return the numbers of the rows with a column's smallest and largest finite value, if any.
+
+    Only the rows with the numbers `part` are looked at; of equal values the first counts. Both
+    numbers may be the same.
+    """
     known = [n for n in part if rows[n].get(key) is not None and math.isfinite(rows[n][key])]
     if not known:
         return []

@@ -156,5 +156,8 @@ def _read_promotion(folder: Path) -> Promotion:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds a JSON object; that it is one is not checked."""
+    """Read a file that holds a JSON object; that it is one is not checked.
+
+    A file that is missing raises OSError, one that is no JSON ValueError.
+    """
     return json.loads(path.read_text(encoding="utf-8"))

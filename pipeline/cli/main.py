@@ -132,7 +132,7 @@ def _run_command(commands: Commands, arguments: list[str], *, prog: str, summary
     """Call the command that the first argument names with the settings that the others give.
 
     A group passes the rest on to its commands. Where help or the version is asked for, that is
-    printed instead.
+    printed instead. What else a command raises passes.
 
     Args:
         commands: The commands to choose from.
@@ -184,6 +184,7 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
 
     That is a short help (`--help`), with a word behind it the help on that topic, or the whole help
     (`--help-all`); or, with `--print_config`, the settings, of which required ones may be missing.
+    What else the command raises passes.
 
     Args:
         command: The function.

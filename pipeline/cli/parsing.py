@@ -221,6 +221,7 @@ class CommandParser:
 
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
+            ServiceError: The storage of the file failed.
         """
         self.given |= set(given_options(arguments))
         if not self.takes_config:

@@ -28,7 +28,10 @@ def without_print_config(parser: CommandParser, arguments: Sequence[str]) -> tup
 
 
 def print_config(settings: Mapping[str, Any]) -> None:
-    """Print the settings of a command that belong to the configuration of a run.
+    """Print the settings of a command that belong to the configuration of a run, as YAML.
+
+    A comment above each setting says what it is, and its default where it differs. Sections that
+    the command does not have are left out.
 
     Args:
         settings: What the command would be called with.

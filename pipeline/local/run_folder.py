@@ -84,7 +84,8 @@ def lock_run_folder(
 def has_begun(folder: Path, config: RunConfig) -> bool:
     """Return whether a run has begun in a folder with this configuration's pretraining.
 
-    Tasks and what follows pretraining may differ.
+    Tasks and what follows pretraining may differ. False for a folder without a configuration, or
+    with one that cannot be read.
 
     Args:
         folder: The folder; may be missing.
@@ -97,7 +98,11 @@ def has_begun(folder: Path, config: RunConfig) -> bool:
 
 
 def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
-    """Return whether a saved configuration, the content of a path, pretrains as another one."""
+    """Return whether a saved configuration, the content of a path, pretrains as another one.
+
+    Those settings that decide the pretrained model must all be equal. False where it cannot be
+    read.
+    """
     saved, values = _read_saved_values(data, path), to_values(config)
     return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
 

@@ -103,9 +103,10 @@ def check_image(image: str, calls: CallConfig) -> None:
 
         Raises:
             requests.RequestException: No answer; or a status of failure, of which only a 404 for
-            the manifest means that there is no image. GoogleAuthError: Google refused the login, or
-            did not answer. InputError: What answers is no registry, or a login of Docker's or
-            Google's cannot be read.
+                the manifest means that there is no image.
+            GoogleAuthError: Google refused the login, or did not answer.
+            InputError: What answers is no registry, or a login of Docker's or Google's cannot be
+                read.
         """
         login: dict[str, str] = {}
 

@@ -38,6 +38,8 @@ _WholeFile = dataclasses.make_dataclass(
 class Resources:
     """The resources of all steps on a platform.
 
+    What a step cannot have, on any platform or on this one, raises InputError.
+
     Attributes:
         platform: The platform.
         steps: What each step of the table of steps gets, by its name.

@@ -37,7 +37,11 @@ def check_origin(origin: str) -> None:
 
 
 def _as_sent(origin: str) -> str | None:
-    """Return an origin as browsers send it; None if its scheme is not http or https."""
+    """Return an origin as browsers send it: scheme, host and, if not the scheme's default, port.
+
+    None if it is none: its scheme is not http or https, or its host or port is impossible. What
+    else is in it, such as a path, is left out.
+    """
     try:
         parts = urllib.parse.urlsplit(origin)
         host, port = _host_as_sent(parts.hostname or ""), parts.port

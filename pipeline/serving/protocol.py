@@ -146,7 +146,10 @@ class LimitedProtocol(H11Protocol):
             self._last_part_s = self.loop.time()
 
     def on_response_complete(self) -> None:
-        """Note that the client was answered, and wait for its next request."""
+        """Note that the client was answered, and wait for its next request.
+
+        If that has begun to arrive already, the time limit of its headers starts now.
+        """
         self._limits.connections.note_answer(self)
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:

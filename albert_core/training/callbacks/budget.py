@@ -12,10 +12,12 @@ from albert_core.training.session import TrainingSession
 
 
 class Budget(keras.callbacks.Callback):
-    """Stops training and names the reason in the state's `stopped_by`.
+    """Stops training when a budget or the patience is used up, and names it in `stopped_by`.
 
-    Runs before the checkpoints, so that an interrupted process does not train beyond its budget
-    when it goes on.
+    That is the plan's `stop_after_steps` or `stop_after_minutes`, or its `patience`. It also ends
+    an interval where Keras takes it for longer: the last one of a phase, or one that was settled
+    meanwhile. Runs before the checkpoints, so that an interrupted process does not train beyond its
+    budget when it goes on.
     """
 
     def __init__(self, session: TrainingSession) -> None:

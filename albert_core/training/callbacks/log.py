@@ -34,13 +34,20 @@ class LogWriter(keras.callbacks.Callback):
         self._num_roll_backs = session.state.num_roll_backs
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """After a roll-back open the log again, which drops the rows of steps that are repeated."""
+        """After a roll-back open the log again, which drops the rows of steps that are repeated.
+
+        Else nothing is done.
+        """
         if self._num_roll_backs != self.session.state.num_roll_backs:
             self._log = self._open()
             self._num_roll_backs = self.session.state.num_roll_backs
 
     def _open(self) -> TrainingLog | None:
-        """Cut the log off at the session's step, and open it; None unless this process writes."""
+        """Cut the log off at the session's step, and open it; None unless this process writes.
+
+        A damaged or missing log is made again first, as `recover_log` does. Errors are those of
+        `TrainingLog`.
+        """
         session = self.session
         if not session.is_chief:
             return None

@@ -18,6 +18,9 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)([:/]|$)")
 class KubeflowConfig:
     """Kubeflow Pipelines: where, and as whom.
 
+    A host that is no address, impossible names and buckets, and unknown time zones raise
+    InputError.
+
     Attributes:
         host: Address of its pages, such as https://kubeflow.example.org/pipeline, with the scheme
             and without what follows a `#`.

@@ -43,7 +43,7 @@ class VertexRules(PlatformRules):
         """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
         These are all settings of a pod, shared memory and, except for a job on TPUs, a time-out and
-        Spot machines.
+        Spot machines. A job on TPUs may not have Spot machines if its slice has several.
 
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
