@@ -68,7 +68,7 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
     """
     formats = {file.path: found for file in files if (found := find_file_format(file))}
     if len(set(formats.values())) > 1:
-        named_paths = {one if is_remote(one) else str(Path(one).absolute()) for one in named}
+        named_paths = {path if is_remote(path) else str(Path(path).absolute()) for path in named}
         formats = {
             path: found
             for path, found in formats.items()

@@ -224,7 +224,9 @@ def _compile_best(
             return dataclasses.replace(found, asked=asked, proposals=())
         if fitting:
             is_slow = candidate.step.layout.rematerialize
-            others = [] if is_slow else [one for one in found.proposals if one is not candidate]
+            others = []
+            if not is_slow:
+                others = [other for other in found.proposals if other is not candidate]
             return dataclasses.replace(found, asked=asked, proposals=(fitting, *others))
     raise _nothing_fits(asked)
 

@@ -77,9 +77,11 @@ def _visible(gpus: list[str], visible: str | None) -> list[str]:
     """
     if visible is None:
         return gpus
-    ids = [one.strip() for one in visible.split(",")]
+    ids = [device_id.strip() for device_id in visible.split(",")]
     # CUDA stops at the first id that is none.
-    count = next((number for number, one in enumerate(ids) if one in ("", "-1")), len(ids))
+    count = next(
+        (number for number, device_id in enumerate(ids) if device_id in ("", "-1")), len(ids)
+    )
     return gpus[:count]
 
 
@@ -172,6 +174,6 @@ def duration_text(seconds: float) -> str:
 
     Below one and a half hours that is hours, too.
     """
-    unit, length = next((one for one in _UNITS if seconds >= 1.5 * one[1]), _UNITS[-1])
+    unit, length = next((unit for unit in _UNITS if seconds >= 1.5 * unit[1]), _UNITS[-1])
     count = max(1, round(seconds / length))
     return f"{count:,} {unit}{'s' if count > 1 else ''}"

@@ -191,11 +191,16 @@ class _ProbeData:
         from albert_core.finetuning.frozen_encoder import layer_means
 
         train, dev = (
-            [layer_means(means, one, max_length=self._length, source=source) for one in columns]
+            [
+                layer_means(means, column, max_length=self._length, source=source)
+                for column in columns
+            ]
             for columns in (self._train_columns, self._dev_columns)
         )
         return [
-            self._predict_from([one[:, layer] for one in train], [one[:, layer] for one in dev])
+            self._predict_from(
+                [column[:, layer] for column in train], [column[:, layer] for column in dev]
+            )
             for layer in range(train[0].shape[1])
         ]
 
@@ -244,7 +249,10 @@ class _ProbeData:
         The best layer is the one that scores best on the held-out training examples, not on the dev
         set; its score is that on the dev set.
         """
-        layers = [self._score_layer(number + 1, one) for number, one in enumerate(predictions)]
+        layers = [
+            self._score_layer(number + 1, layer_predictions)
+            for number, layer_predictions in enumerate(predictions)
+        ]
         best = max(layers, key=lambda layer: layer.held_out_score)
         return EncoderScores(
             layers=layers,
@@ -280,5 +288,7 @@ class _ProbeData:
         self, first: RidgePredictions, second: RidgePredictions
     ) -> tuple[float, float]:
         """Return the paired 95 % interval of the gain of the first predictions over the second."""
-        predicted, others = (predicted_values(self._task, one.outputs) for one in (first, second))
+        predicted, others = (
+            predicted_values(self._task, predictions.outputs) for predictions in (first, second)
+        )
         return gain_interval(self._task, self._dev_targets, predicted, others, self._sources)

@@ -73,7 +73,7 @@ def make_token_features(
     # Each word once: few are different.
     words = list(dict.fromkeys(word for sentence in sentences for word in sentence.words))
     ids_of = dict(zip(words, tokenizer.encode_batch(words), strict=True))
-    builder = _Builder(tokenizer, has_tags=all(one.tags is not None for one in sentences))
+    builder = _Builder(tokenizer, has_tags=all(sentence.tags is not None for sentence in sentences))
     num_cut, cut_sentences = 0, set()
     for number, sentence in enumerate(sentences):
         whole = [ids_of[word] or [tokenizer.special_ids.unknown] for word in sentence.words]
@@ -167,7 +167,7 @@ def _windows(lengths: Sequence[int], room: int) -> list[tuple[_Span, _Span]]:
             start = int(np.searchsorted(begins, begins[end] - room // _OVERLAP))
             if begins[end + 1] - begins[start] > room:  # the next word leaves no room to overlap
                 start = end
-    parts = [0, *((one[1] + two[0] + 1) // 2 for one, two in itertools.pairwise(shown))]
+    parts = [0, *((earlier[1] + later[0] + 1) // 2 for earlier, later in itertools.pairwise(shown))]
     return list(zip(shown, zip(parts, [*parts[1:], len(lengths)], strict=True), strict=True))
 
 

@@ -111,8 +111,10 @@ def _score_frequent_tags(
         (MAJORITY, "most frequent tag", {}),
     )
     for name, method, by_word in ways:
-        predictions = [[by_word.get(word, frequent.tag) for word in one.words] for one in dev]
-        scores = TagScores(task, [one.tags or () for one in dev], predictions)
+        predictions = [
+            [by_word.get(word, frequent.tag) for word in sentence.words] for sentence in dev
+        ]
+        scores = TagScores(task, [sentence.tags or () for sentence in dev], predictions)
         first = functools.partial(_first_metric, task, scores)
         low, high = bootstrap_interval(first, len(dev))
         yield ScoredBaseline(

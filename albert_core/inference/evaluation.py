@@ -84,9 +84,11 @@ def evaluate_splits(
             elif with_baselines:
                 report_message(progress, "scoring baselines")
                 baselines = score_baselines(program, data, split_data)
-                descriptions = {one.name: one.description() for one in baselines}
+                descriptions = {baseline.name: baseline.description() for baseline in baselines}
                 write_json(results / BASELINES_NAME, descriptions)
-            write_example_rows(results, evaluator, {one.name: one.predictions for one in baselines})
+            write_example_rows(
+                results, evaluator, {baseline.name: baseline.predictions for baseline in baselines}
+            )
         elif evaluator.is_scored:
             scores |= {f"{split}_{name}": value for name, value in evaluator.metrics().items()}
         evaluator.write(results, split)

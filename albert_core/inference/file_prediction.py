@@ -83,7 +83,7 @@ def predict_file(
             predictions = predictor.predict([example.fields for example in part])
             writer.write([example.id for example in part], predictions)
             num_rows += len(part)
-            num_invalid += sum(isinstance(one, InvalidExample) for one in predictions)
+            num_invalid += sum(isinstance(prediction, InvalidExample) for prediction in predictions)
     return num_rows, num_invalid
 
 

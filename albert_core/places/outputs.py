@@ -207,7 +207,8 @@ def _find_report(
     reports = [output for output in outputs if output.manifest.step == "report"]
     if report is not None:
         return next(
-            (one for one in reports if Path(one.folder).resolve() == report.resolve()), None
+            (output for output in reports if Path(output.folder).resolve() == report.resolve()),
+            None,
         )
     if not reports:
         return None

@@ -45,7 +45,7 @@ def choose_pretraining_compute(
         work: What is trained.
         progress: Called with a message about the choice.
     """
-    index = max(range(len(phases)), key=lambda one: phases[one].num_tokens)
+    index = max(range(len(phases)), key=lambda index: phases[index].num_tokens)
     phase = phases[index]
     # What these steps wait for records is no part of the training's measure.
     records = dataclasses.replace(data[index], input_timer=InputTimer())

@@ -48,7 +48,9 @@ def _hub_name(task: str) -> str:
 
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{
-        name: tuple(path for one in (folder, _hub_name(name)) for path in (one, f"glue/{one}"))
+        name: tuple(
+            path for place in (folder, _hub_name(name)) for path in (place, f"glue/{place}")
+        )
         for name, folder in GLUE_FOLDERS.items()
     },
     **SQUAD_FOLDERS,

@@ -99,7 +99,7 @@ def promote(
         config={"date": date, "title": title, "retraining": dataclasses.asdict(config)},
         inputs={
             "pretrained": trained.content_hash,
-            **{f"evaluate {index}": one.content_hash for index, one in enumerate(scored)},
+            **{f"evaluate {index}": manifest.content_hash for index, manifest in enumerate(scored)},
             **({"accepted": accepted.content_hash} if accepted else {}),
         },
         output=output,

@@ -185,7 +185,7 @@ def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> 
         for number in range(_NUM_BINS)
         if (chosen := bins_M == number).any()
     ]
-    errors = [abs(one.mean_probability - one.fraction) * one.num_examples for one in bins]
+    errors = [abs(bin_.mean_probability - bin_.fraction) * bin_.num_examples for bin_ in bins]
     return Calibration(of=of, bins=bins, error=sum(errors) / len(probabilities_M))
 
 
@@ -256,10 +256,14 @@ def _confidence(row: ExampleRow) -> float | None:
     """
     if "words" in row:
         tags = zip(row["word_probabilities"], row["label"], row["prediction"], strict=True)
-        return max((one for one, label, said in tags if label != said), default=0.0)
+        return max((probability for probability, label, said in tags if label != said), default=0.0)
     if isinstance(row.get("label"), list):
         pairs = zip(row["probabilities"], row["label"], row["prediction"], strict=True)
-        wrong = [one if said else 1 - one for one, label, said in pairs if label != said]
+        wrong = [
+            probability if said else 1 - probability
+            for probability, label, said in pairs
+            if label != said
+        ]
         return max(wrong, default=0.0)
     if "probabilities" in row:
         return row["probabilities"][row["prediction"]]
@@ -280,7 +284,7 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
         expected, predicted = expected or "no answer", predicted or "no answer"
     elif "words" in row:
         tags = list(zip(row["words"], row["label"], row["prediction"], strict=True))
-        wrong = [one for one in tags if one[1] != one[2]]
+        wrong = [tag for tag in tags if tag[1] != tag[2]]
         expected = ", ".join(f"{word} {labels[label]}" for word, label, _ in wrong)
         predicted = ", ".join(f"{word} {labels[said]}" for word, _, said in wrong)
     elif isinstance(row["label"], list):

@@ -198,7 +198,7 @@ def calibration_chart(calibration: Calibration, name: str) -> str:
     Returns:
         An `<svg>` element.
     """
-    bins = [(100 * one.mean_probability, 100 * one.fraction) for one in calibration.bins]
+    bins = [(100 * bin_.mean_probability, 100 * bin_.fraction) for bin_ in calibration.bins]
     return draw_square(
         name,
         [Line(label="model", points=bins)],

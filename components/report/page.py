@@ -173,9 +173,9 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
     With several seeds it is the gain of the means. Without tasks the value is `NOTHING`.
     """
-    gains = [one.gain for one in against(tasks, "majority")]
+    gains = [difference.gain for difference in against(tasks, "majority")]
     notes = [f"points over majority, {format_count(len(tasks), 'task')}" if tasks else "no tasks"]
-    over_random = [one.gain for one in against(tasks, "random_weights")]
+    over_random = [difference.gain for difference in against(tasks, "random_weights")]
     if over_random:
         notes.append(f"{format_gain(statistics.fmean(over_random))} over random weights")
         if len(over_random) < len(tasks):

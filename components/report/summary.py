@@ -130,7 +130,9 @@ class TaskSummary:
 
     def difference_from(self, baseline: str) -> Difference | None:
         """Return the score's difference from a baseline by its name; None if it was not run."""
-        return next((one for one in self.differences if one.baseline == baseline), None)
+        return next(
+            (difference for difference in self.differences if difference.baseline == baseline), None
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

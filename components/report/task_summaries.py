@@ -169,7 +169,7 @@ def _describe_other_compute(name: str, tuned: Manifest, control: Manifest) -> st
     Where the precision is left open, each of the two machines chose. What an earlier version did
     not record is taken for alike.
     """
-    recorded = [one.metrics for one in (tuned, control)]
+    recorded = [manifest.metrics for manifest in (tuned, control)]
     known = [key for key in _COMPUTE if all(key in metrics for metrics in recorded)]
     if all(recorded[0][key] == recorded[1][key] for key in known):
         return ""
@@ -195,7 +195,7 @@ def _chosen_settings(run: _TaskRun, random: _TaskRun | None) -> dict[str, list[A
         return {}
     runs = [run, random] if random else [run]
     return {
-        name: [one.tuned.metrics.get(name) for one in runs]
+        name: [run.tuned.metrics.get(name) for run in runs]
         for name, grid in _GRIDS.items()
         if settings.get(grid)
     }

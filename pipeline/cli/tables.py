@@ -323,7 +323,9 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
         summary: A `components.report.summary.RunSummary` as plain values.
     """
     promotion = summary["promotion"] or {"comparisons": []}
-    accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
+    accepted = {
+        comparison["task"]: comparison["accepted_score"] for comparison in promotion["comparisons"]
+    }
     has_accepted = any(score is not None for score in accepted.values())
     numbers = (
         "score",
