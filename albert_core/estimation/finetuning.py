@@ -99,7 +99,7 @@ def estimate_finetuning(
         price_per_hour=None if price is None else price * accelerator.num_chips,
     )
     proposals = () if asked.is_within_memory else _propose(asked)
-    found = FinetuningEstimate(
+    estimate = FinetuningEstimate(
         asked=asked,
         proposals=proposals,
         most_examples=_most_examples(step, rematerialize=False),
@@ -108,11 +108,11 @@ def estimate_finetuning(
         ),
     )
     if not (compiles and isinstance(accelerator, Slice)):
-        return found
+        return estimate
 
     def compile_best() -> FinetuningEstimate:
         with in_compiler_process(_NUM_PROCESSES) as executor:
-            return _compile_best(found, executor, progress)
+            return _compile_best(estimate, executor, progress)
 
     return call_stoppably(compile_best)
 
@@ -203,7 +203,7 @@ def _nothing_fits(asked: TaskEstimate) -> InputError:
 
 
 def _compile_best(
-    found: FinetuningEstimate, executor: Executor, progress: ReportProgress
+    estimate: FinetuningEstimate, executor: Executor, progress: ReportProgress
 ) -> FinetuningEstimate:
     """Return the estimate with the fastest layout that fits as the compiler sees it.
 
@@ -213,21 +213,21 @@ def _compile_best(
     Raises:
         InputError: Nothing that was compiled fits.
     """
-    asked = found.asked
+    asked = estimate.asked
     rematerialized = [e for e in _layouts_that_fit(asked) if e.step.layout.rematerialize]
-    for candidate in (found.best, *rematerialized):
+    for candidate in (estimate.best, *rematerialized):
         compiled = _compile(candidate, executor, progress)
         if candidate is asked:
             asked = compiled
         fitting = _compile_until_fitting(compiled, executor, progress)
         if fitting is asked:
-            return dataclasses.replace(found, asked=asked, proposals=())
+            return dataclasses.replace(estimate, asked=asked, proposals=())
         if fitting:
             is_slow = candidate.step.layout.rematerialize
             others = []
             if not is_slow:
-                others = [other for other in found.proposals if other is not candidate]
-            return dataclasses.replace(found, asked=asked, proposals=(fitting, *others))
+                others = [other for other in estimate.proposals if other is not candidate]
+            return dataclasses.replace(estimate, asked=asked, proposals=(fitting, *others))
     raise _nothing_fits(asked)
 
 

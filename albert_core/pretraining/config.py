@@ -283,12 +283,14 @@ class PretrainingConfig(
         None if neither is set. A budget of more tokens than all phases have counts as not set.
         """
         steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
-        left, before = self.stop_after_tokens, 0
+        tokens_left, steps_before = self.stop_after_tokens, 0
         for phase in phases:
-            if left is None:
+            if tokens_left is None:
                 break
-            if left <= phase.num_tokens:
-                steps.append(before + math.ceil(left / (phase.batch_size * phase.sequence_length)))
+            if tokens_left <= phase.num_tokens:
+                tokens_per_step = phase.batch_size * phase.sequence_length
+                steps.append(steps_before + math.ceil(tokens_left / tokens_per_step))
                 break
-            left, before = left - phase.num_tokens, before + phase.num_train_steps
+            tokens_left -= phase.num_tokens
+            steps_before += phase.num_train_steps
         return min(steps, default=None)

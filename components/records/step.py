@@ -113,7 +113,7 @@ def make_records(
             folder=_workers_folder(beam, progress_folder),
             work=work_fingerprint("records", settings, inputs),
         )
-        for note in filter(None, (listed.found, listed.note)):
+        for note in filter(None, (listed.format_note, listed.left_out_note)):
             report_message(progress, note)
         splits = name_splits(corpus_splits(corpus))
         context.write_overlap_index()

@@ -130,13 +130,13 @@ def model_id(name: str, task: str) -> str:
     Raises:
         InputError: The id would be longer.
     """
-    found = f"{name}-{re.sub(r'[^a-z0-9_-]+', '-', task.lower())}"
-    if len(found) > _MAX_ID_CHARACTERS:
+    model = f"{name}-{re.sub(r'[^a-z0-9_-]+', '-', task.lower())}"
+    if len(model) > _MAX_ID_CHARACTERS:
         raise InputError(
-            f"vertex_models.name: got {name!r}, with which {found} has {len(found)} characters, "
+            f"vertex_models.name: got {name!r}, with which {model} has {len(model)} characters, "
             f"expected {_MAX_ID_CHARACTERS} at most; take a shorter name"
         )
-    return found
+    return model
 
 
 def _exported_tasks(folder: str, format_name: str) -> list[str]:

@@ -150,8 +150,8 @@ def find_summary(run: str) -> Path:
     for path in (folder / SUMMARY_NAME, folder / "report" / SUMMARY_NAME):
         if path.is_file():
             return path
-    made = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
-    newest = max(made, key=lambda path: path.stat().st_mtime, default=None)
+    reports = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
+    newest = max(reports, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         raise InputError(
             f"{run}: no report there; expected the folder of a finished run or the output of "
@@ -229,15 +229,15 @@ def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
     """
     by_name = [{task["name"]: task for task in run["tasks"]} for run in runs]
     for name in dict.fromkeys(name for tasks in by_name for name in tasks):
-        found = [tasks.get(name) for tasks in by_name]
-        metric = next(task["metric"] for task in found if task)
-        first = found[0]
+        task_values = [tasks.get(name) for tasks in by_name]
+        metric = next(task["metric"] for task in task_values if task)
+        first = task_values[0]
         yield ComparedTask(
             name=name,
             metric=metric,
             scores=[
                 _compare_score(task, first if number else None, metric)
-                for number, task in enumerate(found)
+                for number, task in enumerate(task_values)
             ],
         )
 

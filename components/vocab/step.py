@@ -70,7 +70,7 @@ def train_vocab(
         Raises:
             InputError: No file has text, or the vocabulary cannot be trained on it.
         """
-        for note in filter(None, (listed.found, listed.note)):
+        for note in filter(None, (listed.format_note, listed.left_out_note)):
             report_message(progress, note)
         report_message(progress, "choosing sentences")
         reading = ReadCounts()
