@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,18 @@ _BATCHES_IN_MEMORY = 16
 _REPORT_EVERY_S = 5.0
 
 
+class RowCounts(NamedTuple):
+    """How many rows of a file were predicted for.
+
+    Attributes:
+        num_rows: All rows.
+        num_invalid: Those without a prediction.
+    """
+
+    num_rows: int
+    num_invalid: int
+
+
 def predict_file(
     model: LoadedModel,
     path: str,
@@ -45,8 +58,8 @@ def predict_file(
     result_format: ResultFormat | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     progress: ReportProgress = quiet,
-) -> tuple[int, int]:
-    """Predict for every row of a file, and write the predictions in the order of the rows.
+) -> RowCounts:
+    """Predict for every row of a file, write the predictions in their order, and count the rows.
 
     The output appears whole at the end, and after an error there is none; standard output gets it
     part by part. A row for which there can be no prediction, such as a text without a mask, has
@@ -60,9 +73,6 @@ def predict_file(
         result_format: Format of the output, if not by its ending.
         batch_size: Examples in a batch.
         progress: Called every few seconds with how much has been read.
-
-    Returns:
-        The number of rows, and of those without a prediction.
 
     Raises:
         InputError: The model cannot predict, a file cannot be read or written, or a row has not the
@@ -84,7 +94,7 @@ def predict_file(
             writer.write([example.id for example in part], predictions)
             num_rows += len(part)
             num_invalid += sum(isinstance(prediction, InvalidExample) for prediction in predictions)
-    return num_rows, num_invalid
+    return RowCounts(num_rows, num_invalid)
 
 
 def _word_column(task: Task | None) -> int:

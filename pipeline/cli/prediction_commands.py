@@ -78,7 +78,7 @@ def predict(
     if loaded.compute:
         report_message(progress, f"computing in {loaded.compute}")
     try:
-        num_rows, num_invalid = predict_file(
+        counts = predict_file(
             loaded,
             file,
             output,
@@ -93,8 +93,8 @@ def predict(
         # Whoever read the predictions wants no more, as `head` does; nor does Python's own end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    without = f", {num_invalid:,} without a prediction" if num_invalid else ""
-    report_message(progress, f"{num_rows:,} rows{without}")
+    invalid = f", {counts.num_invalid:,} without a prediction" if counts.num_invalid else ""
+    report_message(progress, f"{counts.num_rows:,} rows{invalid}")
 
 
 def embed(
