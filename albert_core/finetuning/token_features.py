@@ -76,13 +76,13 @@ def make_token_features(
     builder = _Builder(tokenizer, has_tags=all(sentence.tags is not None for sentence in sentences))
     num_cut, cut_sentences = 0, set()
     for number, sentence in enumerate(sentences):
-        whole = [ids_of[word] or [tokenizer.special_ids.unknown] for word in sentence.words]
-        pieces = [ids[:room] for ids in whole]
-        num_lost = sum(map(len, whole)) - sum(map(len, pieces))
+        whole_ids = [ids_of[word] or [tokenizer.special_ids.unknown] for word in sentence.words]
+        word_ids = [ids[:room] for ids in whole_ids]
+        num_lost = sum(map(len, whole_ids)) - sum(map(len, word_ids))
         if num_lost:
             num_cut += num_lost
             cut_sentences.add(number)
-        builder.add(number, pieces, sentence.tags, room)
+        builder.add(number, word_ids, sentence.tags, room)
     return TokenFeatures(
         features=builder.features(num_cut),
         windows=builder.windows,
@@ -108,19 +108,19 @@ class _Builder:
         self._tags: list[np.ndarray] = []
 
     def add(
-        self, number: int, pieces: Sequence[list[int]], tags: Sequence[int] | None, room: int
+        self, number: int, word_ids: Sequence[list[int]], tags: Sequence[int] | None, room: int
     ) -> None:
         """Add the windows of a sentence.
 
         Args:
             number: Its number.
-            pieces: The token ids of each word, at least one each.
+            word_ids: The token ids of each word, at least one each.
             tags: The tag of each word; read only if all sentences have tags.
             room: Most tokens of a window, no fewer than a word has.
         """
-        lengths = [len(ids) for ids in pieces]
+        lengths = [len(ids) for ids in word_ids]
         for (start, end), (first, last) in _windows(lengths, room):
-            shown = [token for ids in pieces[start:end] for token in ids]
+            shown = [token for ids in word_ids[start:end] for token in ids]
             begins = 1 + np.concatenate([[0], np.cumsum(lengths[start : end - 1], dtype=int)])
             positions = begins[first - start : last - start]
             self._sequences.append([self._special_ids.cls, *shown, self._special_ids.sep])
