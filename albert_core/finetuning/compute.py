@@ -45,7 +45,7 @@ def choose_finetuning_compute(
         new_training=new_training,
         seed=config.seed,
         progress=trainer.progress,
-        keeps_former_defaults=has_original_recipe(config, trainer.program.task),
+        keeps_former_defaults=has_original_recipe(config, trainer.preprocessor.task),
     )
     compilations = _describe_compilations(trainer, config, chosen)
     report_message(trainer.progress, f"computing in {chosen}; {compilations}")

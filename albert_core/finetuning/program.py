@@ -22,7 +22,7 @@ from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
 from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
-from albert_core.finetuning.task_program import TaskData, task_program
+from albert_core.finetuning.task_preprocessor import TaskData, make_preprocessor
 from albert_core.finetuning.trials import Trial, TrialTrainer, trials_of_best_settings
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Task
@@ -109,14 +109,14 @@ def run_finetuning(
     ) as devices:
         if devices.num_devices > 1:
             report_message(progress, f"training: {devices}")
-        program = task_program(task, config, tokenizer, feature_cache)
+        preprocessor = make_preprocessor(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
         report_message(progress, f"{task.name}: {files}")
         report_message(progress, "making features")
-        train, dev = program.read(data, "train"), program.read(data, "dev")
+        train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
-            program=program,
+            preprocessor=preprocessor,
             model_config=model_config,
             weights=checkpoint.weights if initialization == "pretrained" else {},
             train=train,
@@ -143,7 +143,7 @@ def run_finetuning(
     probe_scores = _probe(trainer, checkpoint, results)
     return {
         **_dev_metrics(seed_trials, chosen, task),
-        "majority_score": round(baseline_score(program, train, dev), 4),
+        "majority_score": round(baseline_score(preprocessor, train, dev), 4),
         **probe_scores,
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
@@ -167,19 +167,19 @@ def _probe(trainer: TrialTrainer, checkpoint: Checkpoint, results: Path) -> dict
         checkpoint: The model before fine-tuning.
         results: Folder that exists.
     """
-    program, train = trainer.program, trainer.train.examples
-    wants_probe = trainer.weights and program.config.num_probe_examples
-    if not wants_probe or not can_probe(program.task, len(train)):
+    preprocessor, train = trainer.preprocessor, trainer.train.examples
+    wants_probe = trainer.weights and preprocessor.config.num_probe_examples
+    if not wants_probe or not can_probe(preprocessor.task, len(train)):
         return {}
     probe = probe_frozen_encoder(
-        task=program.task,
+        task=preprocessor.task,
         config=checkpoint.config,
         weights=trainer.weights,
-        tokenizer=program.tokenizer,
+        tokenizer=preprocessor.tokenizer,
         train=train,
         dev=trainer.dev.examples,
-        sequence_length=program.config.sequence_length,
-        num_examples=program.config.num_probe_examples,
+        sequence_length=preprocessor.config.sequence_length,
+        num_examples=preprocessor.config.num_probe_examples,
         source=checkpoint.source,
         progress=trainer.progress,
     )
@@ -260,10 +260,10 @@ def _write_results(
     """
     folder = trainer.checkpoints / chosen.name
     trainer.model_config.to_json_file(results / CONFIG_NAME)
-    trainer.program.tokenizer.save(results)
+    trainer.preprocessor.tokenizer.save(results)
     copy_best(folder, chosen.weights, results / WEIGHTS_NAME)
     shutil.copy(folder / LOG_NAME, results / LOG_NAME)
-    write_json(results / TASK_NAME, dataclasses.asdict(trainer.program.task))
+    write_json(results / TASK_NAME, dataclasses.asdict(trainer.preprocessor.task))
     rows = [
         {"name": trial.name, "seed": trial.config.seed, **trial.settled, **trial.best_metrics}
         for trial in trials

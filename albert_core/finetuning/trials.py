@@ -16,7 +16,7 @@ from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.models import new_task_model
 from albert_core.finetuning.plan import describe_settled, make_plan, make_schedule
 from albert_core.finetuning.prediction import predict_outputs
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.model import load_weights
 from albert_core.model.classification import PooledOutputModel
 from albert_core.model.heads import AlbertWithHead
@@ -61,7 +61,7 @@ class TrialTrainer:
     """Trains a model for each trial on the same data, from the same weights.
 
     Attributes:
-        program: The task.
+        preprocessor: That of the task.
         model_config: The architecture, with the dropout of fine-tuning.
         weights: What the encoder starts from, by name; arrays of heads are ignored. Empty for
             random weights.
@@ -76,7 +76,7 @@ class TrialTrainer:
             the trial's name.
     """
 
-    program: TaskProgram
+    preprocessor: TaskPreprocessor
     model_config: AlbertConfig
     weights: Mapping[str, np.ndarray]
     train: TaskData
@@ -113,7 +113,7 @@ class TrialTrainer:
         name = trial_name(config)
         ((folder, work),) = self.trainings([config]).items()
         folder.mkdir(exist_ok=True)
-        plan = make_plan(config, self.program.task, self.train, self.dev)
+        plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
         model = self.new_model(config)
         predict = compiled_function(model)
         if note := self._describe_filling(config):
@@ -161,19 +161,19 @@ class TrialTrainer:
         Raises:
             InputError: The weights do not fit the architecture.
         """
-        plan = make_plan(config, self.program.task, self.train, self.dev)
+        plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
         gc.collect()  # the model of the trial before, which would take memory of the devices
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.set_random_seed(config.seed)
-        model = new_task_model(self.program.task, config, self.model_config)
+        model = new_task_model(self.preprocessor.task, config, self.model_config)
         if self.weights:
             load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
         _freeze(model, config.frozen)
-        start_at_mean_label(model, self.program.task, self.train)
+        start_at_mean_label(model, self.preprocessor.task, self.train)
         optimizer = make_phased_optimizer(
             config.optimizer,
             make_schedule(config, plan),
-            head_rate_multiplier=config.head_rate_of(self.program.task),
+            head_rate_multiplier=config.head_rate_of(self.preprocessor.task),
             **config.optimizer_settings,
         )
         model.compile(optimizer=optimizer, jit_compile=config.jit_compile)
@@ -215,7 +215,7 @@ class TrialTrainer:
         def make_batch(indices: np.ndarray) -> Any:
             length = padded_length(features, indices, config.sequence_length)
             filled, weights = fill_up(indices, num_rows)
-            batch = self.program.batch(features, filled[rows], length)
+            batch = self.preprocessor.batch(features, filled[rows], length)
             return batch if num_rows == len(indices) else (*batch, weights[rows])
 
         return training_batches(
@@ -230,10 +230,10 @@ class TrialTrainer:
         outputs = predict_outputs(
             predict,
             self.dev.features,
-            self.program.inputs,
-            max_length=self.program.config.sequence_length,
+            self.preprocessor.inputs,
+            max_length=self.preprocessor.config.sequence_length,
         )
-        return evaluate_outputs(self.program, self.dev, outputs).metrics()
+        return evaluate_outputs(self.preprocessor, self.dev, outputs).metrics()
 
 
 def trial_name(config: FinetuningConfig) -> str:

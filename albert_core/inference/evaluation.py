@@ -51,13 +51,13 @@ def evaluate_splits(
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
             be used.
     """
-    program = model.task_program()
+    preprocessor = model.preprocessor()
     for note in model.notes:
         report_message(progress, note)
     scores: Scores = {}
     for split in _SPLITS:
         report_message(progress, f"predicting {split}")
-        split_data = program.read(data, split)
+        split_data = preprocessor.read(data, split)
         if not split_data.examples:
             continue
         for cause, number in split_data.left_out.items():
@@ -65,25 +65,25 @@ def evaluate_splits(
         outputs = predict_outputs(
             model.run,
             split_data.features,
-            program.inputs,
-            max_length=program.config.sequence_length,
+            preprocessor.inputs,
+            max_length=preprocessor.config.sequence_length,
             length_multiple=model.length_multiple,
         )
         # The dev set comes first in `_SPLITS`: the test set is scored at its threshold.
         evaluator = evaluate_outputs(
-            program, split_data, outputs, threshold=scores.get("null_threshold")
+            preprocessor, split_data, outputs, threshold=scores.get("null_threshold")
         )
         if split == "dev":
             metrics = evaluator.metrics()
             low, high = evaluator.interval()
-            score = combined_score(program.task, metrics)
+            score = combined_score(preprocessor.task, metrics)
             scores = {**metrics, "score": score, "low": low, "high": high}
             baselines = []
-            if with_baselines and not has_training(program.task, data):
+            if with_baselines and not has_training(preprocessor.task, data):
                 report_message(progress, "no training files: no score of simpler baselines")
             elif with_baselines:
                 report_message(progress, "scoring baselines")
-                baselines = score_baselines(program, data, split_data)
+                baselines = score_baselines(preprocessor, data, split_data)
                 descriptions = {baseline.name: baseline.description() for baseline in baselines}
                 write_json(results / BASELINES_NAME, descriptions)
             write_example_rows(
@@ -110,6 +110,10 @@ def score_dev_set(model: LoadedModel, *, data: Path, max_examples: int) -> DevSe
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
             be used.
     """
-    program = model.task_program()
-    dev = program.read(data, "dev", max_examples=max_examples)
-    return DevSet(program=program, data=dev, score=compute_first_metric(model.run, program, dev))
+    preprocessor = model.preprocessor()
+    dev = preprocessor.read(data, "dev", max_examples=max_examples)
+    return DevSet(
+        preprocessor=preprocessor,
+        data=dev,
+        score=compute_first_metric(model.run, preprocessor, dev),
+    )

@@ -1,4 +1,4 @@
-"""A task as training and evaluation use it: its data as features, its batches.
+"""The data of a task as training and evaluation use it: features, and batches of them.
 
 Shape suffixes: B batch, M examples, C classes or choices.
 """
@@ -74,7 +74,7 @@ class TaskData:
         return [example.source for example in self.examples]
 
 
-class TaskProgram(abc.ABC):
+class TaskPreprocessor(abc.ABC):
     """A task with its settings and vocabulary: makes features and batches for it.
 
     Args:
@@ -160,7 +160,7 @@ class TaskProgram(abc.ABC):
         return InvalidRows.for_split(self.task, split, leaves_out=self.config.leaves_out(self.task))
 
 
-class TextProgram(TaskProgram):
+class TextPreprocessor(TaskPreprocessor):
     """Classification, regression and multiple choice."""
 
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
@@ -170,7 +170,7 @@ class TextProgram(TaskProgram):
         `max_examples` all rows are read and that many kept, evenly spread.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`.
+            InputError: For the reasons of `TaskPreprocessor.read`.
         """
         invalid_rows = self._invalid_rows(split)
         examples = spread_evenly(
@@ -202,7 +202,7 @@ class TextProgram(TaskProgram):
         return pad_inputs(features, indices, length), features.targets["target"][indices]
 
 
-class QuestionProgram(TaskProgram):
+class QuestionPreprocessor(TaskPreprocessor):
     """Questions about texts that a head for spans answers: those of SQuAD 1.1.
 
     For questions that may have no answer this class only reads and predicts; it does not train.
@@ -215,8 +215,8 @@ class QuestionProgram(TaskProgram):
         aligned with its tokens have no features; they count in `left_out`.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`, or a question leaves no room for its
-                context.
+            InputError: For the reasons of `TaskPreprocessor.read`, or a question leaves no room for
+                its context.
         """
         invalid_rows = self._invalid_rows(split)
         questions = spread_evenly(
@@ -266,7 +266,7 @@ class QuestionProgram(TaskProgram):
         return self.inputs(features, indices, length), targets
 
 
-class AnswerabilityProgram(QuestionProgram):
+class AnswerabilityPreprocessor(QuestionPreprocessor):
     """Questions about texts that may have no answer, as in SQuAD 2.0."""
 
     def inputs(self, features: Features, indices: np.ndarray, length: int) -> ModelInputs:
@@ -285,7 +285,7 @@ class AnswerabilityProgram(QuestionProgram):
         return {**inputs, "start_positions": targets["start_positions"]}, targets
 
 
-class TokenProgram(TaskProgram):
+class TokenPreprocessor(TaskPreprocessor):
     """Sentences whose words have tags."""
 
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
@@ -295,7 +295,7 @@ class TokenProgram(TaskProgram):
         in `left_out`, as sentences that cannot be used do.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`.
+            InputError: For the reasons of `TaskPreprocessor.read`.
         """
         invalid_rows = self._invalid_rows(split)
         sentences = spread_evenly(
@@ -326,28 +326,28 @@ class TokenProgram(TaskProgram):
         return pad_inputs(features, indices, length), pad_tags(features, indices, length)
 
 
-def task_program(
+def make_preprocessor(
     task: Task,
     config: FinetuningConfig,
     tokenizer: Tokenizer,
     feature_cache: Path | None = None,
     *,
     reads_answer_mask: bool = True,
-) -> TaskProgram:
-    """Return the program of a task's kind.
+) -> TaskPreprocessor:
+    """Return a preprocessor for the kind of a task.
 
     Args:
-        task: As in `TaskProgram`, like the next three arguments.
+        task: As in `TaskPreprocessor`, like the next three arguments.
         config: Its settings.
         tokenizer: The vocabulary.
         feature_cache: Folder of features.
         reads_answer_mask: For questions that may have no answer, whether the model has the head of
             SQuAD 2.0, which reads `p_mask`; otherwise its head only scores spans.
     """
-    program: type[TaskProgram] = TextProgram
+    cls: type[TaskPreprocessor] = TextPreprocessor
     if task.kind == "token_classification":
-        program = TokenProgram
+        cls = TokenPreprocessor
     if task.kind == "question_answering":
         is_beam = task.has_unanswerable and reads_answer_mask
-        program = AnswerabilityProgram if is_beam else QuestionProgram
-    return program(task, config, tokenizer, feature_cache)
+        cls = AnswerabilityPreprocessor if is_beam else QuestionPreprocessor
+    return cls(task, config, tokenizer, feature_cache)
