@@ -13,7 +13,7 @@ import numpy as np
 from albert_core.files import write_json
 from albert_core.finetuning.answer_search import search_answers
 from albert_core.finetuning.answers import Answers
-from albert_core.finetuning.evaluator import Evaluator, softmax
+from albert_core.finetuning.evaluator_interface import Evaluator, softmax
 from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.finetuning.token_evaluator import TokenEvaluator

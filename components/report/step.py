@@ -1,7 +1,7 @@
 """Write the page of a run from the artifacts of its steps."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
@@ -92,11 +92,7 @@ def write_report(
         step: [read_manifest(folder, step=step) for folder in outputs]
         for step, outputs in folders.items()
     }
-
-    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
-    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
-    check_distinct("report: sequence lengths of the records", lengths)
-    refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
+    _refuse_mixture(folders, manifests)
     paths = ModelPaths()
     if not in_run_folder:
         tasks = _tasks_of_models(finetuned, manifests["finetune"])
@@ -138,6 +134,22 @@ def write_report(
         work_root=work_root,
         body=write_page,
     )
+
+
+def _refuse_mixture(
+    folders: Mapping[str, Sequence[Path]], manifests: Mapping[str, Sequence[Manifest]]
+) -> None:
+    """Refuse outputs that do not go together, given by the names of their steps.
+
+    Raises:
+        InputError: Evaluations are not those of the fine-tuned models in their order, two records
+            have one sequence length, or two models are of one task from the same weights.
+    """
+    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
+    check_distinct("report: sequence lengths of the records", lengths)
+    configs = [manifest.config for manifest in manifests["finetune"]]
+    refuse_repeated_tasks("report", configs, folders["finetune"])
 
 
 def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:

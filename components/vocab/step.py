@@ -89,13 +89,13 @@ def train_vocab(
         examples = "".join(f"{sentence}\n" for sentence in example_sentences(sentences))
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         report_message(progress, "describing the vocabulary")
-        irregularities = {
+        counts = {
             "num_left_out_files": sum(map(len, listed.left_out.values())),
             "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
             **dataclasses.asdict(reading),
             **dataclasses.asdict(tokenizer.training_counts),
         }
-        irregularities = {name: count for name, count in irregularities.items() if count}
+        irregularities = {name: count for name, count in counts.items() if count}
         if irregularities:
             report_message(progress, describe_irregularities(irregularities))
         report = {
