@@ -115,6 +115,7 @@ class OverlapIndex:
 
         Raises:
             InputError: There is no such file.
+            ServiceError: The storage failed.
         """
         with open_file(path) as file:
             arrays = np.load(file, allow_pickle=False)

@@ -55,7 +55,11 @@ class EncodedDocument:
     token_ids: bytes
 
     def packed(self) -> tuple[bytes, bytes, bytes]:
-        """Return its bytes in a file, in three parts: lengths, lengths of sentences, token ids."""
+        """Return its bytes in a file, in three parts.
+
+        They are the key with the numbers of sentences and of bytes of token ids, then the lengths
+        of sentences, then the token ids.
+        """
         num_sentences = len(self.sentence_lengths) // _LENGTH_DTYPE.itemsize
         header = _DOCUMENT.pack(self.key, num_sentences, len(self.token_ids))
         return header, self.sentence_lengths, self.token_ids

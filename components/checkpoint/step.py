@@ -98,11 +98,13 @@ def read_configured(config: CheckpointConfig, path: Path) -> Checkpoint:
 def fetch_checkpoint(address: str) -> Path:
     """Return the local path of a checkpoint, fetched if it is in the cloud, and check its files.
 
-    The output of a step is read whole for that: call it once. For the prefix of a TensorFlow 1
-    checkpoint in the cloud, its whole folder is downloaded.
+    The output of a step is read whole for that, if it has less than 4 GiB: call it once. A local
+    path need not exist, and one without a manifest is returned unchecked. For the prefix of a
+    TensorFlow 1 checkpoint in the cloud, its whole folder is downloaded.
 
     Raises:
-        InputError: There is nothing in the cloud, or a fetched output of a step is damaged.
+        InputError: There is nothing in the cloud, or the output of a step is damaged or its
+            manifest cannot be read.
         ServiceError: The storage failed.
     """
     address = address.removesuffix(".index")

@@ -140,7 +140,10 @@ def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
-    """Return by how much the held-out loss fell in the last third of the steps; 0 for one row."""
+    """Return by how much the held-out loss fell in the last third of the steps; below 0 if it rose.
+
+    It counts from the last row up to two thirds of the steps, or from the first. 0 for one row.
+    """
     last = history[-1]
     begin = last["global_step"] * 2 / 3
     before = [row for row in history[:-1] if row["global_step"] <= begin] or history[:1]

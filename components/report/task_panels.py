@@ -117,7 +117,10 @@ def _charts(task: TaskSummary, number: int) -> Iterator[tuple[str, str]]:
 
 
 def _matrix_rows(analysis: TaskAnalysis) -> Iterator[list[MatrixCell]]:
-    """Yield the cells of each row of the confusion matrix: counts and percentages of the row."""
+    """Yield the cells of each row of the confusion matrix: counts and percentages of the row.
+
+    The percentages of a row without examples are 0.
+    """
     for true_class, counts in enumerate(analysis.confusion_matrix):
         total = max(1, sum(counts))
         yield [

@@ -90,7 +90,11 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def is_active(self) -> bool:
-        """Whether the client connected, or sent a part of a body, within the last second."""
+        """Whether the client connected, or sent a part of a body, within the last second.
+
+        False, too, from the end of a request to the next one's headers, and for a connection that
+        is closing.
+        """
         is_expected = self.cycle is None or self.cycle.more_body
         is_recent = self.loop.time() - self._last_part_s < _ACTIVE_S
         return is_expected and is_recent and not self.transport.is_closing()
