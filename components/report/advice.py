@@ -12,7 +12,7 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import detection_baseline
 from components.report.summary import Advice, RunSummary, StepSummary, TaskSummary
 
 _FALLING_LOSS = 0.05  # over the last third of the steps

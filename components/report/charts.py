@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.pretraining.objectives import has_detection
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import detection_baseline
 from components.report.analysis import Calibration, RocCurve
 from components.report.drawing import FIRST, SECOND, THIRD, Line, draw_chart, draw_square
 from components.report.reference_run import reference_history

@@ -12,8 +12,7 @@ from albert_core.files import sha256_of_file, write_json
 from albert_core.json_values import read_json_object
 from albert_core.old_names import rename_settings
 from albert_core.storage import local_path
-from components.masked_lm import SHOWN_ACCURACIES
-from components.replaced_tokens import DETECTION_METRICS
+from components.pretraining_metrics import DETECTION_METRICS, SHOWN_ACCURACIES
 from components.report.page import flatten
 from components.report.significance import unpaired_interval
 from components.report.step import PAGE_NAME, SUMMARY_NAME

@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 
 from albert_core.pretraining.objectives import has_detection
-from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import (
     NOTHING,
     format_bytes,
@@ -24,7 +23,12 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
-from components.replaced_tokens import describe_detection, masked_lm_title
+from components.pretraining_metrics import (
+    describe_detection,
+    describe_ranks,
+    masked_lm_title,
+    metrics_by_shown,
+)
 from components.report.charts import (
     loss_chart,
     masked_lm_chart,
@@ -68,7 +72,7 @@ def render_page(summary: RunSummary) -> str:
         headlines=list(_headlines(summary)),
         evaluations=_spread(summary.pretraining_history),
         published_evaluation=published_evaluation(summary.pretraining_history),
-        shown_rows=shown_rows(published_evaluation(summary.pretraining_history)),
+        metrics_by_shown=metrics_by_shown(published_evaluation(summary.pretraining_history)),
         detects=has_detection(published_evaluation(summary.pretraining_history)),
         effective_ranks=describe_ranks(summary.pretraining_history),
         published_source=SOURCE,
@@ -153,7 +157,7 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
             note=f"{held_out}; {describe_detection(best)}",
         )
     mask_text = "".join(
-        f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1]
+        f"; {shown.words}: {format_percent(shown.accuracy)}" for shown in metrics_by_shown(best)[:1]
     )
     yield Headline(
         label=masked_lm_title(best),
