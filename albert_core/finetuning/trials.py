@@ -90,8 +90,11 @@ class TrialTrainer:
 
     def trainings(self, configs: Sequence[FinetuningConfig]) -> dict[Path, str]:
         """Return the folder of each trial's checkpoints, with what is trained in it."""
-        names = map(trial_name, configs)
-        return {self.checkpoints / name: f"{self.work} {name}" for name in names}
+        return dict(self._training(trial_name(config)) for config in configs)
+
+    def _training(self, name: str) -> tuple[Path, str]:
+        """Return the folder of a trial's checkpoints, and what is trained in it."""
+        return self.checkpoints / name, f"{self.work} {name}"
 
     def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
@@ -111,7 +114,7 @@ class TrialTrainer:
                 one cannot be written.
         """
         name = trial_name(config)
-        ((folder, work),) = self.trainings([config]).items()
+        folder, work = self._training(name)
         folder.mkdir(exist_ok=True)
         plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
         model = self.new_model(config)
