@@ -112,8 +112,9 @@ class PretrainingConfig(
             )
         self._check_phases()
         phases = self.resolved_phases(sequence_length=1)
-        for phase in phases if self.num_train_steps else ():
-            self.get_schedule(phase).check()
+        if self.num_train_steps:
+            for phase in phases:
+                self.get_schedule(phase).check()
         self.plan(phases)
 
     def _check_phases(self) -> None:
@@ -131,8 +132,8 @@ class PretrainingConfig(
                 "run anyway; expected phase, or several pretraining.phases"
             )
         self.check_budget([self._resolved(phase) for phase in phases])
-        for phase in phases if self.spans_run else ():
-            if phase.num_warmup_steps is not None:
+        for phase in phases:
+            if self.spans_run and phase.num_warmup_steps is not None:
                 raise InputError(
                     f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
                     "phase, expected none with schedule_spans run, whose only warm-up is "

@@ -63,7 +63,9 @@ class TrainingPlan:
             InputError: The steps of a phase are no multiple of `interval_steps`, and
                 `are_last_intervals_short` is not set.
         """
-        for num_steps in () if self.are_last_intervals_short else self.phase_steps:
+        if self.are_last_intervals_short:
+            return
+        for num_steps in self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(
                     f"num_train_steps: got {num_steps}, expected a multiple of the "
