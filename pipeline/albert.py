@@ -206,7 +206,7 @@ def _build_from_text(
                 work_root=work_root,
             )
 
-            finetune_task, evaluate_task = _score_tasks(
+            finetune_task, evaluate_task = _finetune_and_evaluate(
                 platform, jobs, pretrain_task.outputs["pretrained"], work_root
             )
 
@@ -312,7 +312,7 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
                 work_root=work_root,
             )
 
-            finetune_task, evaluate_task = _score_tasks(
+            finetune_task, evaluate_task = _finetune_and_evaluate(
                 platform, jobs, checkpoint_task.outputs["pretrained"], work_root
             )
 
@@ -380,7 +380,7 @@ def _ending_with_summary(
     platform.notify(steps)
 
 
-def _score_tasks(
+def _finetune_and_evaluate(
     platform: PlatformConfig, jobs: Any, pretrained: Any, work_root: Any
 ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
     """Add fine-tuning and evaluation for each job to the pipeline being built; return both tasks.

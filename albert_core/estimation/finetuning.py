@@ -224,9 +224,8 @@ def _compile_best(
             return dataclasses.replace(estimate, asked=asked, proposals=())
         if fitting:
             is_slow = candidate.step.layout.rematerialize
-            others = []
-            if not is_slow:
-                others = [other for other in estimate.proposals if other is not candidate]
+            proposals = () if is_slow else estimate.proposals
+            others = (other for other in proposals if other is not candidate)
             return dataclasses.replace(estimate, asked=asked, proposals=(fitting, *others))
     raise _nothing_fits(asked)
 

@@ -67,7 +67,7 @@ def choose_compute(
     """
     settings: dict[str, Any] = {"precision": config.precision, "jit_compile": config.jit_compile}
     former = former_settings(devices, hidden_size, **settings)
-    candidates = (former,)
+    candidates: Sequence[ComputeSettings] = (former,)
     if not keeps_former_defaults:
         candidates = possible_settings(devices, hidden_size, **settings)
     recorded = _find_recorded(trainings)
