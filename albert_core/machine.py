@@ -118,7 +118,7 @@ def _cgroup_folders() -> Iterator[Path]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield the lines of a small file, each divided at its first colon."""
+    """Yield the lines of a small file, each divided at its first colon as by `str.partition`."""
     yield from (line.partition(":") for line in _read(path).splitlines())
 
 

@@ -120,7 +120,7 @@ class RemoteOutput(Output):
         """Return the paths, relative to the folder, of all objects in it, sorted.
 
         Raises:
-            InputError: There is no object.
+            InputError: There is no object, or the bucket must not be read.
             ServiceError: The storage failed.
         """
         prefix = join(self.address, "")

@@ -74,6 +74,7 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or a format is looked for and the files
             have several.
+        ServiceError: The storage failed.
     """
     return list((list_corpus if finds_format else _list_files)(config).files)
 

@@ -91,8 +91,9 @@ def make_features(
     example has one.
 
     Too long texts are cut: in a pair the longer one loses tokens from its end until both fit; a
-    choice keeps its last `max_choice_length` tokens, then the text before it loses its end.
-    Source: convert_single_example of the original's classifier_utils.py and race_utils.py.
+    choice keeps its last `max_choice_length` tokens, or `sequence_length` - 4 if that is less, then
+    the text before it loses its end. Source: convert_single_example of the original's
+    classifier_utils.py and race_utils.py.
 
     Args:
         examples: Examples with the same number of texts each.

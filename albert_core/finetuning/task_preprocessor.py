@@ -161,7 +161,7 @@ class TaskPreprocessor(abc.ABC):
 
 
 class TextPreprocessor(TaskPreprocessor):
-    """Classification, regression and multiple choice."""
+    """The data of classification, regression and multiple choice: a target for each example."""
 
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all rows have labels.
@@ -198,7 +198,7 @@ class TextPreprocessor(TaskPreprocessor):
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
-        """Return inputs and targets [B]."""
+        """Return the padded inputs, and the targets [B] of some examples."""
         return pad_inputs(features, indices, length), features.targets["target"][indices]
 
 

@@ -52,9 +52,10 @@ def resolve_batch_size(
 
 
 def sequences_per_example(model: "LoadedModel") -> int:
-    """Return how many sequences a model reads to predict for an example: 8 for one with choices.
+    """Return how many sequences a model reads to predict for an example.
 
-    More choices take memory that `resolve_batch_size` leaves free.
+    They are 8 with choices, 2 if the two texts are encoded separately, else 1. More choices take
+    memory that `resolve_batch_size` leaves free.
     """
     if model.signature.kind == "multiple_choice":
         return _MOST_CHOICES

@@ -129,7 +129,8 @@ def embed_file(
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs, local, gs:// or s3://, or `-` for
             standard input.
-        output: File of vectors, `.npy` or `.parquet`, local, gs:// or s3://.
+        output: File of vectors, local, gs:// or s3://: `.npy`, or `.parquet`, which has the rows'
+            ids, too.
         pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.

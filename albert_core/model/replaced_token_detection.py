@@ -206,7 +206,11 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         }
 
     def set_depth(self, num_hidden_layers: int) -> None:
-        """Apply the shared layers of both encoders so many times."""
+        """Apply the shared layers of both encoders so many times, from the next call on.
+
+        Raises:
+            InputError: The number is below 1, or uses other groups than the present one does.
+        """
         super().set_depth(num_hidden_layers)
         self.generator.bert.set_depth(num_hidden_layers)
 

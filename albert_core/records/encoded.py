@@ -182,7 +182,10 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 
 
 def merged_block_bytes(num_files: int) -> int:
-    """Return the bytes of each file to read at a time when so many files are merged."""
+    """Return the bytes of each file to read at a time when so many files are merged.
+
+    The more files, the fewer bytes, within two bounds.
+    """
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.
     return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)

@@ -74,6 +74,8 @@ def find_near_duplicates(
 
     Raises:
         DamageError: A file is not what was written.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     search = _Search.of(minhasher)
     dtype = entry_dtype(minhasher.num_permutations)
@@ -243,6 +245,8 @@ def merge_left_out(sections: Mapping[str, Section]) -> Iterator[bytes]:
 
     Raises:
         DamageError: A file is not what was written.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     for pairs in merge_rows(sections, PAIR_DTYPE, order=_PAIR_ORDER):
         yield from pair_keys(pairs)

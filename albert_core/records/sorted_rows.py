@@ -55,6 +55,8 @@ def merge_rows(
 
     Raises:
         DamageError: A section is not what was written; found when it has been read to its end.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     num_rows = max(2, merged_block_bytes(len(sections)) // dtype.itemsize)
     readers = [_SectionReader(path, section, dtype) for path, section in sections.items()]

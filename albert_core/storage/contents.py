@@ -99,6 +99,7 @@ def content_hash(path: str) -> str:
     Raises:
         FileNotFoundError: There is no such local file.
         InputError: There is no such object.
+        ServiceError: The storage failed.
     """
     # The storage's checksum costs one request; a sha256 would cost a download.
     if not is_remote(path):
@@ -219,6 +220,7 @@ def copy_to_bucket(path: str, target: str) -> None:
         OSError: There is no such local file, or it must not be read.
         InputError: There is no such object, `target` is no address in a bucket, or there is no
             right to read or write.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         storage_of(target).upload(target, Path(path))
@@ -255,6 +257,7 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
     Raises:
         WriteConflictError: It is of another generation.
         InputError: The path is local, or the bucket cannot be written.
+        ServiceError: The storage failed.
     """
     return storage_of(path).write_version(path, data, generation=generation)
 
@@ -293,6 +296,7 @@ def remove_folder(path: str) -> None:
     Raises:
         InputError: The address is that of a whole bucket, of which nothing is removed; or the
             bucket does not exist, or must not be listed or changed.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)

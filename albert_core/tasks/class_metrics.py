@@ -29,17 +29,17 @@ class ClassCounts:
 
     @property
     def precision(self) -> np.ndarray:
-        """Fraction of the predictions of each class that are right, float [C]."""
+        """Fraction of the predictions of each class that are right, float [C]; 0 without any."""
         return _ratio(self.right, self.predicted)
 
     @property
     def recall(self) -> np.ndarray:
-        """Fraction of the examples of each class that are taken for it, float [C]."""
+        """Fraction of the examples of each class that are taken for it, float [C]; 0 of none."""
         return _ratio(self.right, self.true)
 
     @property
     def f1(self) -> np.ndarray:
-        """Harmonic mean of precision and recall of each class, float [C]."""
+        """Harmonic mean of precision and recall of each class, float [C]; 0 where both are."""
         return _ratio(2 * self.right, self.true + self.predicted)
 
     @property

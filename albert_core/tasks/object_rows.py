@@ -27,7 +27,14 @@ from albert_core.tasks.text_files import read_text
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Names:
-    """Which values of an object are texts, label and id; other spellings of labels."""
+    """The names of the values of an object that are texts, label and id.
+
+    Attributes:
+        texts: Those of the texts, in their order; some may be templates.
+        label: That of the label; None without labels.
+        id: That of the id; None without ids.
+        labels: The task's label by other spellings in the file.
+    """
 
     texts: tuple[Column, ...]
     label: Column | None

@@ -60,7 +60,13 @@ class Ranking:
     def for_reason(
         cls, *candidates: ComputeSettings, num_undecided: int = 1, why: str = ""
     ) -> "Ranking":
-        """Return a ranking of settings in their order, all for the same reason."""
+        """Return a ranking of settings in their order, all for the same reason.
+
+        Args:
+            *candidates: The settings, the fastest first; their own reasons are replaced.
+            num_undecided: As the attribute.
+            why: The reason.
+        """
         return cls(
             candidates=[dataclasses.replace(candidate, why=why) for candidate in candidates],
             num_undecided=num_undecided,

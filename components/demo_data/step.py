@@ -302,7 +302,7 @@ def _write_package_task(
 
 
 def _packages(documents: Sequence[DocstringProse]) -> list[str]:
-    """Return the packages that documents are of, sorted."""
+    """Return the packages that documents are of, sorted, each once."""
     return sorted({document.package for document in documents})
 
 

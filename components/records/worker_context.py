@@ -161,6 +161,7 @@ class WorkerContext:
 
         Raises:
             InputError: A file of an evaluation set is missing or not in a known format.
+            ServiceError: The storage failed.
         """
         if not self.cleaning.evaluation_sets:
             return
@@ -173,6 +174,7 @@ class WorkerContext:
 
         Raises:
             InputError: There are sets, and it has not been called.
+            ServiceError: The storage failed.
         """
         return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
 

@@ -46,7 +46,10 @@ def give_advice(run: RunSummary) -> list[Advice]:
 
 
 def _is_useful(task: TaskSummary) -> bool:
-    """Return whether a task's model is above every baseline by more than chance."""
+    """Return whether a task's model is above every baseline by more than chance.
+
+    A baseline without an interval does not count; False if none has one.
+    """
     known = [difference for difference in task.differences if difference.low is not None]
     return bool(known) and all(difference.sign > 0 for difference in known)
 

@@ -62,7 +62,13 @@ class ComparedTask:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DifferentSetting:
-    """A setting of a step that is not the same in all runs; None for a run without it."""
+    """A setting of a step that is not the same in all runs.
+
+    Attributes:
+        step: The step's name.
+        name: The setting's dotted name.
+        values: Its value in each run, in their order; None for a run without it.
+    """
 
     step: str
     name: str

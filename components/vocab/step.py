@@ -175,7 +175,10 @@ def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
 
 
 def _write_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the tokenizer's files and, if its kind has scores, its pieces with their scores."""
+    """Write a tokenizer's files into an existing folder.
+
+    If its kind has scores, a `.vocab` file with its pieces and their scores is added.
+    """
     tokenizer.save(folder)
     if table := tokenizer.score_table():
         path = (folder / tokenizer.file_name).with_suffix(".vocab")

@@ -247,7 +247,8 @@ class CommandParser:
 
         Args:
             arguments: As `spell_out` returns them.
-            needs_all: Whether what is required must be there; else it may be missing, and is None.
+            needs_all: Whether required options must be there; else they may be missing, and are
+                None. Positional arguments must be there in any case.
 
         Raises:
             InputError: An option is unknown or missing, or a value has a wrong type.

@@ -188,9 +188,10 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
         timeout_s: Seconds to wait for a token.
 
     Raises:
-        requests.RequestException: No token was given. GoogleAuthError: Google refused the login, or
-        did not answer. InputError: The challenge, or what answers for the token, is something else;
-        or a login of Docker's or Google's cannot be read.
+        requests.RequestException: No token was given.
+        GoogleAuthError: Google refused the login, or did not answer.
+        InputError: The challenge, or what answers for the token, is something else; or a login of
+            Docker's or Google's cannot be read.
     """
     import requests
 

@@ -54,7 +54,10 @@ def _as_sent(origin: str) -> str | None:
 
 
 def _host_as_sent(host: str) -> str | None:
-    """Return a host in lower case, an IPv6 address in its short form; None if it is no host.
+    """Return a host as browsers send it, an IPv6 address in its short form; None if it is no host.
+
+    Args:
+        host: The host, in lower case already.
 
     Raises:
         ValueError: The host looks like an IP address, but is not a valid one.

@@ -29,6 +29,7 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     """Return both precisions with XLA, the faster first on a kind of device.
 
     On a CPU that is float32: XLA does not use the instructions for bfloat16 that there may be.
+    `hidden_size` and `purpose` do not matter with JAX.
     """
     fast, slow = (
         ComputeSettings(precision=precision, jit_compile=True)

@@ -100,5 +100,5 @@ def _check_host(host: str) -> None:
 
 
 def _hide_password(host: str) -> str:
-    """Return an address without what precedes an @."""
+    """Return what follows the last @ of an address; an address without one as it is."""
     return host.rpartition("@")[2]
