@@ -14,11 +14,10 @@ from typing import Any
 from albert_core.certificates import certificates_file
 from albert_core.connection_failures import UnreachableError, explain_failure
 from albert_core.first_answer import Attempts, connect_timeout, is_interactive
+from albert_core.parallel_calls import NUM_CALLS
 from albert_core.storage_settings import StorageConfig
 
 SERVICE = "S3"
-NUM_CONNECTIONS = 8
-"""Requests of one process at once, for parts of large objects."""
 
 # botocore's modules that draw random numbers, for pauses.
 _MODULES_USING_RANDOM = ("botocore.retryhandler", "botocore.utils")
@@ -118,7 +117,7 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
         read_timeout=_READ_WITHIN_S,
         # The mode whose pauses come from the module's `random`, which is set apart below.
         retries={"total_max_attempts": _NUM_ATTEMPTS, "mode": "legacy"},
-        max_pool_connections=2 * NUM_CONNECTIONS,
+        max_pool_connections=2 * NUM_CALLS,
         # Checksums are given with each write; some servers refuse those that botocore would add.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

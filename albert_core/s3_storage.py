@@ -25,9 +25,10 @@ from albert_core.object_storage import (
     ObjectStorage,
     Version,
 )
+from albert_core.parallel_calls import do_in_parallel
 from albert_core.s3_client import endpoint_in_use, is_amazon, s3_client
 from albert_core.s3_errors import code_of, s3_errors
-from albert_core.s3_parts import do_in_parallel, part_ranges, send_parts
+from albert_core.s3_parts import part_ranges, send_parts
 from albert_core.s3_reading import CHECKSUM_KEY, RangeReader, find_object, get_object, read_range
 from albert_core.storage_errors import WriteConflictError, conflict_error, no_object_error
 

@@ -15,6 +15,7 @@ from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
 from albert_core.files import hash_json
+from albert_core.parallel_calls import do_in_parallel
 from albert_core.storage import StoredFile, content_hash, find_files, is_remote, read_range
 
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
@@ -220,21 +221,38 @@ def _find_pattern(pattern: str) -> list[StoredFile]:
         raise type(error)(f"corpus.files {error}") from error
 
 
-def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of the contents of all files and of the settings they are read with.
+def hash_corpus(config: CorpusConfig) -> dict[str, str]:
+    """Return a hash of the content of each file, by path; several files are read at a time.
 
-    Local files are read completely; for objects in buckets the stored checksum is taken. The hash
-    does not depend on the order and names of the files, nor on whether the format is set or found.
+    Local files are read completely; for objects in buckets the stored checksum is taken.
 
     Raises:
         InputError: There are no files of one format that can be read.
         ServiceError: The storage failed.
     """
-    # Without names and order: files that are renamed or moved hold the same text.
+    paths = [file.path for file in find_corpus_files(config)]
+    return dict(zip(paths, do_in_parallel(content_hash, paths), strict=True))
+
+
+def corpus_fingerprint(config: CorpusConfig, hashes: Mapping[str, str] | None = None) -> str:
+    """Return a hash of the contents of all files and of the settings they are read with.
+
+    It does not depend on the order and names of the files, nor on whether the format is set or
+    found.
+
+    Args:
+        config: The corpus.
+        hashes: What `hash_corpus` returned for it; when None it is called.
+
+    Raises:
+        InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
+    """
     config = resolve_format(config)
+    hashes = hash_corpus(config) if hashes is None else hashes
+    # Without names and order: files that are renamed or moved hold the same text.
     settings = dataclasses.asdict(config) | {"files": []}
-    contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
-    return hash_json({"settings": settings, "contents": contents})
+    return hash_json({"settings": settings, "contents": sorted(hashes.values())})
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:

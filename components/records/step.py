@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
@@ -15,6 +15,7 @@ from albert_core.corpus import (
     CorpusSplit,
     corpus_fingerprint,
     corpus_splits,
+    hash_corpus,
     list_corpus,
 )
 from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
@@ -36,7 +37,7 @@ from components.records.dataflow_config import is_dataflow
 from components.records.dataflow_options import check_dataflow_options
 from components.records.dataflow_run import run_on_dataflow
 from components.records.job_servers import running_job_server
-from components.records.report import describe_cleaning, describe_shards
+from components.records.report import describe_records
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
 from components.records.worker_context import WorkerContext
@@ -79,6 +80,7 @@ def make_records(
     tokenizer = load_tokenizer(input_folder(vocab))
     listed = list_corpus(corpus)
     corpus = dataclasses.replace(corpus, format=listed.format)
+    hashes = hash_corpus(corpus)
     settings = {
         "records": {
             **dataclasses.asdict(config),
@@ -88,7 +90,7 @@ def make_records(
         "language": corpus.language,
     }
     inputs = {
-        "corpus": corpus_fingerprint(corpus),
+        "corpus": corpus_fingerprint(corpus, hashes),
         "vocab": tokenizer.content_hash(),
         "evaluation_sets": cleaning.fingerprint(),
     }
@@ -115,7 +117,7 @@ def make_records(
         )
         for note in filter(None, (listed.format_note, listed.left_out_note)):
             report_message(progress, note)
-        splits = name_splits(corpus_splits(corpus))
+        splits = name_splits(corpus_splits(corpus), hashes)
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
         report_message(progress, estimate.text)
@@ -128,7 +130,7 @@ def make_records(
             num_bytes=estimate.num_text_bytes,
             progress=progress,
         )
-        metrics = _collect_results(context, splits, results)
+        metrics = _collect_results(context, list(splits), results)
         # `run_step` removes its own work folder, but not one that the user named.
         if beam.shared_folder:
             remove_folder(context.folder)
@@ -160,13 +162,16 @@ def _find_workers(beam: BeamConfig, progress: ReportProgress) -> Cluster | None:
     return find_cluster(beam, quiet) if beam.runner in ENGINES else None
 
 
-def _collect_results(
-    context: WorkerContext, splits: Mapping[str, CorpusSplit], results: Path
-) -> Metrics:
+def _collect_results(context: WorkerContext, splits: Sequence[str], results: Path) -> Metrics:
     """Bring the shards that the workers wrote into `results`; return the metrics.
 
     Beside the shards are cleaning_report.json, what cleaning left out, and records_report.json, the
     metrics. Removes the workers' folder if what they made is refused.
+
+    Args:
+        context: What every worker needed.
+        splits: Names of the splits of the corpus.
+        results: Folder that exists.
 
     Raises:
         InputError: There are no training or held-out records.
@@ -174,12 +179,12 @@ def _collect_results(
         ServiceError: The storage failed.
     """
     try:
-        metrics = describe_shards(context, splits)
+        metrics, cleaning_report = describe_records(context, splits)
     except (InputError, StepFailedError):
         # Another try would find these files, believe them and fail in the same way.
         remove_folder(context.folder)
         raise
-    write_json(results / "cleaning_report.json", describe_cleaning(context, splits))
+    write_json(results / "cleaning_report.json", cleaning_report)
     for shard in shard_names(context.config):
         fetch_file(context.shard_path(shard), results / f"{shard}.tfrecord")
     write_json(results / "records_report.json", metrics)
