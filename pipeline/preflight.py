@@ -95,12 +95,16 @@ class TaskFiles:
 
 
 class InputView(Protocol):
-    """A way to look at the files of a run. Its methods raise InputError for unusable files."""
+    """A way to look at the files of a run.
+
+    Its methods raise InputError for unusable files, and ServiceError where a storage fails.
+    """
 
     def find_start(self, config: RunConfig) -> RunStart:
-        """Check the inputs but those of the tasks, as far as seen, and return the run's start.
+        """Check the inputs of a run from text, as far as they are seen, but those of its tasks.
 
-        For a run from text.
+        Returns:
+            The inputs, with the configuration that takes the place of `config`.
         """
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:

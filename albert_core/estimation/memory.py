@@ -36,7 +36,9 @@ def num_parameters(model: AlbertConfig) -> int:
 def weights_bytes(
     model: AlbertConfig, optimizer: OptimizerName, model_parallel_size: int, *, accumulates: bool
 ) -> float:
-    """Return the bytes of weights, gradients and moments in float32, and of a bfloat16 copy.
+    """Return the bytes on a device of weights, gradients, moments and a copy in bfloat16.
+
+    All but the copy are in float32. Only encoder and pooler are counted (`num_parameters`).
 
     Args:
         model: The architecture.

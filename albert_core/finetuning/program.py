@@ -24,6 +24,7 @@ from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_preprocessor import TaskData, make_preprocessor
 from albert_core.finetuning.trials import Trial, TrialTrainer, trials_of_best_settings
+from albert_core.finetuning.truncation import count_truncated, describe_truncation
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Task
 from albert_core.tasks.description import describe_files
@@ -85,8 +86,8 @@ def run_finetuning(
         rate, batch size and seed of the best model, and of a training by minutes its steps and its
         warm-up; `majority_score` of a baseline that needs no model; the scores of the frozen probe;
         the sizes of both sets; in words the files that they are from; `training_precision` and
-        `training_jit_compile`; training rows left out, by cause; `strategy`, the devices in words,
-        if they are several.
+        `training_jit_compile`; training examples that lost tokens, see `count_truncated`; training
+        rows left out, by cause; `strategy`, the devices in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -114,6 +115,8 @@ def run_finetuning(
         report_message(progress, f"{task.name}: {files}")
         report_message(progress, "making features")
         train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
+        if note := describe_truncation(train.features, "training"):
+            report_message(progress, f"{task.name}: {note}")
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
             preprocessor=preprocessor,
@@ -151,6 +154,7 @@ def run_finetuning(
         "training_precision": compute.precision,
         "training_jit_compile": compute.jit_compile,
         **_count_untrained(train, trained_length),
+        **count_truncated(train.features),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }

@@ -7,6 +7,7 @@ from albert_core.finetuning.dev_set import DevSet, compute_first_metric
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.example_rows import write_example_rows
 from albert_core.finetuning.prediction import predict_outputs
+from albert_core.finetuning.truncation import describe_truncation
 from albert_core.inference.baselines import BASELINES_NAME, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.progress import ReportProgress, quiet, report_message
@@ -62,6 +63,8 @@ def evaluate_splits(
             continue
         for cause, number in split_data.left_out.items():
             report_message(progress, f"left out of {split}: {number:,} ({cause})")
+        if note := describe_truncation(split_data.features, split):
+            report_message(progress, note)
         outputs = predict_outputs(
             model.run,
             split_data.features,

@@ -36,14 +36,16 @@ def encode_texts(
 ) -> np.ndarray:
     """Return a vector for each text or pair [M, H], float32, in their order.
 
-    Without texts the model is not run, and only `pooling` is checked.
+    Long texts are cut to the model's sequence length. Without texts the model is not run, and only
+    `pooling` is checked.
 
     Args:
         model: Gives vocabulary, settings and names for messages; its `run` is not called.
         run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
             pretrained model.
         texts: Texts or pairs; longer tuples are not checked for.
-        pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
+        pooling: `mean` over all tokens, special ones included, the output at [CLS] (`cls`), or that
+            of the `pooler`.
         batch_size: Texts in a batch; texts and pairs are run in separate batches.
 
     Raises:

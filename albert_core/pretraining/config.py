@@ -26,14 +26,15 @@ class PretrainingConfig(
 
     Objective, schedule, optimizer and positions have the settings of `ObjectiveConfig`,
     `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`; devices, memory, checkpoints and what
-    ends training early those of `TrainingConfig`.
+    ends training early those of `TrainingConfig`. Settings that are out of their range or do not go
+    together are refused with an InputError.
 
     Attributes:
         optimizer: `lamb`, `adamw` or `muon`.
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
-        num_train_steps: Steps of training; 0 evaluates only.
+        num_train_steps: Steps of training; 0 evaluates only, which needs `init_checkpoint`.
         num_warmup_steps: Steps of linear warm-up.
         batch_size: Sequences in a step, over all devices.
         phases: Phases on sequences of different lengths, one after the other, each with its own
@@ -46,7 +47,8 @@ class PretrainingConfig(
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
         residual_init_scale: What the initial kernels of attention output and feed-forward output,
-            whose results are added to the residual stream, are multiplied by; only for new weights.
+            whose results are added to the residual stream, are multiplied by; only for new weights,
+            so not with `init_checkpoint`.
         ema_decay: Decay of an exponential moving average of the weights, which is then what is
             evaluated and published; None: the weights themselves are.
         masking: What is predicted.

@@ -135,8 +135,9 @@ class TrackingConfig:
     def resolved_address(self, folder: Path | None) -> str:
         """Return the address: the given one, that of the environment, or a folder.
 
-        Folders are absolute, since steps have other current folders. Empty where the client knows
-        an address itself, or there is no folder.
+        Something must be tracked (`is_on`, not checked). Folders are absolute, since steps have
+        other current folders. Empty where no address is given and the client knows one itself, the
+        tracker takes no folders, or `folder` is None.
 
         Args:
             folder: What is taken where nothing else is given; None: nothing.

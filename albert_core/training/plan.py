@@ -99,7 +99,7 @@ class TrainingPlan:
         return sum(self.phase_steps[:index])
 
     def steps_of_interval(self, step: int) -> int:
-        """Return how many steps are done of the interval that the last of `step` steps is in.
+        """Return how many steps are done of the evaluation interval that the last of `step` is in.
 
         If that step ends the interval, these are all steps of the interval. Intervals count from
         the beginning of each phase; the last one of a phase may be short.

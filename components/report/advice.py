@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.finetuning.truncation import LENGTH_FOR_MOST, NUM_TRUNCATED
 from albert_core.pretraining.objectives import has_detection
 from components.number_formats import (
     format_count,
@@ -21,6 +22,7 @@ _MANY_EPOCHS = 10
 _PLATEAU_RATIO = 1.5
 _SMALL_TRAINING_SET = 5_000
 _WIDE_INTERVAL = 0.02
+_MANY_TRUNCATED = 0.1
 
 
 def give_advice(run: RunSummary) -> list[Advice]:
@@ -180,10 +182,12 @@ def _option(name: str, value: float) -> str:
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
     """Yield advice on tasks: long inputs, rising or falling curves, small training or dev sets.
 
-    One for each task with long inputs; of the others at most one each, naming all tasks it is of.
+    One for each task with long inputs, by pretraining's length or by its own; of the others at most
+    one each, naming all tasks it is of.
     """
     tasks = run.tasks
     yield from _on_untrained_positions(run.steps)
+    yield from _on_truncated_examples(run.steps)
     rising = [task.name for task in tasks if _is_rising(task)]
     if rising:
         yield Advice(
@@ -234,6 +238,24 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
             reason=f"Pretraining had at most {length} tokens; "
             f"{format_count(number, 'training sequence')} of {name} "
             f"{'is' if number == 1 else 'are'} longer.",
+            setting=f"--finetuning.sequence_length {length}",
+        )
+
+
+def _on_truncated_examples(steps: Sequence[StepSummary]) -> Iterator[Advice]:
+    """Yield advice for each task of which many training examples lost tokens."""
+    for step in steps:
+        number = step.metrics.get(NUM_TRUNCATED, 0)
+        is_baseline = step.config.get("initialization") == "random"
+        if is_baseline or number <= _MANY_TRUNCATED * step.metrics.get("num_train", 0):
+            continue
+        name, length = step.config["task"], step.metrics[LENGTH_FOR_MOST]
+        yield Advice(
+            action=f"Pretrain and fine-tune {name} on longer sequences: many of its examples lose "
+            "their ends.",
+            reason=f"{number:,} of {format_count(step.metrics['num_train'], 'training example')} "
+            f"are longer than {step.config['finetuning']['sequence_length']} tokens; 95 % of all "
+            f"would fit into {length:,}.",
             setting=f"--finetuning.sequence_length {length}",
         )
 

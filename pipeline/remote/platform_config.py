@@ -10,11 +10,12 @@ from pipeline.remote.resources import Resources
 
 
 class RemotePlatformConfig(PlatformConfig):
-    """How tasks are configured for a platform.
+    """Adds tasks to the pipeline being built and configures them, in place, for a platform.
 
     Args:
         resources: What the steps get on the platform.
-        caching: Whether the platform may skip any step at all.
+        caching: Whether the platform may skip steps at all; what may be skipped is then each
+            step's own matter.
     """
 
     def __init__(self, resources: Resources, *, caching: bool) -> None:

@@ -66,6 +66,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Longest input, in tokens", settings["sequence_length"]),
             ("Longest input of pretraining, where longer ones occur", metrics.get(TRAINED_LENGTH)),
             ("Training sequences beyond that", metrics.get("num_beyond_pretraining")),
+            ("Training examples that lost tokens", metrics.get("num_truncated")),
             ("Precision", metrics.get("training_precision", settings["precision"])),
             ("Frozen", settings["frozen"]),
             ("Seeds", metrics.get("num_seeds", 1)),

@@ -46,6 +46,7 @@ def data_of(num_examples: int, num_sequences: int | None = None, sources: Sequen
         ids=np.zeros(num_sequences, np.int32),
         begins=np.arange(num_sequences + 1),
         second_starts=np.ones(num_sequences, np.int32),
+        whole_lengths=np.ones(num_sequences, np.int32),
         targets={},
     )
     examples = [
