@@ -8,6 +8,7 @@ each object and takes a quarter of the time of a sha256: 2.5 GB/s on a core.
 
 import base64
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,19 +128,19 @@ def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
         raise DamageError(f"{path.name}: {error}") from error
 
 
-def describe_file(path: Path, *, most: int | None = None) -> dict[str, Any]:
+def describe_file(path: Path, *, max_bytes: int | None = None) -> dict[str, Any]:
     """Return size (`bytes`) and CRC-32C in base64 (`crc32c`) of a file, which is read once.
 
     Args:
         path: The file.
-        most: Bytes at its beginning that are read and count, in the size, too; None: all.
+        max_bytes: Bytes at its beginning that are read and count, in the size, too; None: all.
     """
     crc, num_bytes = google_crc32c.Checksum(), 0
+    limit = math.inf if max_bytes is None else max_bytes
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES if most is None else min(_BLOCK_BYTES, most)):
+        while block := file.read(int(min(_BLOCK_BYTES, limit - num_bytes))):
             crc.update(block)
             num_bytes += len(block)
-            most = None if most is None else most - len(block)
     return {"bytes": num_bytes, "crc32c": in_base64(crc)}
 
 

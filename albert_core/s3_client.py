@@ -109,7 +109,7 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    StorageConfig.of_process()
+    StorageConfig.from_environment()
     session = botocore.session.Session()
     config = Config(
         signature_version=None if session.get_credentials() else UNSIGNED,

@@ -50,11 +50,11 @@ def _checksum(answer: dict[str, Any]) -> str | None:
     It is the server's if that is of the whole object, else the one that the writer put into the
     metadata.
     """
-    of_server = answer.get("ChecksumCRC32C", "")
+    server_checksum = answer.get("ChecksumCRC32C", "")
     # That of an object of parts may be one of the parts' checksums.
     has_parts = "-" in answer["ETag"] and answer.get("ChecksumType") != "FULL_OBJECT"
-    is_whole = of_server and "-" not in of_server and not has_parts
-    return of_server if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
+    is_whole = server_checksum and "-" not in server_checksum and not has_parts
+    return server_checksum if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
 
 
 def read_range(

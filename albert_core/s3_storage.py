@@ -202,7 +202,7 @@ class S3Storage(ObjectStorage):
             return
         target = self._target(path)
         ranges = part_ranges(num_bytes, _PART_BYTES)
-        crc32c = describe_file(source, most=num_bytes)["crc32c"]
+        crc32c = describe_file(source, max_bytes=num_bytes)["crc32c"]
 
         def send(upload: dict[str, Any], number: int) -> dict[str, Any]:
             start, size = ranges[number - 1]

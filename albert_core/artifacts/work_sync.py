@@ -232,7 +232,8 @@ class _ProgressSync:
         # write of the index. Nobody else would ever find them, and they cost money.
         listed = {join(self._address, name) for name in self._object_names.values()}
         folder = join(self._address, _OBJECTS_NAME)
-        for file in find_files(folder) if has_files(folder) else ():
+        uploaded = find_files(folder) if has_files(folder) else ()
+        for file in uploaded:
             if file.path not in listed:
                 remove_file(file.path)
 

@@ -199,7 +199,7 @@ def _huggingface_model(folder: Path) -> ModelSummary:
     values = read_json_object(path)
     config, _ = config_from_huggingface(values, source=str(path))
     variables = _list_safetensors(weights_path(folder))
-    names = original_names(config, variables, of_tokens=classifies_tokens(values))
+    names = original_names(config, variables, is_token_classifier=classifies_tokens(values))
     return _summarize({original: variables[name] for name, original in names.items()}, config)
 
 

@@ -101,7 +101,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes += [_note_on_tables(corpus), corpus.note]
+    notes += [_note_on_tables(corpus), corpus.left_out_note]
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
@@ -118,7 +118,7 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     another.
     """
     if config.format is None:
-        return "" if corpus.format == "sentences" else corpus.found
+        return "" if corpus.format == "sentences" else corpus.format_note
     if config.format not in _SHORT_CHARACTERS:
         return ""
     for file in corpus.files:

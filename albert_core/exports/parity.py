@@ -274,13 +274,13 @@ def _differences(
     """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        of_batch = largest_differences(
+        batch_differences = largest_differences(
             expected,
             run(inputs),
             as_probabilities=as_probabilities,
             is_multi_label=reference.is_multi_label,
         )
-        for name, value in of_batch.items():
+        for name, value in batch_differences.items():
             # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest

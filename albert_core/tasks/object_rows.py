@@ -148,7 +148,7 @@ class _ObjectRows(TaskRows, abc.ABC):
             return tuple(as_texts(named, str(column)))
         name = _class_name(value, classes)
         spellings = (*((name,) if name else ()), *label_spellings(value, str(column)))
-        return tuple(self._names.labels.get(one, one) for one in spellings)
+        return tuple(self._names.labels.get(spelling, spelling) for spelling in spellings)
 
     def _id(self, row: JsonObject, column: Column) -> str:
         self._value(row, column)

@@ -80,8 +80,8 @@ class Lineage:
 
         Each once; those of the records come before that of the vocabulary.
         """
-        of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
-        codes = (manifest.config.get("language") for manifest in of_text)
+        text_manifests = [manifest for manifest in (*self.records, self.vocab) if manifest]
+        codes = (manifest.config.get("language") for manifest in text_manifests)
         return tuple(dict.fromkeys(code for code in codes if code))
 
     @property

@@ -46,7 +46,7 @@ class WorkerContext:
     tokenizer: Tokenizer
     folder: str
     work: str = ""
-    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.of_process)
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.from_environment)
 
     def encoded_path(self, split: str, part: int) -> str:
         """Return the address of the file with one part of a split's encoded documents."""

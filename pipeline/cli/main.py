@@ -200,7 +200,10 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     from pipeline.cli.printed_config import print_config, without_print_config
 
     parser = CommandParser(command)
-    asked = next((one for one in arguments if one.replace("_", "-") in (*_HELP, _FULL_HELP)), None)
+    asked = next(
+        (argument for argument in arguments if argument.replace("_", "-") in (*_HELP, _FULL_HELP)),
+        None,
+    )
     if asked and asked not in _HELP:
         print(full_help(parser, prog=prog), end="")
         return

@@ -250,7 +250,7 @@ def _find_files(
             continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
-        names = [one.removeprefix(below) for one in listing if one.startswith(below)]
+        names = [name.removeprefix(below) for name in listing if name.startswith(below)]
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
