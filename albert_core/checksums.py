@@ -8,6 +8,7 @@ each object and takes a quarter of the time of a sha256: 2.5 GB/s on a core.
 
 import base64
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,15 +99,24 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def write_sealed(path: Path, values: Mapping[str, Any], *, work: str) -> None:
-    """Write sealed JSON, which appears whole or not at all; the folder must exist."""
+    """Write sealed JSON, which appears whole or not at all; the folder must exist.
+
+    A file at the path is replaced.
+
+    Args:
+        path: The file.
+        values: The values, of JSON's types; `seal` adds the work and a checksum.
+        work: Name of the work that the file belongs to, which `read_sealed` compares.
+    """
     write_json(path, seal(values, work=work))
 
 
 def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
-    """Return the values of a file that `write_sealed` wrote.
+    """Return the values of a file that `write_sealed` wrote, without those that `seal` added.
 
     Raises:
-        DamageError: The file is missing, or `unseal` refuses its contents.
+        DamageError: The file is missing, cannot be read or is no sealed JSON, its checksum differs,
+            or it belongs to other work than `work`.
     """
     try:
         data = path.read_bytes()
@@ -118,19 +128,19 @@ def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
         raise DamageError(f"{path.name}: {error}") from error
 
 
-def describe_file(path: Path, *, most: int | None = None) -> dict[str, Any]:
+def describe_file(path: Path, *, max_bytes: int | None = None) -> dict[str, Any]:
     """Return size (`bytes`) and CRC-32C in base64 (`crc32c`) of a file, which is read once.
 
     Args:
         path: The file.
-        most: Bytes at its beginning that are read and count, in the size, too; None: all.
+        max_bytes: Bytes at its beginning that are read and count, in the size, too; None: all.
     """
     crc, num_bytes = google_crc32c.Checksum(), 0
+    limit = math.inf if max_bytes is None else max_bytes
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES if most is None else min(_BLOCK_BYTES, most)):
+        while block := file.read(int(min(_BLOCK_BYTES, limit - num_bytes))):
             crc.update(block)
             num_bytes += len(block)
-            most = None if most is None else most - len(block)
     return {"bytes": num_bytes, "crc32c": in_base64(crc)}
 
 

@@ -30,7 +30,7 @@ def without_compression(name: str) -> str:
 
     A name without such an ending, also one like `.tgz` or `.zip`, is returned as it is.
     """
-    ending = next((one for one in COMPRESSION_ENDINGS if name.lower().endswith(one)), "")
+    ending = next((ending for ending in COMPRESSION_ENDINGS if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
 

@@ -41,7 +41,8 @@ class GoogleStorage(ObjectStorage):
     def find(self, path: str) -> ObjectFacts | None:
         """Return size, checksum and generation of an object, by one request.
 
-        None where there is no such object, or no such bucket.
+        None where there is no such object, or no such bucket. Other errors are those of
+        `input_errors`.
         """
         blob = self._look_up(path)
         if blob is None:
@@ -52,6 +53,8 @@ class GoogleStorage(ObjectStorage):
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
         """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: An address in the bucket, also for messages.
@@ -74,6 +77,7 @@ class GoogleStorage(ObjectStorage):
 
         Raises:
             InputError: There is no such object, or, while it is read, it is replaced.
+            ServiceError: Google failed; further errors are those of `input_errors`.
         """
         blob = self._existing_blob(path)
         with input_errors(path):
@@ -81,6 +85,8 @@ class GoogleStorage(ObjectStorage):
 
     def read_range(self, path: str, begin: int, end: int) -> bytes:
         """Return the bytes of an object from one place up to another, by one request for these.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Its address.
@@ -100,6 +106,8 @@ class GoogleStorage(ObjectStorage):
     def read_version(self, path: str) -> Version | None:
         """Return an object with its generation, by two requests; None if there is none.
 
+        As from every method, there may also be the errors of `input_errors`.
+
         Raises:
             WriteConflictError: It was replaced between the two requests.
         """
@@ -114,6 +122,8 @@ class GoogleStorage(ObjectStorage):
 
     def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
         """Write an object if it is still of a generation; return the new generation.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Address of the object.
@@ -135,7 +145,11 @@ class GoogleStorage(ObjectStorage):
         return int(blob.generation)
 
     def upload(self, path: str, source: Path) -> None:
-        """Write a local file as an object, which appears whole; replaces what is there."""
+        """Write a local file as an object, which appears whole; replaces what is there.
+
+        Errors of Google are those of `input_errors`; a local file that cannot be read raises
+        OSError.
+        """
         with input_errors(path):
             self._blob_at(path).upload_from_filename(
                 str(source), content_type=_CONTENT_TYPE, checksum="crc32c"
@@ -155,6 +169,8 @@ class GoogleStorage(ObjectStorage):
     def copy(self, path: str, target: str) -> None:
         """Copy an object to another address by Google, without a download; replaces what is there.
 
+        As from every method, there may also be the errors of `input_errors`.
+
         Raises:
             InputError: There is no such object.
         """
@@ -168,6 +184,8 @@ class GoogleStorage(ObjectStorage):
 
     def remove(self, path: str, *, generation: Generation | None = None) -> None:
         """Remove an object, if it is still of a generation.
+
+        As from every method, there may also be the errors of `input_errors`.
 
         Args:
             path: Its address.
@@ -188,7 +206,8 @@ class GoogleStorage(ObjectStorage):
     def _look_up(self, path: str) -> Any:
         """Return the client's blob of an object, with what Google keeps of it, by one request.
 
-        None where there is no such object, or no such bucket.
+        None where there is no such object, or no such bucket. Other errors are those of
+        `input_errors`.
         """
         bucket, name = self.bucket_and_name(path)
         with input_errors(path):
@@ -199,6 +218,8 @@ class GoogleStorage(ObjectStorage):
 
         Raises:
             MissingObjectError: There is no such object.
+            InputError: For the other reasons of `input_errors`.
+            ServiceError: For the reasons of `input_errors`.
         """
         blob = self._look_up(path)
         if blob is None:
@@ -226,19 +247,25 @@ class _ObjectReader(io.RawIOBase):
         self._path, self._file = path, file
 
     def readinto(self, buffer: Any) -> int:
-        """Read up to the length of a buffer into it; return how many bytes these are."""
+        """Read up to the length of a buffer into it; return how many bytes these are, 0 at the end.
+
+        Errors are those of `input_errors`.
+        """
         with input_errors(self._path):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        """Return all that is left, by one download."""
+        """Return all that is left, by one download; errors are those of `input_errors`."""
         with input_errors(self._path):
             return bytes(self._file.read())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place, at most to the end; return it."""
+        """Go to another place, at most to the end; return it.
+
+        Arguments are those of `io.IOBase.seek`; errors are those of `input_errors`.
+        """
         with input_errors(self._path):
             return int(self._file.seek(offset, whence))
 

@@ -61,8 +61,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
 def describe_value(value: Any) -> str:
     """Describe a JSON value for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
-    A text of up to 40 characters is quoted; of a longer text the first 40 are shown, without
-    quotes. For a long number the first 40 digits are shown; for any other value its type.
+    A text of up to 40 characters is quoted; of a longer text the first 40 and an ellipsis are
+    shown, without quotes, and so are those of a number of more characters. For any other value its
+    type is told.
     """
     if value is None:
         return "null"
@@ -259,31 +260,41 @@ class JsonObject:
         return self.values[name]
 
     def text(self, name: str) -> str:
-        """Return a text."""
+        """Return a field that is a text; FieldError if it is missing or something else."""
         return as_text(self.value(name), self._field(name))
 
     def id(self, name: str) -> str:
-        """Return an id, a text or a whole number, as text."""
+        """Return an id, a text or a whole number, as text; FieldError for all else or nothing."""
         return as_id(self.value(name), self._field(name))
 
     def truth(self, name: str, default: bool) -> bool:
-        """Return a truth value; the default where the field is missing."""
+        """Return a truth value as `as_bool` does; the default where the field is missing.
+
+        Raises FieldError if it is something else.
+        """
         return as_bool(self.values.get(name, default), self._field(name))
 
     def integer(self, name: str, default: int) -> int:
-        """Return a whole number; the default where the field is missing."""
+        """Return a whole number as `as_integer` does; the default where the field is missing.
+
+        Raises FieldError if it is something else.
+        """
         return as_integer(self.values.get(name, default), self._field(name))
 
     def items(self, name: str) -> list[Any]:
-        """Return a list."""
+        """Return a field that is a list; FieldError if it is missing or something else."""
         return as_list(self.value(name), self._field(name))
 
     def texts(self, name: str) -> list[str]:
-        """Return a list of texts."""
+        """Return a field that is a list of texts; FieldError if it is missing or something else."""
         return as_texts(self.value(name), self._field(name))
 
     def objects(self, name: str) -> "Iterator[JsonObject]":
-        """Yield the objects of a list, each with its number, from 0, in its place."""
+        """Yield the objects of a list, each with its number, from 0, in its place.
+
+        FieldError if the field is missing or no list, or when something else than an object is
+        reached.
+        """
         for index, item in enumerate(as_list(self.value(name), self._field(name))):
             yield JsonObject.of(item, f"{self.place}, {name}[{index}]")
 

@@ -64,8 +64,8 @@ class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
         if fullname not in _NOISY_PACKAGES:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(fullname, path, target) for finder in others)
-        spec = next((one for one in found if one is not None), None)
+        specs = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
             self._wrap(spec.loader)
         return spec

@@ -91,24 +91,29 @@ def _start_resource_tracker() -> None:
 
 def _quotas() -> Iterator[float]:
     """Yield the limits that this process's control groups and those above them set, in cores."""
-    for folder in _cgroup_folders():
+    for folder in control_group_folders("cpu"):
         # Version 2: "200000 100000", or "max 100000" without a limit.
-        fields = _read(folder / "cpu.max").split()
+        fields = small_text(folder / "cpu.max").split()
         if not fields:  # version 1: -1 without a limit
-            fields = [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+            names = [f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+            fields = [small_text(folder / name).strip() for name in names]
         if len(fields) == 2 and all(field.isdigit() for field in fields) and int(fields[1]):
             yield int(fields[0]) / int(fields[1])
 
 
-def _cgroup_folders() -> Iterator[Path]:
-    """Yield the folders, existing or not, of this process's control groups for cores.
+def control_group_folders(controller: str) -> Iterator[Path]:
+    """Yield the folders, existing or not, of this process's control groups.
 
     After each come all above it, up to the root.
+
+    Args:
+        controller: What the groups limit, `cpu` or `memory`: the first version has groups of their
+            own for each.
     """
-    for line in _read(_CGROUPS).splitlines():
+    for line in small_text(_CGROUPS).splitlines():
         number, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
-        if number != "0" and "cpu" not in controllers.split(","):
+        if number != "0" and controller not in controllers.split(","):
             continue
         # Of version 1 each set of controllers has a folder. A container's name may be that of the
         # machine, while the folders that it sees begin with its own: the root is among them.
@@ -118,11 +123,11 @@ def _cgroup_folders() -> Iterator[Path]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield the lines of a small file, each divided at its first colon."""
-    yield from (line.partition(":") for line in _read(path).splitlines())
+    """Yield the lines of a small file, each divided at its first colon as by `str.partition`."""
+    yield from (line.partition(":") for line in small_text(path).splitlines())
 
 
-def _read(path: Path) -> str:
+def small_text(path: Path) -> str:
     """Return a small file's text; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")

@@ -85,7 +85,8 @@ def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
 class ModelConfig:
     """Which model a run trains; the vocabulary gives its `vocab_size`.
 
-    Preset and overrides are checked by `with_vocabulary` only.
+    `vocab_size` among the overrides is refused with an InputError; all else is checked by
+    `with_vocabulary` only.
 
     Attributes:
         preset: A named size.

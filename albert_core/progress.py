@@ -20,6 +20,11 @@ def quiet(done: int, total: int, text: str) -> None:
     """Ignore a report: the `ReportProgress` of steps whose progress nobody shows."""
 
 
+def report_message(report: ReportProgress, text: str) -> None:
+    """Report a text alone, with no count of what is done."""
+    report(0, 0, text)
+
+
 def append_event(path: Path, **event: Any) -> None:
     """Append one event to a file of JSON lines, which is made if missing; its folder must exist.
 

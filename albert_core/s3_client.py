@@ -14,11 +14,10 @@ from typing import Any
 from albert_core.certificates import certificates_file
 from albert_core.connection_failures import UnreachableError, explain_failure
 from albert_core.first_answer import Attempts, connect_timeout, is_interactive
+from albert_core.parallel_calls import NUM_CALLS
 from albert_core.storage_settings import StorageConfig
 
 SERVICE = "S3"
-NUM_CONNECTIONS = 8
-"""Requests of one process at once, for parts of large objects."""
 
 # botocore's modules that draw random numbers, for pauses.
 _MODULES_USING_RANDOM = ("botocore.retryhandler", "botocore.utils")
@@ -67,20 +66,29 @@ def s3_client() -> Any:
 
 
 def is_anonymous() -> bool:
-    """Return whether this process calls S3 without credentials; makes the client if need be."""
+    """Return whether this process calls S3 without credentials; makes the client if need be.
+
+    Raises what `s3_client` does.
+    """
     from botocore import UNSIGNED
 
     return s3_client().meta.config.signature_version is UNSIGNED
 
 
 def is_amazon() -> bool:
-    """Return whether it is Amazon's S3 that is called, not another server of its protocol."""
+    """Return whether it is Amazon's S3 that is called, not another server of its protocol.
+
+    Makes the client if need be, and raises what `s3_client` does.
+    """
     host = urllib.parse.urlsplit(s3_client().meta.endpoint_url).hostname or ""
     return host.endswith(_AMAZON_HOSTS)
 
 
 def endpoint_in_use() -> str:
-    """Return the address of the server that is called."""
+    """Return the address of the server that is called; makes the client if need be.
+
+    Raises what `s3_client` does.
+    """
     return str(s3_client().meta.endpoint_url)
 
 
@@ -101,7 +109,7 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    StorageConfig.of_process()
+    StorageConfig.from_environment()
     session = botocore.session.Session()
     config = Config(
         signature_version=None if session.get_credentials() else UNSIGNED,
@@ -109,7 +117,7 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
         read_timeout=_READ_WITHIN_S,
         # The mode whose pauses come from the module's `random`, which is set apart below.
         retries={"total_max_attempts": _NUM_ATTEMPTS, "mode": "legacy"},
-        max_pool_connections=2 * NUM_CONNECTIONS,
+        max_pool_connections=2 * NUM_CALLS,
         # Checksums are given with each write; some servers refuse those that botocore would add.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

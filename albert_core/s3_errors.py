@@ -83,7 +83,7 @@ def code_of(error: Any) -> str:
 
 
 def status_of(error: Any) -> int:
-    """Return the status of the answer that an error of botocore's client stands for."""
+    """Return the status of the answer that an error of botocore's client tells of; 0 without it."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 

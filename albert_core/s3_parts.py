@@ -1,15 +1,13 @@
 """Large objects of S3, moved part by part, several at a time."""
 
-import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from albert_core.s3_client import NUM_CONNECTIONS, s3_client
+from albert_core.parallel_calls import do_in_parallel
+from albert_core.s3_client import s3_client
 
 _MOST_PARTS = 10_000  # of an object, by the rules of S3
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def part_ranges(num_bytes: int, part_bytes: int) -> list[tuple[int, int]]:
@@ -23,19 +21,6 @@ def part_ranges(num_bytes: int, part_bytes: int) -> list[tuple[int, int]]:
     return [
         (start, min(part_bytes, num_bytes - start)) for start in range(0, num_bytes, part_bytes)
     ]
-
-
-def do_in_parallel(do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Call a function for each item, eight at a time; return the results in the items' order.
-
-    All items are taken at the beginning. The first error in their order is raised: no other item is
-    begun then, and those under way are waited for.
-    """
-    pool = concurrent.futures.ThreadPoolExecutor(NUM_CONNECTIONS)
-    try:
-        return list(pool.map(do, items))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def send_parts(

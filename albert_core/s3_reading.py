@@ -50,11 +50,11 @@ def _checksum(answer: dict[str, Any]) -> str | None:
     It is the server's if that is of the whole object, else the one that the writer put into the
     metadata.
     """
-    of_server = answer.get("ChecksumCRC32C", "")
+    server_checksum = answer.get("ChecksumCRC32C", "")
     # That of an object of parts may be one of the parts' checksums.
     has_parts = "-" in answer["ETag"] and answer.get("ChecksumType") != "FULL_OBJECT"
-    is_whole = of_server and "-" not in of_server and not has_parts
-    return of_server if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
+    is_whole = server_checksum and "-" not in server_checksum and not has_parts
+    return server_checksum if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
 
 
 def read_range(
@@ -122,7 +122,11 @@ class RangeReader(io.RawIOBase):
         self._position, self._block, self._block_start = 0, b"", 0
 
     def readinto(self, buffer: Any) -> int:
-        """Read up to the length of a buffer into it; return how many bytes these are."""
+        """Read up to the length of a buffer into it; return how many bytes these are, 0 at the end.
+
+        At least `_READ_AHEAD_BYTES` are fetched at once, and kept for the next calls. Errors are
+        those of `read_range`.
+        """
         if self._position >= self._facts.num_bytes:
             return 0
         offset = self._position - self._block_start
@@ -135,7 +139,7 @@ class RangeReader(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        """Return all that is left, by one request."""
+        """Return all that is left, by one request; errors are those of `read_range`."""
         data = self._read(self._facts.num_bytes)
         self._position += len(data)
         return data
@@ -159,7 +163,10 @@ class RangeReader(io.RawIOBase):
         return True
 
     def _read(self, size: int) -> bytes:
-        """Return up to `size` bytes from the position on; none at the end of the object."""
+        """Return up to `size` bytes from the position on; none at the end of the object.
+
+        Errors are those of `read_range`.
+        """
         size = min(size, self._facts.num_bytes - self._position)
         if not size:
             return b""

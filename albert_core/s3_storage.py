@@ -25,9 +25,10 @@ from albert_core.object_storage import (
     ObjectStorage,
     Version,
 )
+from albert_core.parallel_calls import do_in_parallel
 from albert_core.s3_client import endpoint_in_use, is_amazon, s3_client
 from albert_core.s3_errors import code_of, s3_errors
-from albert_core.s3_parts import do_in_parallel, part_ranges, send_parts
+from albert_core.s3_parts import part_ranges, send_parts
 from albert_core.s3_reading import CHECKSUM_KEY, RangeReader, find_object, get_object, read_range
 from albert_core.storage_errors import WriteConflictError, conflict_error, no_object_error
 
@@ -51,7 +52,8 @@ class S3Storage(ObjectStorage):
     def find(self, path: str) -> ObjectFacts | None:
         """Return size, checksum and ETag of an object, by one request.
 
-        Returns None if there is no such object, or no such bucket.
+        Returns None if there is no such object, or no such bucket. Other errors are those of
+        `s3_errors`.
         """
         with s3_errors(path):
             return find_object(self._target(path))
@@ -60,6 +62,8 @@ class S3Storage(ObjectStorage):
         self, path: str, prefix: str, *, limit: int | None = None
     ) -> Iterator[ListedObject]:
         """Yield the objects of a bucket whose names begin with a prefix, by name, page by page.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: An address in the bucket, also for messages.
@@ -90,6 +94,8 @@ class S3Storage(ObjectStorage):
     def read_range(self, path: str, begin: int, end: int) -> bytes:
         """Return the bytes of an object from one place up to another, by one request for these.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Args:
             path: Its address.
             begin: Place of the first byte.
@@ -112,6 +118,8 @@ class S3Storage(ObjectStorage):
     def read(self, path: str) -> bytes:
         """Return the bytes of an object by one request, so that they are all of one version.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Raises:
             MissingObjectError: There is no such object.
         """
@@ -122,6 +130,8 @@ class S3Storage(ObjectStorage):
 
     def read_version(self, path: str) -> Version | None:
         """Return an object with its ETag, by one request; None where there is none.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Raises:
             MissingObjectError: There is no such bucket.
@@ -145,6 +155,8 @@ class S3Storage(ObjectStorage):
 
         For a server other than Amazon's, the first new object in a bucket is followed by two more
         writes, which test whether the server honours conditions at all.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Address of the object.
@@ -190,7 +202,7 @@ class S3Storage(ObjectStorage):
             return
         target = self._target(path)
         ranges = part_ranges(num_bytes, _PART_BYTES)
-        crc32c = describe_file(source, most=num_bytes)["crc32c"]
+        crc32c = describe_file(source, max_bytes=num_bytes)["crc32c"]
 
         def send(upload: dict[str, Any], number: int) -> dict[str, Any]:
             start, size = ranges[number - 1]
@@ -233,6 +245,8 @@ class S3Storage(ObjectStorage):
 
         An object of more than 1 GiB is copied in parts, and still appears complete.
 
+        As from every method, there may also be the errors of `s3_errors`.
+
         Raises:
             MissingObjectError: There is no such object.
             WriteConflictError: It is replaced meanwhile.
@@ -263,6 +277,8 @@ class S3Storage(ObjectStorage):
         """Remove an object, if it still has an ETag; one that is not there is no error.
 
         Some servers other than Amazon's do not look at the ETag.
+
+        As from every method, there may also be the errors of `s3_errors`.
 
         Args:
             path: Its address.

@@ -81,15 +81,15 @@ def _defaults_unlike_classes(cls: type) -> dict[str, Any]:
 
     The parser makes a section for which nothing is given from its class alone.
     """
-    found = {}
+    defaults = {}
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         section, default = hints[field.name], _default_of(field)
         if _is_dataclass(section):
             is_made = default is not dataclasses.MISSING
             unlike = _unlike_class(default) if is_made else _defaults_unlike_classes(section)
-            found.update({field.name: unlike} if unlike else {})
-    return found
+            defaults.update({field.name: unlike} if unlike else {})
+    return defaults
 
 
 def _is_dataclass(hint: Any) -> bool:
@@ -97,17 +97,21 @@ def _is_dataclass(hint: Any) -> bool:
 
 
 def _unlike_class(value: Any) -> dict[str, Any]:
-    """Return the values of a dataclass's instance that are not the defaults of its class."""
-    found = {}
+    """Return the values of a dataclass's instance that are not the defaults of its class.
+
+    A field that is a dataclass itself has a dictionary of such values, and is left out without any.
+    A field without a default is always there.
+    """
+    values = {}
     hints = typing.get_type_hints(type(value))
     for field in dataclasses.fields(value):
-        own = getattr(value, field.name)
+        field_value = getattr(value, field.name)
         if _is_dataclass(hints[field.name]):
-            unlike = _unlike_class(own)
-            found.update({field.name: unlike} if unlike else {})
-        elif own != _default_of(field):
-            found[field.name] = own
-    return found
+            unlike = _unlike_class(field_value)
+            values.update({field.name: unlike} if unlike else {})
+        elif field_value != _default_of(field):
+            values[field.name] = field_value
+    return values
 
 
 def _default_of(field: dataclasses.Field[Any]) -> Any:

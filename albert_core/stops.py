@@ -103,7 +103,11 @@ def answered_signals() -> tuple[signal.Signals, ...]:
     so that Ctrl-C, which is for the script's own command, does not reach it.
     """
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    return tuple(one for one in STOP_SIGNALS if one != signal.SIGINT or not is_ignored)
+    return tuple(
+        stop_signal
+        for stop_signal in STOP_SIGNALS
+        if stop_signal != signal.SIGINT or not is_ignored
+    )
 
 
 def is_stopping() -> bool:

@@ -27,6 +27,8 @@ _PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|\d+")
 class StorageConfig:
     """How buckets are called.
 
+    What is no project's id or number, or no address of a server, is refused with an InputError.
+
     Attributes:
         user_project: Google Cloud project that pays for all requests to buckets in gs://, which
             buckets with Requester Pays ask for; the environment's ALBERT_STORAGE_USER_PROJECT when
@@ -48,7 +50,7 @@ class StorageConfig:
         _check_endpoint(self.endpoint, setting="storage.endpoint")
 
     @classmethod
-    def of_process(cls) -> "StorageConfig":
+    def from_environment(cls) -> "StorageConfig":
         """Return the settings that the environment has for this process.
 
         The endpoint is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; what is not set is empty.
@@ -63,14 +65,14 @@ class StorageConfig:
             endpoint = os.environ.get(name) or endpoint
         return cls(user_project=user_project(), endpoint=endpoint)
 
-    def or_of_process(self) -> "StorageConfig":
+    def or_from_environment(self) -> "StorageConfig":
         """Return these settings, with this process's in place of empty ones.
 
         Raises:
             InputError: The environment names what is no project, or no address of a server.
         """
         given = {name: value for name, value in dataclasses.asdict(self).items() if value}
-        return dataclasses.replace(self.of_process(), **given)
+        return dataclasses.replace(self.from_environment(), **given)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
         known: What could have been given.
         prefix: Shown before each suggestion.
     """
-    names = [f"{prefix}{one}" for one in nearest_names(name, known)]
+    names = [f"{prefix}{candidate}" for candidate in nearest_names(name, known)]
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
@@ -28,14 +28,14 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     """
     known = sorted(set(known))  # of a set, the same every time
     by_setting: dict[str, list[str]] = {}
-    for one in known:
-        by_setting.setdefault(_setting(one), []).append(one)
+    for candidate in known:
+        by_setting.setdefault(_setting(candidate), []).append(candidate)
     if same := by_setting.get(_setting(name)):
-        return sorted(same, key=lambda one: -_similarity(name, one))[:_MOST]
+        return sorted(same, key=lambda candidate: -_similarity(name, candidate))[:_MOST]
     if near := _matches(name, known):
         return near
     settings = _matches(_setting(name), by_setting)
-    return [one for setting in settings for one in by_setting[setting]][:_MOST]
+    return [candidate for setting in settings for candidate in by_setting[setting]][:_MOST]
 
 
 def _matches(name: str, known: Iterable[str]) -> list[str]:
@@ -43,9 +43,9 @@ def _matches(name: str, known: Iterable[str]) -> list[str]:
 
     Empty if none is similar.
     """
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_LEAST_SIMILARITY)
-    return [by_lower[one] for one in near]
+    return [by_lower[candidate] for candidate in near]
 
 
 def _setting(name: str) -> str:

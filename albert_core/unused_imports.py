@@ -30,10 +30,11 @@ class _UnusedImportFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Raise ModuleNotFoundError for an import that is not needed; leave any other to others.
+        """Raise ModuleNotFoundError for an import that is not needed; else return None.
 
         It is not needed where `_UNUSED` lists the package with the beginning of the importing
-        module's name; the same package is found for any other module.
+        module's name; the same package is found for any other module. By None Python asks the other
+        finders.
         """
         importers = _UNUSED.get(fullname)
         if importers and _get_importer().startswith(importers):

@@ -49,6 +49,7 @@ def read_lists(section: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InputError: A file of a list is gone, or holds something else.
+        ServiceError: The storage of such a file failed.
     """
     values = dict(section)
     if "files" in values:
@@ -78,6 +79,7 @@ def _read(files: Any) -> Any:
 
     Raises:
         InputError: The file is gone, or holds no list of texts.
+        ServiceError: The storage failed.
     """
     if not isinstance(files, Mapping) or _LIST_KEY not in files:
         return files

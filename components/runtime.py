@@ -16,7 +16,7 @@ from albert_core.machine import num_usable_cores
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
 from albert_core.stops import answered_stops
 from albert_core.unused_imports import skip_unused_imports
-from components.outcomes import record_attempt
+from components.step_attempts import record_attempt
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"

@@ -41,7 +41,9 @@ _MAX_MESSAGE_LENGTH = 300
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CallConfig:
-    """Time-outs, retries and certificates of calls to a service; all numbers are more than 0.
+    """Time-outs, retries and certificates of calls to a service.
+
+    A number that is not above 0 raises InputError.
 
     Attributes:
         timeout_s: Seconds to wait for an answer.

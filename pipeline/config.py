@@ -393,8 +393,8 @@ def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> Finetu
     if "recipe" in given:
         return finetuning
     values = plain_values(dataclasses.asdict(finetuning))
-    own = {name: values[name] for name in values if name in given and name != "per_task"}
+    given_values = {name: values[name] for name in values if name in given and name != "per_task"}
     per_task = dict(finetuning.per_task)
-    if own:
-        per_task[EVERY_TASK] = {**own, **per_task.get(EVERY_TASK, {})}
+    if given_values:
+        per_task[EVERY_TASK] = {**given_values, **per_task.get(EVERY_TASK, {})}
     return dataclasses.replace(finetuning, recipe="original", per_task=per_task)

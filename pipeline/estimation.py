@@ -37,6 +37,8 @@ _NOT_COUNTED = (
 class CostLimit:
     """The most that pretraining may cost, by the estimate.
 
+    A negative `max_cost` raises InputError; the other values are checked when an estimate is made.
+
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that training is taken to reach.
@@ -186,6 +188,7 @@ def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
 
     Raises:
         InputError: The task is unknown, or there are no files of it.
+        ServiceError: The storage of files in the cloud failed.
     """
     declaration = task if task.endswith((".yaml", ".yml")) else join(task, DECLARATION_NAME)
     if task not in TASKS and exists(declaration):

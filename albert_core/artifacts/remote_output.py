@@ -37,7 +37,9 @@ class RemoteOutput(Output):
         """Return the manifest of the published results, or None where there is none.
 
         Raises:
-            InputError: There is one that this version cannot read.
+            InputError: There is one that this version cannot read, or that must not be read from
+                here.
+            ServiceError: The storage failed.
         """
         if not exists(self._manifest_path):
             return None
@@ -68,6 +70,7 @@ class RemoteOutput(Output):
 
         Raises:
             InputError: There is no object in the folder.
+            ServiceError: The storage failed.
         """
         # Storages keep what they have; a sha256 would cost a download. Whoever reads the files as
         # an input compares their hashes.
@@ -91,6 +94,8 @@ class RemoteOutput(Output):
         Raises:
             WriteConflictError: Another run published there meanwhile; its manifest stays, but its
                 files may be overwritten.
+            InputError: The bucket cannot be read or written from here.
+            ServiceError: The storage failed.
         """
         if published := find_published():
             return published
@@ -115,7 +120,8 @@ class RemoteOutput(Output):
         """Return the paths, relative to the folder, of all objects in it, sorted.
 
         Raises:
-            InputError: There is no object.
+            InputError: There is no object, or the bucket must not be read.
+            ServiceError: The storage failed.
         """
         prefix = join(self.address, "")
         return [file.path.removeprefix(prefix) for file in find_files(self.address)]

@@ -136,6 +136,7 @@ def fetch_progress(address: str, folder: Path) -> Version | None:
 
     Raises:
         InputError: A file that is listed is lost, or its name leads out of the folder.
+        ServiceError: The storage failed.
     """
     index = join(address, INDEX_NAME)
     while (version := read_version(index)) is not None:
@@ -191,6 +192,7 @@ class _ProgressSync:
 
         Raises:
             InputError: Another holder keeps renewing its lease.
+            ServiceError: The storage failed.
         """
         # Two leases: a holder that dies right after this process looks first expires in one.
         deadline = time.monotonic() + 2 * LEASE_S
@@ -222,6 +224,7 @@ class _ProgressSync:
 
         Raises:
             InputError: A file that is listed is lost, or its name leads out of the folder.
+            ServiceError: The storage failed.
         """
         fetch_progress(self._address, self._progress)
         self._stamps = file_stamps(self._progress)
@@ -229,7 +232,8 @@ class _ProgressSync:
         # write of the index. Nobody else would ever find them, and they cost money.
         listed = {join(self._address, name) for name in self._object_names.values()}
         folder = join(self._address, _OBJECTS_NAME)
-        for file in find_files(folder) if has_files(folder) else ():
+        uploaded = find_files(folder) if has_files(folder) else ()
+        for file in uploaded:
             if file.path not in listed:
                 remove_file(file.path)
 

@@ -153,7 +153,7 @@ def size_name(config: AlbertConfig) -> str:
 
 
 def _hub_model(folder: Path) -> ModelSummary:
-    """Return the model in a TF-Hub module or SavedModel."""
+    """Return the model in a TF-Hub module or SavedModel; errors are those of `_tf1_model`."""
     return _tf1_model(folder / HUB_VARIABLES, config_path=folder / HUB_ASSETS / CONFIG_NAME)
 
 
@@ -166,6 +166,9 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
         path: A checkpoint's prefix, or a folder with one.
         config_path: The configuration, which may be missing; albert_config.json beside the
             checkpoint when not given.
+
+    Raises:
+        InputError: There is no checkpoint, or it or the configuration cannot be read.
     """
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
@@ -178,7 +181,10 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
 
 
 def _folder_model(folder: Path) -> ModelSummary:
-    """Return the model in a folder of this program."""
+    """Return the model in a folder of this program.
+
+    Raises InputError if a file is missing or cannot be read.
+    """
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
     return _summarize(_list_safetensors(folder / WEIGHTS_NAME), config)
 
@@ -193,12 +199,15 @@ def _huggingface_model(folder: Path) -> ModelSummary:
     values = read_json_object(path)
     config, _ = config_from_huggingface(values, source=str(path))
     variables = _list_safetensors(weights_path(folder))
-    names = original_names(config, variables, of_tokens=classifies_tokens(values))
+    names = original_names(config, variables, is_token_classifier=classifies_tokens(values))
     return _summarize({original: variables[name] for name, original in names.items()}, config)
 
 
 def _training_model(folder: Path) -> ModelSummary:
-    """Return the model in a training's checkpoint, which holds no configuration."""
+    """Return the model in a training's checkpoint, which holds no configuration.
+
+    Raises InputError if its files cannot be read.
+    """
     variables = _list_safetensors(folder / VARIABLES_NAME)
     return _summarize(
         variables, None, global_step=read_json_object(folder / STATE_NAME).get("step")

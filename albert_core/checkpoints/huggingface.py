@@ -71,7 +71,10 @@ def read_huggingface(
     checkpoint = Checkpoint(
         config=config,
         weights=weights_from_huggingface(
-            config, read_weights(path), source=str(path), of_tokens=classifies_tokens(values)
+            config,
+            read_weights(path),
+            source=str(path),
+            is_token_classifier=classifies_tokens(values),
         ),
         source=str(folder),
         tokenizer=find_vocabulary(folder),

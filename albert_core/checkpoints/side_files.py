@@ -180,10 +180,10 @@ def _read_head(folder: Path) -> JsonObject:
 
 
 def _read_problem_type(head: JsonObject) -> ProblemType | None:
-    """Return the problem type in head.json, or None.
+    """Return the problem type in head.json; None if it names none.
 
     Raises:
-        InputError: It is not one of transformers' problem types.
+        InputError: It names something else than one of transformers' problem types, such as null.
     """
     if "problem_type" not in head:
         return None

@@ -10,6 +10,7 @@ from albert_core.corpus.files import (
     corpus_fingerprint,
     corpus_splits,
     find_corpus_files,
+    hash_corpus,
     list_corpus,
     resolve_format,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "corpus_fingerprint",
     "corpus_splits",
     "find_corpus_files",
+    "hash_corpus",
     "list_corpus",
     "read_documents",
     "read_split",

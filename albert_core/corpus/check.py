@@ -29,7 +29,11 @@ _MANY_LINES = 50
 
 @dataclasses.dataclass
 class _DocumentCounts:
-    """Counts of what was read: streams of text, documents, lines and characters."""
+    """Counts of what was read: streams of text, documents, lines and characters.
+
+    Blank lines are not counted. `short_characters` is not a count: documents of under so many
+    characters on average may be paragraphs.
+    """
 
     short_characters: int
     num_streams: int = 0
@@ -81,6 +85,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         InputError: No pattern is given, or one matches no file; all files are empty; a file is
             damaged, not UTF-8, or not what the settings say; or no format is set and the files have
             several.
+        ServiceError: The storage of a file failed.
     """
     corpus = list_corpus(config)
     notes = [_note_on_format(config, corpus)]
@@ -96,7 +101,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes += [_note_on_tables(corpus), corpus.note]
+    notes += [_note_on_tables(corpus), corpus.left_out_note]
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
@@ -113,7 +118,7 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     another.
     """
     if config.format is None:
-        return "" if corpus.format == "sentences" else corpus.found
+        return "" if corpus.format == "sentences" else corpus.format_note
     if config.format not in _SHORT_CHARACTERS:
         return ""
     for file in corpus.files:

@@ -20,6 +20,9 @@ _DEFAULT_NUM_PERMUTATIONS = 128
 class CleaningConfig:
     """Which documents are left out. By default only repeated ones.
 
+    Values out of their range, and settings of near-duplicates that would have no effect, are
+    refused with an InputError.
+
     Attributes:
         deduplicate: Whether only one of several documents with the same text is kept.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or
@@ -186,7 +189,14 @@ class RemovedDocuments:
     examples: dict[str, list[list[str]]] = dataclasses.field(default_factory=dict)
 
     def add(self, reason: str, evidence: str, document: Sequence[str], key: bytes) -> None:
-        """Count a removed document, and keep it as an example if its key is among the smallest."""
+        """Count a removed document, and keep it as an example if its key is among the smallest.
+
+        Args:
+            reason: Its name, as in `counts`.
+            evidence: What shows it, kept with an example.
+            document: The sentences; the beginning of the first three is kept with an example.
+            key: The document's key; examples are the five of the smallest keys.
+        """
         beginning = " ".join(document[:3])[:_EXAMPLE_CHARACTERS]
         self._add(reason, 1, [[key.hex(), evidence, beginning]])
 
@@ -205,12 +215,18 @@ class RemovedDocuments:
 
 
 def letter_fraction(sentences: Sequence[str]) -> float:
-    """Return the fraction of letters of any script among characters other than white space."""
+    """Return the fraction of letters of any script among characters other than white space.
+
+    It is 0 without any character.
+    """
     characters = "".join("".join(sentences).split())
     return sum(map(str.isalpha, characters)) / max(1, len(characters))
 
 
 def repeated_fraction(sentences: Sequence[str]) -> float:
-    """Return the fraction of a document's characters in sentences that repeat an earlier one."""
+    """Return the fraction of a document's characters in sentences that repeat an earlier one.
+
+    It is 0 for an empty document.
+    """
     total = sum(map(len, sentences))
     return 1 - sum(map(len, set(sentences))) / total if total else 0.0

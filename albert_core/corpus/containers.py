@@ -145,6 +145,8 @@ def _tar_streams(
 
     Folders are passed over; compressed files are decompressed; hidden files, links, ZIP archives
     inside and files that are no text are left out and counted.
+
+    When it is read, damage raises one of the errors that `damage_errors` turns into an InputError.
     """
     # "|": from the beginning to the end, since compressed files are slow to seek in.
     with tarfile.open(fileobj=file, mode="r|") as archive:

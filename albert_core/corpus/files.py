@@ -15,6 +15,7 @@ from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
 from albert_core.files import hash_json
+from albert_core.parallel_calls import do_in_parallel
 from albert_core.storage import StoredFile, content_hash, find_files, is_remote, read_range
 
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
@@ -44,16 +45,16 @@ class CorpusFiles:
         files: The files that are read, sorted and without repetition.
         left_out: The files that are not read, sorted, by the reason.
         format: Format of the files: the one that is set, or else the one that was found.
-        found: Text that says which format was found; empty where the format was set.
+        format_note: Text that says which format was found; empty where the format was set.
     """
 
     files: tuple[StoredFile, ...]
     left_out: Mapping[str, tuple[str, ...]]
     format: CorpusFormat
-    found: str = ""
+    format_note: str = ""
 
     @property
-    def note(self) -> str:
+    def left_out_note(self) -> str:
         """Text naming the files that are left out, up to three for each reason; may be empty."""
         return "; ".join(
             f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
@@ -74,6 +75,7 @@ def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> lis
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or a format is looked for and the files
             have several.
+        ServiceError: The storage failed.
     """
     return list((list_corpus if finds_format else _list_files)(config).files)
 
@@ -90,12 +92,13 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, one holds text in a form that is not read, or no format is set and the files have
             several.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return _list_files(config)
-    found = find_format(_list_files(config).files, named=config.files)
-    corpus = _list_files(dataclasses.replace(config, format=found.format))
-    return dataclasses.replace(corpus, found=found.note)
+    detected = find_format(_list_files(config).files, named=config.files)
+    corpus = _list_files(dataclasses.replace(config, format=detected.format))
+    return dataclasses.replace(corpus, format_note=detected.note)
 
 
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
@@ -106,6 +109,7 @@ def resolve_format(config: CorpusConfig) -> CorpusConfig:
     Raises:
         InputError: No format is set, and the files have several formats, there are no files, all
             are empty or left out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if config.format is not None:
         return config
@@ -121,6 +125,7 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
             out, or one holds text in a form that is not read.
+        ServiceError: The storage failed.
     """
     if not config.files:
         raise InputError(
@@ -140,7 +145,9 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     corpus = CorpusFiles(tuple(files), left_out, config.format or "sentences")
     patterns = ", ".join(config.files)
     if not files:
-        raise InputError(f"corpus.files {patterns}: got no text, expected some; {corpus.note}")
+        raise InputError(
+            f"corpus.files {patterns}: got no text, expected some; {corpus.left_out_note}"
+        )
     if not any(file.num_bytes for file in files):
         raise InputError(f"corpus.files {patterns}: {len(files)} files, all empty")
     return corpus
@@ -202,27 +209,50 @@ def _below(path: str, pattern: str) -> str:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
-    """Return the files of a pattern; the message of an InputError begins with `corpus.files`."""
+    """Return the files of a pattern; the message of an InputError begins with `corpus.files`.
+
+    Raises:
+        InputError: No file matches, or the storage refuses the listing.
+        ServiceError: The storage failed.
+    """
     try:
         return find_files(pattern)
     except InputError as error:
         raise type(error)(f"corpus.files {error}") from error
 
 
-def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of the contents of all files and of the settings they are read with.
+def hash_corpus(config: CorpusConfig) -> dict[str, str]:
+    """Return a hash of the content of each file, by path; several files are read at a time.
 
-    Local files are read completely; for objects in buckets the stored checksum is taken. The hash
-    does not depend on the order and names of the files, nor on whether the format is set or found.
+    Local files are read completely; for objects in buckets the stored checksum is taken.
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
-    # Without names and order: files that are renamed or moved hold the same text.
+    paths = [file.path for file in find_corpus_files(config)]
+    return dict(zip(paths, do_in_parallel(content_hash, paths), strict=True))
+
+
+def corpus_fingerprint(config: CorpusConfig, hashes: Mapping[str, str] | None = None) -> str:
+    """Return a hash of the contents of all files and of the settings they are read with.
+
+    It does not depend on the order and names of the files, nor on whether the format is set or
+    found.
+
+    Args:
+        config: The corpus.
+        hashes: What `hash_corpus` returned for it; when None it is called.
+
+    Raises:
+        InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
+    """
     config = resolve_format(config)
+    hashes = hash_corpus(config) if hashes is None else hashes
+    # Without names and order: files that are renamed or moved hold the same text.
     settings = dataclasses.asdict(config) | {"files": []}
-    contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
-    return hash_json({"settings": settings, "contents": contents})
+    return hash_json({"settings": settings, "contents": sorted(hashes.values())})
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:
@@ -236,6 +266,7 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Raises:
         InputError: There are no files of one format that can be read.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     files = find_corpus_files(config)

@@ -40,7 +40,16 @@ def with_line_feeds(file: BinaryIO, line_end: bytes, *, head: bytes = b"") -> Bi
 
 
 class _LineFeeds(io.RawIOBase):
-    """The bytes of `with_line_feeds`, unbuffered."""
+    """The bytes of a file with line feeds in place of another line end, unbuffered.
+
+    A line end of several bytes becomes spaces and a line feed, so that offsets stay.
+    `with_line_feeds` buffers it.
+
+    Args:
+        file: The file, read from where it is.
+        line_end: The line end to replace.
+        head: Bytes that were read from the file already; they come first.
+    """
 
     def __init__(self, file: BinaryIO, line_end: bytes, head: bytes) -> None:
         """Keep file and head; line ends are to become a line feed with spaces before it."""

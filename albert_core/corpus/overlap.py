@@ -63,6 +63,7 @@ class OverlapIndex:
 
         Raises:
             InputError: A file is missing, not UTF-8, not what its ending says, or has no text.
+            ServiceError: The storage of a file failed.
         """
         hashes, owners, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], {}
         for number, (name, patterns) in enumerate(sets.items()):
@@ -114,6 +115,7 @@ class OverlapIndex:
 
         Raises:
             InputError: There is no such file.
+            ServiceError: The storage failed.
         """
         with open_file(path) as file:
             arrays = np.load(file, allow_pickle=False)
@@ -166,6 +168,7 @@ def _read_texts(pattern: str) -> Iterator[str]:
     Raises:
         InputError: No file matches, or one is damaged, not UTF-8, not what its ending says, or has
             no text.
+        ServiceError: The storage of a file failed.
     """
     for file in find_files(pattern):
         data = unpacked(file.path, read_bytes(file.path)).removeprefix(b"\xef\xbb\xbf")

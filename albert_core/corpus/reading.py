@@ -44,6 +44,7 @@ def read_documents(
     Raises:
         InputError: When the place is read: the file is missing, damaged, not UTF-8, or not what the
             settings say.
+        ServiceError: When it is read: the storage failed.
     """
     if not isinstance(source, FileRange):
         with open_file(str(source)) as file:
@@ -63,7 +64,10 @@ def read_documents(
 def _documents_in_stream(
     source: TextStream, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
-    """Return the documents of a stream by the corpus's format, from texts in rows or from lines."""
+    """Return the documents of a stream by the corpus's format, from texts in rows or from lines.
+
+    Nothing is read before the first document is asked for; irregularities are added to `counts`.
+    """
     if config.format in ("jsonl", "parquet"):
         rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
         return _documents_from_texts(rows, config, counts)
@@ -80,6 +84,7 @@ def read_split(
     Raises:
         InputError: When it is read: a file is missing, damaged, not UTF-8, or not what the settings
             say.
+        ServiceError: When it is read: the storage failed.
     """
     for source in split.ranges:
         yield from read_documents(source, config, counts)
@@ -93,6 +98,7 @@ def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> 
     Raises:
         InputError: There are no files, or files of several formats; or, when it is read, a file is
             damaged, not UTF-8, or not what the settings say.
+        ServiceError: The storage failed.
     """
     config = resolve_format(config)
     for file in find_corpus_files(config):

@@ -14,6 +14,8 @@ from albert_core.suggestions import did_you_mean
 class Prices:
     """Prices of an hour of a chip.
 
+    A date of another form, an unknown chip and a price below 0 are refused with an InputError.
+
     Attributes:
         date: Day on which the prices were read, such as 2026-01-31.
         source: Where the prices were read, for which region and on which terms.

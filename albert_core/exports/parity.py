@@ -236,6 +236,9 @@ def _measure(
     """Return all measurements of an exported model, whether within the bounds or not.
 
     Runs it on all batches of the reference and, if there is a dev set, on that.
+
+    Raises:
+        StepFailedError: The exported model lacks an output, or has one of another shape.
     """
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None
@@ -271,13 +274,13 @@ def _differences(
     """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        of_batch = largest_differences(
+        batch_differences = largest_differences(
             expected,
             run(inputs),
             as_probabilities=as_probabilities,
             is_multi_label=reference.is_multi_label,
         )
-        for name, value in of_batch.items():
+        for name, value in batch_differences.items():
             # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest

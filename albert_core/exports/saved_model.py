@@ -176,17 +176,22 @@ class _Signatures:
         return outputs_by_name(self._model, inputs)
 
     def _encode(self, **inputs: Any) -> dict[str, Any]:
-        """Return the encoder's two outputs (`tokens`)."""
+        """Return the signature `tokens`: the encoder's `sequence_output` and `pooled_output`."""
         return dict(self._model.bert(**inputs, training=False))
 
     def _order(self, **inputs: Any) -> dict[str, Any]:
-        """Return the encoder's outputs and the log probabilities of sentence order (`sop`)."""
+        """Return the signature `sop`: the encoder's outputs, and `sop_log_probs` [B, 2].
+
+        The latter are the log probabilities of sentence order.
+        """
         outputs = self._tokens(**inputs)
         logits_B2 = self._model.sentence_order(outputs["pooled_output"])
         return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
 
     def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
-        """Return the encoder's outputs and the logits at masked positions, flat [B * P, V] (`mlm`).
+        """Return the signature `mlm`: the encoder's outputs, and `mlm_logits` [B * P, V].
+
+        The latter are the logits at the masked positions, those of one text after those of another.
 
         Args:
             mlm_positions: Masked positions [B, P].
@@ -201,7 +206,11 @@ class _Signatures:
         }
 
     def _tokenization(self) -> dict[str, Any]:
-        """Return the path of the vocabulary, and whether it is lower case (`tokenization_info`)."""
+        """Return the signature `tokenization_info`.
+
+        It has `vocab_file`, the vocabulary's path, and `do_lower_case`, whether it is for
+        lower-cased text.
+        """
         tokenizer = self._checkpoint.tokenizer
         return {
             "vocab_file": self._vocabulary.asset_path,

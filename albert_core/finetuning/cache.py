@@ -23,7 +23,7 @@ from albert_core.errors import InputError
 from albert_core.finetuning.features import Features
 from albert_core.partial_files import partial_path, remove_whole_folder, staging_folder
 
-_ARRAYS = ("ids", "begins", "second_starts")
+_ARRAYS = ("ids", "begins", "second_starts", "whole_lengths")
 _COUNTS = ("group_size", "num_left_out")
 _FACTS_NAME = "features.json"
 

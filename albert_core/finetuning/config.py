@@ -297,8 +297,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         if self.recipe == "original" and task.recipe.settings():
             is_timed = self.train_minutes is not None
             keeps_length = not is_timed and _LENGTHS.isdisjoint(exceptions)
-            of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
-            recipe = {**ORIGINAL_MOMENTS, **of_task()}
+            recipe_settings = (
+                task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
+            )
+            recipe = {**ORIGINAL_MOMENTS, **recipe_settings()}
             if is_timed:  # else the recipe's steps would replace the minutes
                 recipe = {name: value for name, value in recipe.items() if name not in _LENGTHS}
         config = self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")

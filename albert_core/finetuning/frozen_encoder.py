@@ -99,7 +99,10 @@ class _LayerMeans(keras.Model):
         self.encoder = encoder
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
-        """Return `means` [B, L, H]."""
+        """Return `means` [B, L, H]: the mean of each layer's outputs over all tokens but padding.
+
+        Inputs are `input_ids`, `input_mask` and `segment_ids` [B, S].
+        """
         outputs = self.encoder(
             inputs["input_ids"],
             input_mask=inputs["input_mask"],

@@ -8,7 +8,7 @@ from albert_core.finetuning.num_steps import (
     num_evaluations,
     num_train_steps,
 )
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_preprocessor import TaskData
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
 from albert_core.tasks import Task
@@ -125,7 +125,11 @@ def make_schedule(config: FinetuningConfig, plan: TrainingPlan) -> PhasedSchedul
 
 
 def describe_settled(state: TrainingState) -> dict[str, int]:
-    """Return steps and warm-up of a training by minutes; empty for other trainings."""
+    """Return steps and warm-up of a training by minutes; empty for other trainings.
+
+    The names are those of `PhaseTiming.describe`; where the steps were never settled, they are
+    those that were made.
+    """
     if not state.timings:
         return {}
     timing = PhaseTiming(**state.timings[0])

@@ -91,7 +91,11 @@ class FrozenProbe:
 
 
 def describe_probe(probe: FrozenProbe) -> str:
-    """Return the probe in one line, scores in percent."""
+    """Return the probe in one line, scores in percent.
+
+    It names the metric, the best layer and its score, the last layer's score, the same of random
+    weights, and the seconds.
+    """
     model, control = probe.pretrained, probe.random_weights
     return (
         f"frozen probe, {probe.metric.replace('_', ' ')}: layer {model.best_layer} "

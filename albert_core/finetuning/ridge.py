@@ -63,7 +63,12 @@ def predict_by_ridge(
 
 
 class _Ridge:
-    """The normal equations of standardised features, solved for any penalty."""
+    """The normal equations of standardised features, solved for any penalty.
+
+    Args:
+        features_NF: Features of the training rows; one that is constant is only centred.
+        targets_NC: Their targets, of which the means are the intercepts.
+    """
 
     def __init__(self, features_NF: np.ndarray, targets_NC: np.ndarray) -> None:
         """Compute means, scales, covariance and products with the targets; solves nothing yet."""

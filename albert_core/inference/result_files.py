@@ -36,7 +36,7 @@ class ResultWriter(abc.ABC):
         """
 
     def finish(self) -> None:
-        """Complete the file; no more is written then."""
+        """Complete the file, after which no more is written; here there is nothing to do."""
         return None
 
 

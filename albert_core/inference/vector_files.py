@@ -32,7 +32,7 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
         size: Size of a vector, H.
 
     Raises:
-        InputError: Another process writes the same file.
+        InputError: Another process writes the same file, or the bucket must not be written.
         ServiceError: The file cannot be uploaded to a bucket.
     """
     with whole_file(path) as partial:

@@ -78,6 +78,8 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
     def example_losses(self, targets: Any, outputs: Any) -> Any:
         """Return the loss of each example [B], in float32, for `compute_loss`.
 
+        Subclasses must define it, unless they define `compute_loss`.
+
         Args:
             targets: What the data holds besides the inputs.
             outputs: Outputs of `call`.

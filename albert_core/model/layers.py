@@ -52,7 +52,10 @@ def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
 
 
 def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
-    """Return the truncated normal initialiser of all kernels and embeddings."""
+    """Return a new initialiser for a kernel or embeddings: a truncated normal distribution.
+
+    Its standard deviation is `initializer_range`.
+    """
     # A new one for every weight: one of Keras's draws the same numbers at every call, and query,
     # key and value would begin equal.
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)

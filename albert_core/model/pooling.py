@@ -86,7 +86,7 @@ class MeanHead(PoolingHead):
     def features(
         self, encoder: AlbertEncoder, ids: Any, mask: Any, segments: Any, training: bool | None
     ) -> Any:
-        """Return the mean of the last layer's tokens [B, H]."""
+        """Return the mean of the last layer's outputs over all tokens but padding [B, H]."""
         outputs = encoder(ids, input_mask=mask, segment_ids=segments, training=training)
         return mean_of_tokens(outputs["sequence_output"], mask)
 
@@ -113,7 +113,11 @@ class LayerMixHead(PoolingHead):
     def features(
         self, encoder: AlbertEncoder, ids: Any, mask: Any, segments: Any, training: bool | None
     ) -> Any:
-        """Return the mix of the means of all blocks' tokens [B, H], weighted by a softmax."""
+        """Return a learned mix of the means of all blocks' outputs [B, H].
+
+        The mean of each block is over the tokens that are no padding; the weights of the blocks are
+        a softmax of `layer_logits`.
+        """
         outputs = encoder(
             ids,
             input_mask=mask,

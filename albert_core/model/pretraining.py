@@ -32,7 +32,11 @@ Tensors = Mapping[str, Any]
 
 
 class MaskedLmHead(keras.layers.Layer):
-    """Score the vocabulary at the masked positions; shares the word embeddings."""
+    """Score the vocabulary at the masked positions; shares the word embeddings.
+
+    Makes logits [B, P, V] of vectors [B, P, H]: a dense layer to width E, activation,
+    normalisation, then the product with the table of word embeddings [V, E], and a bias.
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         """Make the transform and its normalisation, not built."""
@@ -69,7 +73,10 @@ class MaskedLmHead(keras.layers.Layer):
 
 
 class SentenceOrderHead(keras.layers.Layer):
-    """Score `in order` (0) and `swapped` (1) from the pooled output."""
+    """Score `in order` (0) and `swapped` (1) from the pooled output.
+
+    Makes logits [B, 2] of vectors [B, H].
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="seq_relationship")
@@ -293,13 +300,20 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         }
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
-        """Return the losses of `pretraining_losses`."""
+        """Return what `pretraining_losses` does: the losses of both heads, and their sum as `loss`.
+
+        In the sum that of sentence order is multiplied by `sentence_order_weight`. The inputs are
+        not used.
+        """
         return pretraining_losses(targets, outputs, self.sentence_order_weight)
 
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
     ) -> dict[str, tuple[Any, Any]]:
-        """Return the values of `pretraining_values`."""
+        """Return what `pretraining_values` does: accuracy and loss of both heads, by metric.
+
+        Each is a pair of values and their weights, None without weights. The inputs are not used.
+        """
         return pretraining_values(targets, outputs, losses)
 
 

@@ -36,7 +36,10 @@ from albert_core.model.sampling import sample_tokens
 
 
 class ReplacedTokenHead(keras.layers.Layer):
-    """Score at every position whether the token there was replaced: a dense layer and an output."""
+    """Score at every position whether the token there was replaced: a dense layer and an output.
+
+    Makes logits [B, S], above 0 for `replaced`, of vectors [B, S, H].
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="replaced_tokens")
@@ -203,7 +206,11 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         }
 
     def set_depth(self, num_hidden_layers: int) -> None:
-        """Apply the shared layers of both encoders so many times."""
+        """Apply the shared layers of both encoders so many times, from the next call on.
+
+        Raises:
+            InputError: The number is below 1, or uses other groups than the present one does.
+        """
         super().set_depth(num_hidden_layers)
         self.generator.bert.set_depth(num_hidden_layers)
 

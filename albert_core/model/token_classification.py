@@ -16,7 +16,10 @@ from albert_core.model.pretraining import Tensors
 
 
 class TokenHead(keras.layers.Layer):
-    """Score the classes of every position by itself."""
+    """Score the classes of every position by itself.
+
+    Makes logits [B, S, C] of vectors [B, S, H].
+    """
 
     def __init__(self, config: AlbertConfig, num_labels: int) -> None:
         super().__init__(name="token_classifier")

@@ -156,6 +156,14 @@ def _models_among_artifacts(run: Path) -> dict[str, Path]:
 def _find_in_run(run: Path, path: Path, prefer: Preference) -> dict[str, str]:
     """Return the models that a run's folder or a place in it stands for; empty for other folders.
 
+    Args:
+        run: The run's folder.
+        path: That folder, or a path in it.
+        prefer: Whether the run's folder stands for its fine-tuned models or for the pretrained one.
+
+    Returns:
+        The folders of the models by the paths of their places.
+
     Raises:
         InputError: There is nothing at the path, or the run has no model yet.
     """
@@ -188,8 +196,8 @@ def _choose(models: Mapping[str, str], name: str, prefer: Preference) -> dict[st
         }
     finetuned = {place: models[place] for place in models if place.startswith(f"{MODELS_PLACE}/")}
     pretrained = {place: models[place] for place in models if place == PRETRAINED_PLACE}
-    of_run = (finetuned, pretrained) if prefer == "finetuned" else (pretrained, finetuned)
-    return of_run[0] or of_run[1] or dict(models)
+    candidates = (finetuned, pretrained) if prefer == "finetuned" else (pretrained, finetuned)
+    return candidates[0] or candidates[1] or dict(models)
 
 
 def _names_of_models(folder: Path) -> list[str]:

@@ -29,10 +29,11 @@ class ReplacedTokenConfig:
     """Settings of replaced-token detection.
 
     Attributes:
-        generator_size: Width of the generator as a fraction of the model's: of its hidden layer,
-            feed-forward and number of attention heads. It has as many layers, and shares the
-            embeddings.
-        loss_weight: What the loss of the detection is multiplied by, beside that of the generator.
+        generator_size: Width of the generator as a fraction of the model's, above 0 and at most 1:
+            of its hidden layer, feed-forward and number of attention heads. It has as many layers,
+            and shares the embeddings.
+        loss_weight: What the loss of the detection is multiplied by, beside that of the generator;
+            above 0.
     """
 
     generator_size: float = 0.25

@@ -68,7 +68,7 @@ class SpeedMeter:
             last: Last step.
             seconds: Time between them, above 0.
         """
-        index = self._plan.phase_of(last - 1)
+        index = self._plan.phase_of_last_step(last)
         phase = self._phases[index]
         tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
         waited_s = sum(records.input_timer.seconds for records in self._data)

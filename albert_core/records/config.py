@@ -22,7 +22,7 @@ _ROUNDING = 1e-9  # what chances that sum up to 1 may exceed it by as float64
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskingConfig:
-    """Which tokens are predicted.
+    """Which tokens are predicted; values out of their range are refused with an InputError.
 
     Attributes:
         mask_probability: Fraction of a sequence's tokens that are predicted.
@@ -150,7 +150,7 @@ def recorded_masking(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordsConfig:
-    """How documents become records.
+    """How documents become records; values out of their range are refused with an InputError.
 
     Attributes:
         format: `compact`: tokens once, masks and swaps drawn whenever a record is read. `static`:
@@ -161,7 +161,8 @@ class RecordsConfig:
             original: 1 by default, not 40, since masks are drawn anew whenever a record is read.
         random_next_sentence: Whether half of the second segments come from another document and
             are to be told from true ones (BERT's task); else segments are swapped.
-        masking: What is masked in static records; compact ones are masked as pretraining says.
+        masking: What is masked in static records; compact ones are masked as pretraining says, and
+            with them any setting here is refused.
         compat: `original` also follows the original's defects in cutting and masking.
         held_out_fraction: Fraction of the documents kept apart for evaluation, by their hash.
         num_shards: Number of files of training records.

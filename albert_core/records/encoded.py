@@ -55,7 +55,11 @@ class EncodedDocument:
     token_ids: bytes
 
     def packed(self) -> tuple[bytes, bytes, bytes]:
-        """Return its bytes in a file, in three parts: lengths, lengths of sentences, token ids."""
+        """Return its bytes in a file, in three parts.
+
+        They are the key with the numbers of sentences and of bytes of token ids, then the lengths
+        of sentences, then the token ids.
+        """
         num_sentences = len(self.sentence_lengths) // _LENGTH_DTYPE.itemsize
         header = _DOCUMENT.pack(self.key, num_sentences, len(self.token_ids))
         return header, self.sentence_lengths, self.token_ids
@@ -143,6 +147,7 @@ def read_index(path: str, *, work: str | None = None) -> EncodedFile:
     Raises:
         DamageError: The index is damaged, or is that of another file or of other work.
         ServiceError: The storage failed.
+        InputError: The index is missing, or cannot be read.
     """
     data = read_bytes(index_path(path))
     index = unseal(data, work=None if work is None else _part_of(work, path))
@@ -166,6 +171,8 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 
     Raises:
         DamageError: A file is not what was written; found at the end of its section at the latest.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     block_bytes = merged_block_bytes(len(sections))
     readers = [
@@ -175,7 +182,10 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 
 
 def merged_block_bytes(num_files: int) -> int:
-    """Return the bytes of each file to read at a time when so many files are merged."""
+    """Return the bytes of each file to read at a time when so many files are merged.
+
+    The more files, the fewer bytes, within two bounds.
+    """
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.
     return min(max(_MERGE_BYTES // max(1, num_files), _SMALLEST_BLOCK), _LARGEST_BLOCK)
@@ -190,6 +200,8 @@ def _read_section(
 
     Raises:
         DamageError: The section is not what was written.
+        InputError: The file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     position, end, expected = section
     if position == end:

@@ -74,6 +74,8 @@ def find_near_duplicates(
 
     Raises:
         DamageError: A file is not what was written.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     search = _Search.of(minhasher)
     dtype = entry_dtype(minhasher.num_permutations)
@@ -208,7 +210,11 @@ def pair_keys(pairs: np.ndarray) -> list[bytes]:
 
 
 def first_examples(pairs: np.ndarray) -> list[Example]:
-    """Return the five pairs with the smallest keys, from pairs sorted by key."""
+    """Return the five pairs with the smallest keys, from pairs sorted by key.
+
+    Each is the key of the document left out and of the one it is like, as hex digits, and the
+    number of equal hashes; fewer than five if there are fewer pairs.
+    """
     first = pairs[:_NUM_EXAMPLES]
     similar = _as_bytes(first["similar_high"], first["similar_low"])
     return [
@@ -239,6 +245,8 @@ def merge_left_out(sections: Mapping[str, Section]) -> Iterator[bytes]:
 
     Raises:
         DamageError: A file is not what was written.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     for pairs in merge_rows(sections, PAIR_DTYPE, order=_PAIR_ORDER):
         yield from pair_keys(pairs)

@@ -30,7 +30,11 @@ def entry_dtype(num_permutations: int) -> np.dtype:
 
 
 class SignatureTable:
-    """The signatures of documents, collected to be written bucket by bucket."""
+    """The signatures of documents, collected to be written bucket by bucket.
+
+    Args:
+        minhasher: Makes the signatures, and tells the buckets of each.
+    """
 
     def __init__(self, minhasher: MinHasher) -> None:
         """Hold no documents yet."""

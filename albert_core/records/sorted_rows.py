@@ -55,6 +55,8 @@ def merge_rows(
 
     Raises:
         DamageError: A section is not what was written; found when it has been read to its end.
+        InputError: A file is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     num_rows = max(2, merged_block_bytes(len(sections)) // dtype.itemsize)
     readers = [_SectionReader(path, section, dtype) for path, section in sections.items()]
@@ -73,6 +75,11 @@ def merge_rows(
 
 class _SectionReader:
     """Reads a section block by block.
+
+    Args:
+        path: Address of the file.
+        section: Its first byte, the one after its last, and its checksum.
+        dtype: Type of a row.
 
     Attributes:
         rows: Rows that are read and not taken.
@@ -95,6 +102,8 @@ class _SectionReader:
 
         Raises:
             DamageError: This was the end of the section, and it is not what was written.
+            InputError: The file is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         if not self.has_more or len(self.rows) >= num_rows / 2:
             return
@@ -108,11 +117,19 @@ class _SectionReader:
         self.rows = np.concatenate([self.rows, np.frombuffer(data, self.rows.dtype)])
 
     def last(self, order: Sequence[str]) -> tuple[int, ...]:
-        """Return the values of the last row that is read."""
+        """Return the values of the last row that is read, by the fields `order`.
+
+        There must be a row.
+        """
         return tuple(map(int, operator.itemgetter(*order)(self.rows[-1])))
 
     def take(self, order: Sequence[str], bound: tuple[int, ...] | None) -> np.ndarray:
-        """Remove and return the rows that do not come behind `bound`; all of them for None."""
+        """Remove and return the rows that do not come behind `bound`; all of them for None.
+
+        Args:
+            order: Names of the fields that rows are sorted by.
+            bound: Values of these fields.
+        """
         num_taken = len(self.rows)
         if bound is not None:
             comes_before = np.zeros(len(self.rows), bool)

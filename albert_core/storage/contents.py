@@ -99,6 +99,7 @@ def content_hash(path: str) -> str:
     Raises:
         FileNotFoundError: There is no such local file.
         InputError: There is no such object.
+        ServiceError: The storage failed.
     """
     # The storage's checksum costs one request; a sha256 would cost a download.
     if not is_remote(path):
@@ -135,6 +136,7 @@ def generation(path: str) -> Generation:
     """Return the generation of a file, another for each write; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file or folder in nanoseconds.
+    Makes one request for an object, which may raise the errors of `ObjectStorage`.
     """
     if is_remote(path):
         facts = storage_of(path).find(path)
@@ -146,6 +148,8 @@ def write_bytes(
     path: str, data: bytes, *, only_new: bool = False, replaces: Generation | None = None
 ) -> None:
     """Write a file so that it is never seen in part; it is new, or replaces one.
+
+    In the cloud there may also be the errors of `ObjectStorage`.
 
     Args:
         path: Address of the file; local folders are made, and of a link the file that it leads to
@@ -216,6 +220,7 @@ def copy_to_bucket(path: str, target: str) -> None:
         OSError: There is no such local file, or it must not be read.
         InputError: There is no such object, `target` is no address in a bucket, or there is no
             right to read or write.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         storage_of(target).upload(target, Path(path))
@@ -252,12 +257,15 @@ def write_version(path: str, data: bytes, *, generation: Generation | None) -> G
     Raises:
         WriteConflictError: It is of another generation.
         InputError: The path is local, or the bucket cannot be written.
+        ServiceError: The storage failed.
     """
     return storage_of(path).write_version(path, data, generation=generation)
 
 
 def remove_file(path: str) -> None:
     """Remove a file or an object; a missing local file is no error.
+
+    In the cloud there may also be the errors of `ObjectStorage`.
 
     Raises:
         MissingObjectError: There is no such object; S3 does not tell.
@@ -272,7 +280,8 @@ def remove_file(path: str) -> None:
 def remove_version(path: str, generation: Generation) -> None:
     """Remove an object of the cloud if it is still of a generation; else it stays, silently.
 
-    With S3 an object that was written anew with the same bytes goes, too.
+    With S3 an object that was written anew with the same bytes goes, too. Does nothing where there
+    is no such object. Other errors of `ObjectStorage` are raised.
     """
     with contextlib.suppress(MissingObjectError, WriteConflictError):
         storage_of(path).remove(path, generation=generation)
@@ -287,6 +296,7 @@ def remove_folder(path: str) -> None:
     Raises:
         InputError: The address is that of a whole bucket, of which nothing is removed; or the
             bucket does not exist, or must not be listed or changed.
+        ServiceError: The storage failed.
     """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)

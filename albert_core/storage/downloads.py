@@ -73,6 +73,7 @@ def _object_facts(path: str) -> dict[str, Any]:
 
     Raises:
         InputError: There is no such object.
+        ServiceError: The storage failed.
     """
     kept = storage_of(path).existing(path)
     return {"bytes": kept.num_bytes, "crc32c": kept.crc32c, "generation": kept.generation}

@@ -169,7 +169,8 @@ def _object_sizes(path: str, prefix: str) -> dict[str, int]:
 def has_files(folder: str) -> bool:
     """Return whether there is a file in a folder, at any depth; False where there is no folder.
 
-    In the cloud an empty object that stands for a folder counts, too.
+    In the cloud an empty object that stands for a folder counts, too. There may be the errors of
+    `ObjectStorage` then.
     """
     if not is_remote(folder):
         return any(path.is_file() for path in Path(folder).rglob("*"))

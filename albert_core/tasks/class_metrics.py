@@ -29,17 +29,17 @@ class ClassCounts:
 
     @property
     def precision(self) -> np.ndarray:
-        """Fraction of the predictions of each class that are right, float [C]."""
+        """Fraction of the predictions of each class that are right, float [C]; 0 without any."""
         return _ratio(self.right, self.predicted)
 
     @property
     def recall(self) -> np.ndarray:
-        """Fraction of the examples of each class that are taken for it, float [C]."""
+        """Fraction of the examples of each class that are taken for it, float [C]; 0 of none."""
         return _ratio(self.right, self.true)
 
     @property
     def f1(self) -> np.ndarray:
-        """Harmonic mean of precision and recall of each class, float [C]."""
+        """Harmonic mean of precision and recall of each class, float [C]; 0 where both are."""
         return _ratio(2 * self.right, self.true + self.predicted)
 
     @property
@@ -48,7 +48,7 @@ class ClassCounts:
         return ClassCounts(*(getattr(self, name).sum(keepdims=True) for name in _COUNTS))
 
     @property
-    def of_occurring(self) -> "ClassCounts":
+    def occurring(self) -> "ClassCounts":
         """The counts of the classes that are true or predicted at least once."""
         occurs_C = self.true + self.predicted > 0
         return ClassCounts(*(getattr(self, name)[occurs_C] for name in _COUNTS))
@@ -114,7 +114,7 @@ def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], flo
         if average == "micro":
             counts = counts.total
         elif targets.ndim == 1:
-            counts = counts.of_occurring
+            counts = counts.occurring
         return float(np.mean(getattr(counts, score)))
 
     return compute

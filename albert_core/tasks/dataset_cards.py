@@ -52,7 +52,9 @@ def read_class_names(folder: str, column: str) -> tuple[str, ...]:
 def _features(info: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the features of one configuration of a card."""
     features = info.get("features") if isinstance(info, Mapping) else None
-    for feature in features if isinstance(features, Sequence) else ():
+    if not isinstance(features, Sequence):
+        return
+    for feature in features:
         if isinstance(feature, Mapping):
             yield feature
 

@@ -39,6 +39,7 @@ def with_found_labels(task: Task, folder: str) -> Task:
         InputError: There are no training files, no labels or over 1,000, or they are scores; or a
             file cannot be read, other than the card of a task with labels that no access is given
             to.
+        ServiceError: The storage failed.
     """
     task = dataclasses.replace(task, class_names=_unambiguous(task.class_names))
     if task.labels:
@@ -67,6 +68,7 @@ def _names_on_card(task: Task, folder: str) -> tuple[str, ...]:
 
     Raises:
         NoAccessError: Card or file cannot be read from here.
+        ServiceError: The storage failed.
     """
     if find_layout(task):
         return ()
@@ -105,6 +107,7 @@ def find_source_files(source: Source, folder: str) -> list[str]:
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
+        ServiceError: The storage failed.
     """
     if not is_remote(folder):  # whose name may have brackets, which are no glob's
         return list(map(str, find_below(Path(folder), source.file)))
@@ -151,6 +154,7 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     Raises:
         InputError: There are none or over 1,000, skipped ones included, or there are numbers with
             fractions, as for scores; or a file cannot be read.
+        ServiceError: The storage of a remote file failed.
     """
     found: dict[str, None] = {}
     reads_rows = task.kind != "token_classification"
@@ -160,12 +164,12 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
                 found[without_fraction(label) if reads_rows else label] = None
                 if len(found) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
-    labels = [one for one in found if one.strip() and one not in task.skipped_labels]
+    labels = [label for label in found if label.strip() and label not in task.skipped_labels]
     if not labels:
         raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
-    if scores := [one for one in labels if _is_fraction(one)]:
+    if scores := [label for label in labels if _is_fraction(label)]:
         raise _no_labels(task, f"scores such as {scores[0]} in its rows")
-    are_numbers = all(one.removeprefix("-").isdecimal() for one in labels)
+    are_numbers = all(label.removeprefix("-").isdecimal() for label in labels)
     return tuple(sorted(labels, key=int if are_numbers else None))
 
 

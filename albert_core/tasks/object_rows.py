@@ -27,7 +27,14 @@ from albert_core.tasks.text_files import read_text
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Names:
-    """Which values of an object are texts, label and id; other spellings of labels."""
+    """The names of the values of an object that are texts, label and id.
+
+    Attributes:
+        texts: Those of the texts, in their order; some may be templates.
+        label: That of the label; None without labels.
+        id: That of the id; None without ids.
+        labels: The task's label by other spellings in the file.
+    """
 
     texts: tuple[Column, ...]
     label: Column | None
@@ -141,7 +148,7 @@ class _ObjectRows(TaskRows, abc.ABC):
             return tuple(as_texts(named, str(column)))
         name = _class_name(value, classes)
         spellings = (*((name,) if name else ()), *label_spellings(value, str(column)))
-        return tuple(self._names.labels.get(one, one) for one in spellings)
+        return tuple(self._names.labels.get(spelling, spelling) for spelling in spellings)
 
     def _id(self, row: JsonObject, column: Column) -> str:
         self._value(row, column)

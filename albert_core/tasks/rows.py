@@ -27,9 +27,13 @@ class UnusableRowError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowCells:
-    """The contents of a row: texts, spellings of its label (None without one), id.
+    """The contents of a row.
 
-    For `multi_label` the label is the tuple of all labels that apply, which may be empty.
+    Attributes:
+        texts: The texts.
+        label: Spellings of its label; for `multi_label` all labels that apply, maybe none. None
+            without labels.
+        id: Its id; None without one.
     """
 
     texts: list[str]

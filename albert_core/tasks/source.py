@@ -30,6 +30,8 @@ FORMATS_BY_ENDING: Mapping[str, Format] = {
 class Source:
     """A data file of a task, or several of one layout.
 
+    A null for a field that has none, and a delimiter that is none, are refused with an InputError.
+
     Attributes:
         file: Path below the task's folder; with `*` all files it matches, in order of their names.
         name: Tells it from the other sources of its split; scores are reported by it, too.

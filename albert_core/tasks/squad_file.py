@@ -82,6 +82,7 @@ def has_answers(path: str) -> bool:
     Raises:
         InputError: The file is missing, damaged or not in the SQuAD format.
         UnicodeDecodeError: It is not UTF-8.
+        ServiceError: The storage failed.
     """
     with open_unpacked_file(path) as file:
         text = file.read().decode("utf-8-sig")

@@ -309,6 +309,6 @@ def _is_sentence(text: str) -> bool:
 
 
 def _shown(row: Sequence[str]) -> str:
-    """Return the cells of a row between commas, cut after 100 characters."""
+    """Return a row's cells with commas between them, cut after 100 characters, with an ellipsis."""
     text = ", ".join(row)
     return text if len(text) <= 100 else f"{text[:100]}…"

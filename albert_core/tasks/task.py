@@ -70,6 +70,8 @@ _SENTENCE_FORMATS = ("conll", "jsonl", "parquet")
 class Task:
     """A task: its files, how they are read, what is predicted and how it is scored.
 
+    A declaration that is incomplete or contradicts itself raises InputError when it is made.
+
     Attributes:
         name: Name on the command line and in reports.
         kind: What is asked: a class, any number of labels or a number for a text or a pair, one of

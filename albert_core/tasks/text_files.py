@@ -46,7 +46,10 @@ def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
 
 
 def _remedy(head: bytes) -> str:
-    """Return the remedy for a file that is not UTF-8, by its first bytes."""
+    """Return the remedy for a file that is not UTF-8, by its first bytes.
+
+    It follows a sentence: it begins with a semicolon and a space.
+    """
     if head.startswith(b"PAR1"):
         return "; it is a Parquet file: give its name the ending .parquet, or declare its format"
     if kind := find_data(head) or find_other(head):

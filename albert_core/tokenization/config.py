@@ -1,6 +1,7 @@
 """Settings of the vocabulary."""
 
 import dataclasses
+from typing import Literal
 
 from albert_core.checks import check_between, check_positive
 from albert_core.errors import InputError
@@ -12,6 +13,8 @@ from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED
 class VocabConfig:
     """How to train the vocabulary; the defaults are the original's, except for the memory.
 
+    Values out of their range are refused with an InputError.
+
     Attributes:
         kind: `sentencepiece`, a unigram model as the English ALBERT has; `wordpiece`, as the
             Chinese one has.
@@ -22,7 +25,8 @@ class VocabConfig:
             from all text for SentencePiece, from lower-cased text for WordPiece, as the original
             does.
         memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
-            of its sentences that fits is used, chosen by their hashes.
+            of its sentences that fits is used, chosen by their hashes. `auto` is 8, or the largest
+            of 4, 2, 1, 0.5 and 0.25 that is free where the vocabulary is trained.
         source: A vocabulary to take instead of training one, local, gs:// or s3://: a model's
             folder or one that `albert vocab` wrote. It must be of the kind, size, case and accents
             set here.
@@ -33,7 +37,7 @@ class VocabConfig:
     character_coverage: float = 0.99995
     lower_case: bool = True
     strip_accents: bool = True
-    memory_gb: float = 8.0
+    memory_gb: float | Literal["auto"] = "auto"
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -50,4 +54,5 @@ class VocabConfig:
                 "pieces"
             )
         check_between(self, "vocab", "character_coverage", low=0.9)
-        check_positive(self, "vocab", "memory_gb")
+        if self.memory_gb != "auto":
+            check_positive(self, "vocab", "memory_gb")

@@ -84,7 +84,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _field(tag: int, content: bytes) -> bytes:
-    """Return a length-delimited field."""
+    """Return a length-delimited field: its tag, one byte, the length as a varint, the content."""
     return bytes([tag]) + _varint(len(content)) + content
 
 

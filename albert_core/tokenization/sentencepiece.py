@@ -285,7 +285,10 @@ class SentencePieceTokenizer(Tokenizer):
         return hash_json({"model": hashlib.sha256(self.model).hexdigest()} | settings)
 
     def save(self, folder: Path) -> None:
-        """Write model and settings into a folder, for `load_tokenizer`."""
+        """Write model and settings into an existing folder, for `load_tokenizer`.
+
+        Files of these names are replaced.
+        """
         (folder / self.file_name).write_bytes(self.model)
         save_settings(folder, self._settings())
 

@@ -236,7 +236,7 @@ def _clean_character(char: str) -> str:
 
 
 def _space_punctuation(char: str) -> str:
-    """Return a character, with spaces around it if it is punctuation."""
+    """Return a character, with spaces around it if it is punctuation or an ASCII symbol (`$`)."""
     # ASCII symbols such as $ and + count, although Unicode does not call them punctuation.
     is_symbol = "!" <= char <= "~" and not char.isalnum()
     return f" {char} " if is_symbol or unicodedata.category(char)[0] == "P" else char

@@ -19,7 +19,7 @@ READY, DONE, TROUBLE, CLOSED = "ready", "done", "trouble", "closed"
 
 
 def to_line(kind: str, **values: Any) -> bytes:
-    """Return a message as a line."""
+    """Return a message of a kind, with values by name, as a line of JSON."""
     return (json.dumps({"kind": kind, **values}) + "\n").encode()
 
 

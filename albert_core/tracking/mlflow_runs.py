@@ -32,7 +32,7 @@ _MAX_METRICS, _MAX_PARAMS, _MAX_TEXT = 1000, 100, 500
 
 
 class StepRun:
-    """A run of MLflow for a step."""
+    """A run of MLflow for a step, as `Tracker` has it; no server is called before `open`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run
@@ -205,12 +205,11 @@ rest_utils.verify_rest_response = _keep_status(rest_utils.verify_rest_response)
 
 
 def _call(function: Callable[[], None]) -> None:
-    """Call a function of the client.
+    """Call a function of the client; other failures than those below pass as they are.
 
     Raises:
         RefusedError: The server answered with the status 400, 404, 405 or 422, and would again.
-        NothingTakenError: It answered with the status 401 or 403. Other failures of the client pass
-            as they are.
+        NothingTakenError: It answered with the status 401 or 403.
     """
     try:
         function()

@@ -39,7 +39,10 @@ _REMEDIES = {
 
 
 class StepRun:
-    """A run of Vertex Experiments for a step."""
+    """A run of Vertex Experiments for a step, as `Tracker` has it.
+
+    Nothing is called before `open`.
+    """
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run

@@ -26,7 +26,10 @@ _REMEDIES = {
 
 
 class StepRun:
-    """A run of Weights & Biases for a step."""
+    """A run of Weights & Biases for a step, as `Tracker` has it.
+
+    Nothing is started before `open`.
+    """
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run

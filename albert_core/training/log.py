@@ -87,7 +87,7 @@ def log_until(folder: Path, step: int) -> bytes:
 def matches_log(folder: Path, facts: FileFacts) -> bool:
     """Return whether the log begins with a part of this size and checksum; False without a log."""
     path = folder / LOG_NAME
-    return path.is_file() and describe_file(path, most=facts["bytes"]) == facts
+    return path.is_file() and describe_file(path, max_bytes=facts["bytes"]) == facts
 
 
 def recover_log(folder: Path, state: TrainingState) -> None:

@@ -26,11 +26,12 @@ class SafeguardConfig:
     Attributes:
         action: `stop`, keeping the last good checkpoint, or `roll_back` to it and go on with a
             lower learning rate.
-        spike_ratio: A loss of more than this many times the lowest so far is divergence; 0: never.
-            A loss that is not finite always is.
+        spike_ratio: A loss of more than this many times the lowest so far is divergence; above 1,
+            or 0: never. A loss that is not finite always is.
         stuck_after_steps: Steps after which training stops if the held-out sentence-order accuracy
             has never left 50 %; None: never. It is not rolled back, which would not help.
-        roll_back_factor: What each roll-back multiplies the learning rate by, once more.
+        roll_back_factor: What each roll-back multiplies the learning rate by, once more; between 0
+            and 1.
         max_roll_backs: Roll-backs after which divergence stops the run.
     """
 

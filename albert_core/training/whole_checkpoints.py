@@ -164,9 +164,9 @@ def _describe_old_best(path: Path, shapes: Shapes) -> dict[str, Any]:
         DamageError: It is missing, cannot be read, or holds other variables than the model has.
     """
     try:
-        found = {name: array.shape for name, array in read_weights(path).items()}
+        file_shapes = {name: array.shape for name, array in read_weights(path).items()}
     except InputError as error:
         raise DamageError(str(error)) from error
-    if found != dict(shapes):
+    if file_shapes != dict(shapes):
         raise DamageError(f"{path.name} holds other variables than the model has")
     return {"file": path.name, "global_step": None, **describe_file(path)}

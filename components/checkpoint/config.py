@@ -9,6 +9,8 @@ from albert_core.errors import InputError
 class CheckpointConfig:
     """A finished model that a run starts from in place of text, and files that lie elsewhere.
 
+    Any of the other settings without a `path` is refused with an InputError.
+
     Attributes:
         path: Checkpoint of any kind that `albert info` knows, local, gs:// or s3://: a TensorFlow 1
             checkpoint or its folder, a TF-Hub module, a folder of Hugging Face, one of this

@@ -22,7 +22,7 @@ from pathlib import Path
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from components.demo_data.docstrings import PACKAGES, DocstringProse, read_documents
 from components.demo_data.examples import write_examples
 from components.demo_data.names import name_sentences, write_name_task
@@ -74,10 +74,11 @@ def make_demo_data(
         InputError: A package is not installed, the packages hold too little documentation, or
             `output` holds something else.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
 
-    def body(results: Path, _: Path) -> Metrics:
-        progress(0, 0, f"reading the documentation of {', '.join(packages)}")
+    def write_data(results: Path, _: Path) -> Metrics:
+        report_message(progress, f"reading the documentation of {', '.join(packages)}")
         return write_data_set(results, packages=packages, seed=seed)
 
     return run_step(
@@ -86,7 +87,7 @@ def make_demo_data(
         inputs={package: _version(package) for package in packages},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_data,
     )
 
 
@@ -287,7 +288,7 @@ def _write_package_task(
 
 
 def _packages(documents: Sequence[DocstringProse]) -> list[str]:
-    """Return the packages that documents are of, sorted."""
+    """Return the packages that documents are of, sorted, each once."""
     return sorted({document.package for document in documents})
 
 

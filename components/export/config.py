@@ -13,9 +13,12 @@ from components.export.card.config import CardConfig
 class ExportConfig:
     """Settings of the export: the formats, and the scores that a model must reach.
 
+    Settings out of their range, or without the formats that they are for, are refused with an
+    InputError.
+
     Attributes:
         formats: Names in the table of formats (`albert_core.exports.formats`, and this step's
-            README). None: no export.
+            README). Without any, nothing is exported.
         thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points). A
             model below it is not exported; models of other tasks always are.
         max_score_loss: Largest loss of a score by rounded weights, from 0 to 1 (0.02 is 2 points,

@@ -80,8 +80,8 @@ class Lineage:
 
         Each once; those of the records come before that of the vocabulary.
         """
-        of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
-        codes = (manifest.config.get("language") for manifest in of_text)
+        text_manifests = [manifest for manifest in (*self.records, self.vocab) if manifest]
+        codes = (manifest.config.get("language") for manifest in text_manifests)
         return tuple(dict.fromkeys(code for code in codes if code))
 
     @property
@@ -107,6 +107,7 @@ def lineage_at(
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
+        ServiceError: The storage failed.
     """
 
     def manifest_at(address: str | Path | None) -> Manifest | None:
@@ -230,6 +231,7 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
     Raises:
         InputError: One of them cannot be read.
+        ServiceError: The storage of one of them failed.
     """
     expected = finetuned.inputs["pretrained"]
     candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))
@@ -263,6 +265,7 @@ def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _O
 
     Raises:
         InputError: A vocabulary cannot be read.
+        ServiceError: The storage failed.
     """
     candidates = (output for output in outputs if output[1].step == "vocab")
     return next(

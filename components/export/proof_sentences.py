@@ -37,6 +37,7 @@ def proof_sentences(lineage: Lineage, file: str | Path | None = None) -> ProofSe
 
     Raises:
         InputError: The file is missing, not UTF-8 or empty, or the vocabulary is damaged.
+        ServiceError: The storage failed.
     """
     from albert_core.exports.sentences import read_sentences
 

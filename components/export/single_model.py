@@ -133,6 +133,7 @@ def _dev_files(model: Path, data_dir: str | Path | None, task: Task | None) -> D
 
     Raises:
         InputError: The model is no output of `albert finetune`, or its task has no folder there.
+        ServiceError: The storage of the folder failed.
     """
     if data_dir is None:
         return None

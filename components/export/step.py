@@ -94,7 +94,7 @@ def export_models(
     candidates = _candidates(models, evaluations, origins)
     folders = data or {}
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_exports(results: Path, _: Path) -> Metrics:
         """Export the candidates in order, write export.json and return the metrics."""
         lineage = candidates[0].lineage if candidates else Lineage()  # all have one vocabulary
         exporter = Exporter(config, proof_sentences(lineage), progress)
@@ -117,7 +117,7 @@ def export_models(
         | {f"{c.task} lineage": c.lineage.content_hash for c in candidates},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_exports,
     )
 
 

@@ -14,8 +14,8 @@ class RetrainingConfig:
             from the model accepted last before the run's date, with its vocabulary. Empty: no
             retraining.
         min_gain: Smallest gain over that model at which the new one is accepted, as the mean over
-            the tasks of their first metric (0.001 is 0.1 points).
-        max_loss: Largest loss of a single task at which it is accepted.
+            the tasks of their first metric, from 0 to 1 (0.001 is 0.1 points).
+        max_loss: Largest loss of a single task at which it is accepted, from 0 to 1.
     """
 
     accepted: str = ""

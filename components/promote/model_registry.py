@@ -74,6 +74,7 @@ def accepted_dates(folder: str) -> list[str]:
 
     Raises:
         ServiceError: The storage failed.
+        InputError: The folder must not be read from here.
     """
     history = join(folder, HISTORY_FOLDER)
     if not has_files(history):
@@ -88,6 +89,7 @@ def read_accepted(folder: str, date: str) -> AcceptedModel:
 
     Raises:
         InputError: No model was accepted on that date, or its pointer is damaged.
+        ServiceError: The storage failed.
     """
     path = _history_path(folder, date)
     try:

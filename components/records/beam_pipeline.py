@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from albert_core.checksums import describe_file
 from albert_core.corpus import CorpusSplit, ReadCounts, read_split
@@ -28,7 +28,7 @@ from albert_core.records.shards import ShardBuilder
 from albert_core.records.signature_table import SignatureTable
 from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
-from albert_core.storage import content_hash, write_file
+from albert_core.storage import write_file
 from components.records.near_duplicates import FindNearDuplicates, LeftOutDocuments
 from components.records.worker_context import WorkerContext
 
@@ -36,15 +36,16 @@ _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents 
 _PART_SIGNATURES = 4_000_000  # rows in one file of them; sorting takes 30 B of memory for each
 
 
-def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
+def name_splits(splits: Sequence[CorpusSplit], hashes: Mapping[str, str]) -> dict[str, CorpusSplit]:
     """Return the splits of a corpus by name, in their order; a name is a hash of the content.
 
-    The bytes of all files are hashed. A number makes the names of splits with equal content
-    different.
+    A number makes the names of splits with equal content different.
+
+    Args:
+        splits: The splits.
+        hashes: The hash of each file's content, by path.
     """
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
-    paths = {file.path for split in splits for file in split.ranges}
-    hashes = {path: content_hash(path) for path in sorted(paths)}
     names, repetitions = {}, collections.Counter[str]()
     for split in splits:
         content = hash_json([[hashes[file.path], file.start, file.end] for file in split.ranges])
@@ -72,7 +73,7 @@ def run_beam(
         Beam's result of the pipeline. With Beam's option `no_wait_until_finish` it is returned
         while the pipeline still runs.
     """
-    # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
+    # Create, ParDo, GroupByKey, one leaf: what every runner gets right. This Reshuffle keeps
     # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
     with beam.Pipeline(options=options) as pipeline:
         encoded = (
@@ -82,17 +83,28 @@ def run_beam(
             | "EncodeSplit" >> beam.ParDo(EncodeSplit(context))
         )
         if context.minhasher:
-            encoded = (
-                encoded
-                | "GroupByPartition" >> beam.GroupByKey()
-                | "FindNearDuplicates" >> beam.ParDo(FindNearDuplicates(context))
-            )
-        _ = (
-            encoded
-            | "GroupByShard" >> beam.GroupByKey()
-            | "BuildShard" >> beam.ParDo(BuildShard(context))
-        )
+            partitions = _group(encoded, "Partition", options)
+            encoded = partitions | "FindNearDuplicates" >> beam.ParDo(FindNearDuplicates(context))
+        shards = _group(encoded, "Shard", options)
+        _ = shards | "BuildShard" >> beam.ParDo(BuildShard(context))
     return pipeline.result
+
+
+def _group(pairs: beam.PCollection, what: str, options: PipelineOptions) -> beam.PCollection:
+    """Return the groups of pairs with equal keys, spread over the workers as evenly as can be.
+
+    Args:
+        pairs: Pairs of a key and a value.
+        what: What a key names; part of the names of the transforms.
+        options: Options of Beam, which name the runner.
+    """
+    groups = pairs | f"GroupBy{what}" >> beam.GroupByKey()
+    # Flink leaves a group at the slot to which its key's hash sent it, which may be six shards of
+    # eight at one of two slots; then it deals groups out in turn. Other runners give one after the
+    # other to whoever is free.
+    if options.view_as(StandardOptions).runner == "FlinkRunner":
+        groups |= f"Spread{what}s" >> beam.Reshuffle()
+    return groups
 
 
 class EncodeSplit(beam.DoFn):
@@ -148,6 +160,10 @@ class EncodeSplit(beam.DoFn):
         There is at least one file, even for a split without documents; files left by a killed run
         are replaced. The counts of the last file also hold, as `reading`, the counts of reading the
         whole split.
+
+        Raises:
+            InputError: A file of the split cannot be read, or is not what the settings say.
+            ServiceError: The storage failed.
         """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
@@ -232,6 +248,8 @@ class BuildShard(beam.DoFn):
 
         Raises:
             DamageError: An encoded file or a file of pairs is damaged, or belongs to other work.
+            InputError: A file is missing, or cannot be read or written.
+            ServiceError: The storage failed.
         """
         shard, sections = element
         if self.context.is_complete(shard):

@@ -39,6 +39,9 @@ _ENVIRONMENTS = {
     "PROCESS": "the path of the program that starts a worker, such as /opt/apache/beam/boot",
 }
 _KEPT_BETWEEN_STAGES_MS = 60_000
+# Of Spark's parts of the work, which whoever is free takes next: with one for each core, a worker
+# waits for another whose part has more shards, or that is slower.
+_PARTS_PER_TASK = 4
 _EXECUTOR_MEMORY = re.compile(r"-Dspark\.executor\.memory=(?P<number>\d+)(?P<unit>[kmgt]?)b?", re.I)
 _MIB = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024**2}
 
@@ -186,7 +189,7 @@ def cluster_options(
             f"--app_name={job_name}",
         ]
         java_options = [
-            f"-Dspark.default.parallelism={tasks}",
+            f"-Dspark.default.parallelism={_PARTS_PER_TASK * tasks}",
             f"-Dspark.cores.max={tasks}",
             *java_options,
         ]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from albert_core.errors import InputError, StepFailedError
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from components.records.cluster_failures import (
     find_reason,
     is_cancellation,
@@ -18,6 +18,8 @@ from components.records.clusters import Cluster
 from components.records.job_servers import end_left_servers
 
 _SLOTS_FREE_AFTER_S = 1.0
+# Before the third try: Kubernetes starts a container anew at once, and again after 10 seconds.
+_LONGER_PAUSE = 15
 
 
 def run_on_cluster(
@@ -35,8 +37,9 @@ def run_on_cluster(
     anew for its slots. If `run` fails or is interrupted, its job is cancelled, so that none goes on
     writing, and no other. Then it is tried again, up to three times in all, if a worker or the job
     server was lost, and once again after an error of the Python code that may pass: another job
-    takes up the files of the last one. A job that was cancelled is not submitted again, nor is one
-    whose work another command's job has taken over.
+    takes up the files of the last one. There is a second before the second try, and 15 before the
+    third. A job that was cancelled is not submitted again, nor is one whose work another command's
+    job has taken over.
 
     Args:
         cluster: Where it runs.
@@ -72,8 +75,10 @@ def run_on_cluster(
                     f"beam.runner {cluster.engine}: {final or reason}; see {cluster.page}; the "
                     "same command goes on from what is done"
                 ) from error
-        progress(0, 0, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done")
-        time.sleep(_SLOTS_FREE_AFTER_S)
+        report_message(
+            progress, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done"
+        )
+        time.sleep(_SLOTS_FREE_AFTER_S * _LONGER_PAUSE ** (num_tries - 1))
 
 
 def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -> None:
@@ -88,8 +93,9 @@ def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -
     if end_left_servers(work_name):
         num_left += cancel_jobs(cluster, work_name)
     if num_left:
-        progress(
-            0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
+        report_message(
+            progress,
+            f"jobs of the same work cancelled, as a killed command leaves them: {num_left}",
         )
         time.sleep(_SLOTS_FREE_AFTER_S)
 

@@ -66,6 +66,8 @@ _OLD_RUNNER = re.compile(r"--experiments?=(\S*,)?disable_runner_v2")
 class DataflowConfig:
     """Where and on which machines Dataflow works; empty settings are left to Dataflow.
 
+    A setting that is not in its form, contradicts another or lacks one raises InputError.
+
     Attributes:
         project: Id of the Google Cloud project.
         region: Its region, such as us-central1.

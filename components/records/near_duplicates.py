@@ -61,6 +61,7 @@ class FindNearDuplicates(beam.DoFn):
         Raises:
             DamageError: An index or a file of signatures is damaged, or belongs to other work.
             ServiceError: The storage failed.
+            InputError: A file is missing, or cannot be read or written.
         """
         partition, sections = element
         by_path = dict(sorted(sections))
@@ -144,6 +145,7 @@ class LeftOutDocuments:
         Raises:
             DamageError: An index is damaged, or belongs to other work.
             ServiceError: The storage failed.
+            InputError: An index is missing, or cannot be read.
         """
         sections, examples = {}, []
         for partition in context.partitions:
@@ -196,6 +198,7 @@ def summarize_search(context: WorkerContext) -> tuple[SearchCounts, list[Example
     Raises:
         DamageError: The index of a partition is damaged, or belongs to other work.
         ServiceError: The storage failed.
+        InputError: An index is missing, or cannot be read.
     """
     num_entries = num_comparisons = largest_bucket = 0
     examples = []
@@ -214,6 +217,7 @@ def left_out_keys(context: WorkerContext) -> set[bytes]:
     Raises:
         DamageError: A partition's index or file of pairs is damaged, or belongs to other work.
         ServiceError: The storage failed.
+        InputError: An index or file is missing, or cannot be read.
     """
     return {
         key

@@ -1,18 +1,19 @@
-"""The report of a records step: its shards, checked against what was read, and its cleaning."""
+"""The report of a records step: its shards and its cleaning."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.corpus.cleaning import RemovedDocuments
-from albert_core.errors import InputError, StepFailedError
+from albert_core.parallel_calls import do_in_parallel
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX
-from albert_core.records.documents import HELD_OUT_SHARD, find_held_out_fraction, shard_names
-from albert_core.records.encoded import merge_documents
+from albert_core.records.documents import HELD_OUT_SHARD, shard_names
 from albert_core.records.statistics import Counts, add_counts, masking_statistics
-from components.records.near_duplicates import left_out_keys, summarize_search
+from components.records.near_duplicates import Example, SearchCounts, summarize_search
+from components.records.report_checks import refuse_empty, refuse_loss, refuse_lost_signatures
 from components.records.worker_context import WorkerContext
 
-_LENGTH_BYTES = 4  # of `EncodedDocument.sentence_lengths`, which are uint32
+_SPLITS_AT_ONCE = 256
 _READ = (
     "num_documents",
     "num_kept_documents",
@@ -23,33 +24,91 @@ _READ = (
 )
 
 
-def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
-    """Return the metrics of all shards and of the text that was read, by name.
+@dataclasses.dataclass
+class TextCounts:
+    """What the workers counted as they read and encoded the text, of all splits together.
 
-    These are counts of documents, sentences, words, tokens and records, fractions, and the counts
-    of reading; they become the step's metrics and its report. `run_beam` must have ended.
+    Attributes:
+        read: Documents, sentences, words and tokens.
+        reading: Irregularities of the text.
+        removed: What cleaning left out.
+        num_signatures: Signatures written to look for near-duplicates.
+    """
+
+    read: Counts = dataclasses.field(default_factory=lambda: dict.fromkeys(_READ, 0))
+    reading: Counts = dataclasses.field(default_factory=dict)
+    removed: RemovedDocuments = dataclasses.field(default_factory=RemovedDocuments)
+    num_signatures: int = 0
+
+    def add(self, counts: Mapping[str, Any]) -> None:
+        """Take in the counts of a file of encoded documents."""
+        add_counts(self.read, {name: counts.get(name, 0) for name in _READ})
+        add_counts(self.reading, counts.get("reading", {}))
+        self.removed.merge(counts["removed"])
+        self.num_signatures += counts.get("num_signatures", 0)
+
+
+def describe_records(
+    context: WorkerContext, splits: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metrics of all shards and of the text that was read, and the report of cleaning.
+
+    The metrics are counts of documents, sentences, words, tokens and records, fractions, and the
+    counts of reading; they become the step's metrics and its report. The report of cleaning has
+    counts and examples of removed documents, by reason and by evaluation set:
+    `num_removed_documents`, counts by reason; `evaluation_sets`, counts by set; `examples`, by
+    reason, each with `evidence` and `text`; and, where they are looked for, `near_duplicates`:
+    counts and examples of them. `run_beam` must have ended.
 
     Args:
         context: What the workers were given.
-        splits: The names of all splits; no iterator, as they are gone through several times.
+        splits: The names of all splits.
 
     Raises:
         StepFailedError: The shards do not hold as many documents as were kept, or not as many
             signatures were searched for near-duplicates as were written.
         InputError: The corpus gave no training record, or no held-out one where some are wanted.
         DamageError: A file of counts or an index is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
-    read: Counts = dict.fromkeys(_READ, 0)
-    reading: Counts = {}
-    removed = RemovedDocuments()
-    for counts in _read_counts(context, splits):
-        add_counts(read, {name: counts.get(name, 0) for name in _READ})
-        add_counts(reading, counts.get("reading", {}))
-        removed.merge(counts["removed"])
-    by_shard = {shard: context.read_counts(shard) for shard in shard_names(context.config)}
-    _refuse_loss(read["num_kept_documents"], by_shard)
-    _refuse_lost_signatures(context, splits)
-    _refuse_empty(context, read, by_shard, splits)
+    text = _read_text_counts(context, splits)
+    shards = shard_names(context.config)
+    by_shard = dict(zip(shards, do_in_parallel(context.read_counts, shards), strict=True))
+    refuse_loss(text.read["num_kept_documents"], by_shard)
+    search = summarize_search(context) if context.minhasher else None
+    if search:
+        refuse_lost_signatures(text.num_signatures, search[0].num_entries)
+    refuse_empty(context, text.read, by_shard, splits)
+    cleaning = _describe_cleaning(context, text.removed)
+    if search:
+        cleaning["near_duplicates"] = _describe_near_duplicates(context, by_shard, *search)
+    return _describe_shards(context, text, by_shard), cleaning
+
+
+def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCounts:
+    """Read the counts of every file of encoded documents, of several splits at a time.
+
+    A split whose files are not all there counts as nothing.
+
+    Raises:
+        DamageError: An index is damaged, or belongs to other work.
+        ServiceError: The storage failed.
+    """
+    text = TextCounts()
+    # In batches, of which each is held in memory.
+    for start in range(0, len(splits), _SPLITS_AT_ONCE):
+        batch = splits[start : start + _SPLITS_AT_ONCE]
+        for parts in do_in_parallel(context.encoded_parts, batch):
+            for part in parts:
+                text.add(part.counts)
+    return text
+
+
+def _describe_shards(
+    context: WorkerContext, text: TextCounts, by_shard: Mapping[str, Counts]
+) -> dict[str, Any]:
+    """Return the metrics of all shards and of the text that was read, by name."""
+    read, removed = text.read, text.removed
     num_records = {
         prefix: sum(c["num_records"] for shard, c in by_shard.items() if shard.startswith(prefix))
         for prefix in (TRAIN_PREFIX, HELD_OUT_PREFIX)
@@ -76,26 +135,12 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
         "num_overlapping_documents": sum(
             count for reason, count in removed.counts.items() if reason.startswith("overlap:")
         ),
-        **reading,
+        **text.reading,
     }
 
 
-def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
-    """Return counts and examples of removed documents, by reason and by evaluation set.
-
-    `run_beam` must have ended.
-
-    Returns:
-        `num_removed_documents`, counts by reason; `evaluation_sets`, counts by set; `examples`,
-        by reason, each with `evidence` and `text`; and, where they are looked for,
-        `near_duplicates`: counts and examples of them.
-
-    Raises:
-        DamageError: A file of counts or an index is damaged, or belongs to other work.
-    """
-    removed = RemovedDocuments()
-    for counts in _read_counts(context, splits):
-        removed.merge(counts["removed"])
+def _describe_cleaning(context: WorkerContext, removed: RemovedDocuments) -> dict[str, Any]:
+    """Return counts and examples of removed documents, near-duplicates apart."""
     overlap = context.load_overlap_index()
     return {
         "num_removed_documents": dict(sorted(removed.counts.items())),
@@ -107,12 +152,22 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
             reason: [{"evidence": evidence, "text": text} for _, evidence, text in examples]
             for reason, examples in sorted(removed.examples.items())
         },
-        **({"near_duplicates": _describe_near_duplicates(context)} if context.minhasher else {}),
     }
 
 
-def _describe_near_duplicates(context: WorkerContext) -> dict[str, Any]:
+def _describe_near_duplicates(
+    context: WorkerContext,
+    by_shard: Mapping[str, Counts],
+    counts: SearchCounts,
+    examples: Sequence[Example],
+) -> dict[str, Any]:
     """Return counts and examples of documents that were left out as near-duplicates.
+
+    Args:
+        context: What the workers were given.
+        by_shard: The counts of every shard.
+        counts: The counts of the search.
+        examples: What it found, a few.
 
     Returns:
         `num_removed_documents`; how they were looked for, `num_bands` of `num_rows` permutations;
@@ -122,11 +177,10 @@ def _describe_near_duplicates(context: WorkerContext) -> dict[str, Any]:
     """
     minhasher = context.minhasher
     assert minhasher is not None
-    counts, examples = summarize_search(context)
-    by_shard = [context.read_counts(shard) for shard in shard_names(context.config)]
-    texts = {key: text for c in by_shard for key, text in c["near_duplicate_texts"].items()}
+    shards = by_shard.values()
+    texts = {key: text for c in shards for key, text in c["near_duplicate_texts"].items()}
     return {
-        "num_removed_documents": sum(c["num_near_duplicate_documents"] for c in by_shard),
+        "num_removed_documents": sum(c["num_near_duplicate_documents"] for c in shards),
         "num_bands": minhasher.num_bands,
         "num_rows": minhasher.num_rows,
         "num_comparisons": counts.num_comparisons,
@@ -148,109 +202,3 @@ def _of_shards(context: WorkerContext) -> tuple[str, ...]:
     """Return the names of the counts that are the sums of those of the shards."""
     near_duplicates = ("num_near_duplicate_documents",) if context.minhasher else ()
     return ("num_duplicate_documents", *near_duplicates, "num_documents_without_record")
-
-
-def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the counts of every file of encoded documents, split by split.
-
-    Yields nothing for a split whose files are not all there.
-    """
-    for split in splits:
-        for part in context.encoded_parts(split):
-            yield part.counts
-
-
-def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
-    """Refuse shards that do not hold as many documents as were encoded.
-
-    Args:
-        num_read: Documents that were kept and encoded.
-        by_shard: The counts of every shard.
-
-    Raises:
-        StepFailedError: The numbers differ.
-    """
-    # Some runners have been seen to lose or repeat elements without an error.
-    num_in_shards = sum(counts["num_shard_documents"] for counts in by_shard.values())
-    if num_in_shards != num_read:
-        raise StepFailedError(
-            f"records: {num_read:,} documents were encoded and {num_in_shards:,} are in the "
-            "shards; the Beam runner lost or repeated some, so nothing is published; use another "
-            "runner"
-        )
-
-
-def _refuse_lost_signatures(context: WorkerContext, splits: Iterable[str]) -> None:
-    """Refuse near-duplicates that were looked for, but not among all documents.
-
-    Raises:
-        StepFailedError: The partitions of the signatures do not hold as many as were written.
-    """
-    if not context.minhasher:
-        return
-    num_written = sum(counts["num_signatures"] for counts in _read_counts(context, splits))
-    num_compared = summarize_search(context)[0].num_entries
-    if num_compared != num_written:
-        raise StepFailedError(
-            f"records: {num_written:,} signatures were written and {num_compared:,} searched for "
-            "near-duplicates; the Beam runner lost or repeated some, so nothing is published; use "
-            "another runner"
-        )
-
-
-def _refuse_empty(
-    context: WorkerContext, read: Counts, by_shard: Mapping[str, Counts], splits: Iterable[str]
-) -> None:
-    """Refuse shards without a training record, or without a held-out one where some are wanted.
-
-    The message names a fraction to hold out that gives both, if there is one; for that the encoded
-    documents are read. If there is none as documents were left out as near-duplicates, it names the
-    threshold of these.
-
-    Raises:
-        InputError: One of the two is missing.
-    """
-    config = context.config
-    num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
-    num_held_out = by_shard[HELD_OUT_SHARD]["num_records"] if config.held_out_fraction else 1
-    if num_train and num_held_out:
-        return
-    keys = {key for key, num_sentences in _documents(context, splits) if num_sentences > 1}
-    if not keys:
-        raise InputError(
-            f"corpus: {read['num_documents']} documents gave no training record; expected "
-            "documents of two sentences or more"
-        )
-    kept = keys - left_out_keys(context) if context.minhasher else keys
-    fraction = find_held_out_fraction(kept, config)
-    if fraction is None and len(kept) < len(keys):
-        raise InputError(
-            f"cleaning.near_duplicate_threshold: got {context.cleaning.near_duplicate_threshold}, "
-            f"which keeps {len(kept)} of the {len(keys)} documents of two sentences or more, "
-            "expected several, to train on some and hold out others "
-            f"(records.held_out_fraction {config.held_out_fraction}); set it higher or leave it out"
-        )
-    if fraction is None:
-        raise InputError(
-            "corpus: got one document of two sentences or more, expected several, to train on some "
-            f"and hold out others (records.held_out_fraction {config.held_out_fraction}); put a "
-            "blank line behind each document, or each into a file of its own"
-        )
-    effect = "leaves none of" if num_held_out else "keeps none of"
-    raise InputError(
-        f"records.held_out_fraction: got {config.held_out_fraction}, which {effect} the "
-        f"{len(kept)} documents of two sentences or more "
-        f"{'to train on' if num_held_out else 'for evaluation'}; set it to {fraction}"
-    )
-
-
-def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
-    """Yield key and number of sentences of every document that was encoded, file by file.
-
-    Each file's index is read once, and only one is held.
-    """
-    for split in splits:
-        for part in context.encoded_parts(split):
-            for shard, section in part.sections.items():
-                for document in merge_documents({part.path: section}, shard):
-                    yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES

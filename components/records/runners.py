@@ -49,6 +49,8 @@ _SECRET_OPTION = re.compile(
 class BeamConfig:
     """Where and how widely the records are made; the bytes are the same everywhere.
 
+    Settings that the runner does not have, or lacks, are refused with an InputError.
+
     Attributes:
         runner: `local`; `dask`, `flink` or `spark` for a cluster; `dataflow`; or any runner Beam
             knows, such as `FlinkRunner`, with its own settings in `options` and no checks.

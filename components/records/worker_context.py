@@ -46,7 +46,7 @@ class WorkerContext:
     tokenizer: Tokenizer
     folder: str
     work: str = ""
-    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.of_process)
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.from_environment)
 
     def encoded_path(self, split: str, part: int) -> str:
         """Return the address of the file with one part of a split's encoded documents."""
@@ -67,6 +67,8 @@ class WorkerContext:
 
         Raises:
             DamageError: Its index is damaged, or that of another file or of other work.
+            InputError: The index is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         path = self.signatures_path(encoded_path)
         index = self._read_sealed(index_path(path), path.rpartition("/")[2])
@@ -88,6 +90,8 @@ class WorkerContext:
 
         Raises:
             DamageError: An index is damaged or belongs to other work.
+            InputError: An index cannot be read.
+            ServiceError: The storage failed.
         """
         parts: list[EncodedFile] = []
         while not parts or not parts[-1].is_last:
@@ -127,6 +131,8 @@ class WorkerContext:
 
         Raises:
             DamageError: They are damaged, or those of another shard or of other work.
+            InputError: They are missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return self._read_sealed(self.counts_path(shard), shard)
 
@@ -155,6 +161,7 @@ class WorkerContext:
 
         Raises:
             InputError: A file of an evaluation set is missing or not in a known format.
+            ServiceError: The storage failed.
         """
         if not self.cleaning.evaluation_sets:
             return
@@ -167,6 +174,7 @@ class WorkerContext:
 
         Raises:
             InputError: There are sets, and it has not been called.
+            ServiceError: The storage failed.
         """
         return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
 
@@ -200,6 +208,8 @@ class WorkerContext:
 
         Raises:
             DamageError: It is damaged, or that of another partition or of other work.
+            InputError: It is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return self._read_sealed(index_path(self.pairs_path(partition)), partition)
 
@@ -240,5 +250,7 @@ class WorkerContext:
 
         Raises:
             DamageError: It is damaged, or that of another part or of other work.
+            InputError: It is missing, or cannot be read.
+            ServiceError: The storage failed.
         """
         return unseal(read_bytes(path), work=f"{self.work} {name}")

@@ -14,6 +14,9 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 class VertexModelsConfig:
     """The Vertex AI Model Registry: where, and what is entered.
 
+    A project without location, other settings than `name` without a project, and impossible names
+    are refused with an InputError.
+
     Attributes:
         project: Google Cloud project of the registry. Empty: nothing is entered.
         location: Region of the registry, such as us-central1.

@@ -12,8 +12,7 @@ from albert_core.files import sha256_of_file, write_json
 from albert_core.json_values import read_json_object
 from albert_core.old_names import rename_settings
 from albert_core.storage import local_path
-from components.masked_lm import SHOWN_ACCURACIES
-from components.replaced_tokens import DETECTION_METRICS
+from components.pretraining_metrics import DETECTION_METRICS, SHOWN_ACCURACIES
 from components.report.page import flatten
 from components.report.significance import unpaired_interval
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -63,7 +62,13 @@ class ComparedTask:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DifferentSetting:
-    """A setting of a step that is not the same in all runs; None for a run without it."""
+    """A setting of a step that is not the same in all runs.
+
+    Attributes:
+        step: The step's name.
+        name: The setting's dotted name.
+        values: Its value in each run, in their order; None for a run without it.
+    """
 
     step: str
     name: str
@@ -150,8 +155,8 @@ def find_summary(run: str) -> Path:
     for path in (folder / SUMMARY_NAME, folder / "report" / SUMMARY_NAME):
         if path.is_file():
             return path
-    made = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
-    newest = max(made, key=lambda path: path.stat().st_mtime, default=None)
+    reports = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
+    newest = max(reports, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         raise InputError(
             f"{run}: no report there; expected the folder of a finished run or the output of "
@@ -229,15 +234,15 @@ def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
     """
     by_name = [{task["name"]: task for task in run["tasks"]} for run in runs]
     for name in dict.fromkeys(name for tasks in by_name for name in tasks):
-        found = [tasks.get(name) for tasks in by_name]
-        metric = next(task["metric"] for task in found if task)
-        first = found[0]
+        task_values = [tasks.get(name) for tasks in by_name]
+        metric = next(task["metric"] for task in task_values if task)
+        first = task_values[0]
         yield ComparedTask(
             name=name,
             metric=metric,
             scores=[
                 _compare_score(task, first if number else None, metric)
-                for number, task in enumerate(found)
+                for number, task in enumerate(task_values)
             ],
         )
 

@@ -121,7 +121,10 @@ def _make_table(
 
 
 def parse_row(line: str) -> tuple[str, list[str]]:
-    """Return name and cells of a row of the published tables."""
+    """Return name and cells of a row of the published tables.
+
+    Two spaces end the name; cells have white space between them.
+    """
     name, _, cells = line.partition("  ")
     return name, cells.split()
 

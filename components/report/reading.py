@@ -57,8 +57,8 @@ def summarise(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
             _step_summary(name, manifest)
-            for step, of_step in manifests.items()
-            for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
+            for step, step_manifests in manifests.items()
+            for name, manifest in zip(step_names(step, step_manifests), step_manifests, strict=True)
         ],
         **_summarise_start(folders, manifests),
         tasks=summarise_tasks(folders, manifests, paths.tasks),
@@ -156,5 +156,8 @@ def _read_promotion(folder: Path) -> Promotion:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds a JSON object; that it is one is not checked."""
+    """Read a file that holds a JSON object; that it is one is not checked.
+
+    A file that is missing raises OSError, one that is no JSON ValueError.
+    """
     return json.loads(path.read_text(encoding="utf-8"))

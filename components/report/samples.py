@@ -36,8 +36,8 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
         records: Output of `albert records` with compact records.
 
     Returns:
-        The samples, at most `NUM_SAMPLES`. None for static records, whose masks are drawn already,
-        for a model that cannot fill masks, or where no backend is installed to run it.
+        The samples, at most `NUM_SAMPLES`. There are none for static records, whose masks are drawn
+        already, for a model that cannot fill masks, or where no backend is installed to run it.
     """
     tokenizer = load_tokenizer(pretrained)
     masked = list(_masked_texts(tokenizer, _held_out_texts(records, tokenizer)))
@@ -59,7 +59,7 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
             before=before,
             after=after,
             expected=expected,
-            candidates=[(one.text, round(one.probability, 4)) for one in prediction.masks[0]],
+            candidates=[(token.text, round(token.probability, 4)) for token in prediction.masks[0]],
         )
         for (before, expected, after), prediction in zip(masked, filled, strict=True)
     ]

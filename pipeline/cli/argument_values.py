@@ -87,6 +87,7 @@ def addresses_in(value: str) -> list[str] | None:
 
     Raises:
         InputError: A folder that a glob looks into cannot be read.
+        ServiceError: The storage of a bucket failed.
     """
     if value.startswith("-") or _is_list_of_addresses(value):
         return None
@@ -135,6 +136,7 @@ def section_as_yaml(option: str, value: str, cls: type) -> str:
     Raises:
         InputError: The file is missing, not YAML, or not a mapping; a key is twice in it, or a null
             is in place of a value.
+        ServiceError: The storage of the file failed.
     """
     if not is_mapping(value):
         return json.dumps(read_section(value, cls, option=option), default=str)

@@ -42,7 +42,10 @@ Commands = Mapping[str, CommandEntry | CommandGroup]
 
 
 def _entry(module: str, function: str, summary: str) -> CommandEntry:
-    """Return the entry of a function in a module of this package."""
+    """Return the entry of a function in a module of this package.
+
+    The module is imported when the entry is loaded.
+    """
 
     def load() -> Command:
         command: Command = getattr(importlib.import_module(f"pipeline.cli.{module}"), function)

@@ -40,7 +40,7 @@ def row(head: str, text: str) -> list[str]:
 
 
 def wrapped(text: str) -> list[str]:
-    """Return the lines of a paragraph."""
+    """Return the lines of a paragraph, each of at most `width()` columns."""
     return textwrap.wrap(text, width(), break_on_hyphens=False)
 
 

@@ -132,7 +132,7 @@ def _run_command(commands: Commands, arguments: list[str], *, prog: str, summary
     """Call the command that the first argument names with the settings that the others give.
 
     A group passes the rest on to its commands. Where help or the version is asked for, that is
-    printed instead.
+    printed instead. What else a command raises passes.
 
     Args:
         commands: The commands to choose from.
@@ -184,6 +184,7 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
 
     That is a short help (`--help`), with a word behind it the help on that topic, or the whole help
     (`--help-all`); or, with `--print_config`, the settings, of which required ones may be missing.
+    What else the command raises passes.
 
     Args:
         command: The function.
@@ -199,7 +200,10 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     from pipeline.cli.printed_config import print_config, without_print_config
 
     parser = CommandParser(command)
-    asked = next((one for one in arguments if one.replace("_", "-") in (*_HELP, _FULL_HELP)), None)
+    asked = next(
+        (argument for argument in arguments if argument.replace("_", "-") in (*_HELP, _FULL_HELP)),
+        None,
+    )
     if asked and asked not in _HELP:
         print(full_help(parser, prog=prog), end="")
         return

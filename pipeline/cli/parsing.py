@@ -221,6 +221,7 @@ class CommandParser:
 
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
+            ServiceError: The storage of the file failed.
         """
         self.given |= set(given_options(arguments))
         if not self.takes_config:
@@ -246,7 +247,8 @@ class CommandParser:
 
         Args:
             arguments: As `spell_out` returns them.
-            needs_all: Whether what is required must be there; else it may be missing, and is None.
+            needs_all: Whether required options must be there; else they may be missing, and are
+                None. Positional arguments must be there in any case.
 
         Raises:
             InputError: An option is unknown or missing, or a value has a wrong type.
@@ -342,5 +344,8 @@ def _nameless_lists(command: Command) -> dict[str, str]:
     parameters = inspect.signature(command).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]
     described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
-    texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
+    texts = {
+        parameter.arg_name: " ".join((parameter.description or "").split())
+        for parameter in described
+    }
     return {name: texts.get(name, "") for name in names}

@@ -39,7 +39,11 @@ def describe_error(error: Exception, options: Collection[str]) -> str:
 
 
 def _describe_unknown(argument: str, known: Collection[str]) -> str:
-    """Return what is wrong with an argument that the command does not take."""
+    """Return what is wrong with an argument that the command does not take.
+
+    Of an option it names the one of `known` (names without dashes) that may be meant, if any is
+    alike.
+    """
     if not argument.startswith("-"):
         return f"got {argument!r}, expected an option (--NAME) in its place; --help lists them"
     name = argument.lstrip("-").partition("=")[0]

@@ -34,12 +34,15 @@ def probe(
 ) -> None:
     """Score a task by ridge regressions on the outputs of a model, which is not trained.
 
+    Prints a table of the scores of every layer, beside those of random weights.
+
     Args:
         model: A checkpoint of any kind that `albert convert` knows, a run's folder (its pretrained
             model) or a place in it.
         task: A known task, a folder of `data_dir` with a task.yaml, or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
-        output: JSON file to write: scores of every layer with intervals, beside random weights.
+        output: JSON file to write with the same; takes the place of an earlier probe, but of no
+            other file.
         num_examples: Most training examples to learn from, and most dev examples to score.
         sequence_length: Longest text in tokens; 128 if not given, or what the model was trained on
             where that is less.

@@ -120,7 +120,10 @@ def _find_entry_damage(entry: Path, folder: Path) -> str | None:
 
 
 def _uris(value: Any) -> Iterator[str]:
-    """Yield the addresses of all artifacts in a JSON value."""
+    """Yield the addresses of all artifacts in a JSON value.
+
+    They are the texts under the key `uri` in its objects, at any depth.
+    """
     if isinstance(value, dict):
         if isinstance(value.get("uri"), str):
             yield value["uri"]

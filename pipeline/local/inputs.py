@@ -85,6 +85,7 @@ class LocalInputs:
 
         Raises:
             InputError: The text is missing or unusable, or there is a date that nothing depends on.
+            ServiceError: The storage of the text failed.
         """
         if self.date != NO_DATE:
             raise InputError(
@@ -177,6 +178,7 @@ def _check_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
 
     Raises:
         InputError: A pattern matches no file, or a file cannot be read.
+        ServiceError: The storage of a file failed.
     """
     OverlapIndex.build(cleaning.evaluation_sets, ngram=cleaning.overlap_ngram)
     files = {

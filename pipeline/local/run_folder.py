@@ -84,7 +84,8 @@ def lock_run_folder(
 def has_begun(folder: Path, config: RunConfig) -> bool:
     """Return whether a run has begun in a folder with this configuration's pretraining.
 
-    Tasks and what follows pretraining may differ.
+    Tasks and what follows pretraining may differ. False for a folder without a configuration, or
+    with one that cannot be read.
 
     Args:
         folder: The folder; may be missing.
@@ -97,7 +98,11 @@ def has_begun(folder: Path, config: RunConfig) -> bool:
 
 
 def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
-    """Return whether a saved configuration, the content of a path, pretrains as another one."""
+    """Return whether a saved configuration, the content of a path, pretrains as another one.
+
+    Those settings that decide the pretrained model must all be equal. False where it cannot be
+    read.
+    """
     saved, values = _read_saved_values(data, path), to_values(config)
     return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
 
@@ -164,8 +169,8 @@ def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: 
         report_damage(path, "its checksum differs", "written again")
         return
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
-    found = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
-    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *found)]
+    unset = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
+    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *unset)]
     if changed and not reconfigure:
         raise InputError(
             f"output {folder}: belongs to another configuration, different in "
@@ -197,8 +202,8 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
     That is a lock, and a configuration that was still being written. Folders that a file system has
     at the top of a volume (`FOLDERS_OF_VOLUMES`) do not count either.
     """
-    left = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
-    return any(entry.name not in left for entry in folder.iterdir())
+    ignored_names = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
+    return any(entry.name not in ignored_names for entry in folder.iterdir())
 
 
 def differing_settings(

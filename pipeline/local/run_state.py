@@ -115,6 +115,7 @@ def _read_stored_object(root: str, name: str) -> JsonObject:
 
     Raises:
         InputError: The file cannot be read, or does not hold a JSON object.
+        ServiceError: The storage failed.
     """
     path = join(root, name)
     expected = "what the run wrote there; run it again with the same output"
@@ -165,7 +166,10 @@ def _read_title(config: Path) -> str:
 
 
 def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the last event of each step of the last run, in the order in which they began."""
+    """Return the last event of each step of the last run, in the order in which they began.
+
+    By the step's name; empty where the run has written no events.
+    """
     path = folder / EVENTS_NAME
     return {event["step"]: event for event in read_events(path)} if path.is_file() else {}
 

@@ -87,6 +87,7 @@ def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> It
 
     Raises:
         InputError: The folder is that of another configuration or of no run.
+        ServiceError: The storage failed.
     """
     path = join(address, RUN_CONFIG_NAME)
     saved, has_begun = read_version(path), False

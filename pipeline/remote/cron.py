@@ -38,7 +38,8 @@ class CronSchedule:
     """Times by the clock of a time zone.
 
     Only expressions that all platforms read in the same way are accepted: numbers, names (`mon`,
-    `jan`), lists, ranges, and steps of `*` or of ranges.
+    `jan`), lists, ranges, and steps of `*` or of ranges. Any other, a day that no month has, and an
+    unknown zone raise InputError.
 
     Attributes:
         cron: Minute, hour, day of month, month, day of week (0 to 6, 0 is Sunday).

@@ -64,6 +64,7 @@ class RemoteInputs:
 
         Raises:
             InputError: The corpus is to be hashed, and is missing.
+            ServiceError: The storage of the corpus failed.
         """
         is_hashed = self.with_hashes and not config.is_dated
         beam = config.beam.with_worker_image(image_name("data"))
@@ -78,6 +79,7 @@ class RemoteInputs:
 
         Raises:
             InputError: The checkpoint is to be hashed, and is missing.
+            ServiceError: Its storage failed.
         """
         fingerprint = UNKNOWN
         if self.with_hashes:
@@ -97,6 +99,7 @@ class RemoteInputs:
         Raises:
             InputError: The task is unknown, a file of it is missing, or it declares no labels and
                 there is no listing, or its files have none.
+            ServiceError: The storage failed.
         """
         task, undeclared = _find_declaration(name, config.data_dir)
         if self.listing is None:
@@ -185,6 +188,7 @@ def _checkpoint_files(address: str) -> list[StoredFile]:
     Raises:
         NoAccessError: The bucket cannot be read from here.
         InputError: There is no such file.
+        ServiceError: The storage failed.
     """
     prefix = address.removesuffix(".index")
     return find_files(f"{prefix}.*" if _is_seen(f"{prefix}.index") else address)
@@ -212,6 +216,7 @@ def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]
 
     Raises:
         InputError: There is no such declaration, or it is wrong.
+        ServiceError: The storage failed.
     """
     if name in TASKS:
         return TASKS[name], SPLITS
@@ -237,6 +242,7 @@ def _find_files(
     Raises:
         InputError: No folder has the dev set, a file of the training or dev set is missing, several
             files could be those of a split, or labels are needed and not found.
+        ServiceError: The storage failed.
     """
     found: tuple[Task, str] | None = None
     for name in candidate_folders(declared):
@@ -244,7 +250,7 @@ def _find_files(
             continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
-        names = [one.removeprefix(below) for one in listing if one.startswith(below)]
+        names = [name.removeprefix(below) for name in listing if name.startswith(below)]
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):

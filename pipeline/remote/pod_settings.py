@@ -157,7 +157,10 @@ class VolumeClaim:
         return posixpath.normpath(f"/{self.path.lstrip('/')}")
 
     def _has_free_path(self) -> bool:
-        """Return whether the path is absolute, and neither in, at nor above a taken one."""
+        """Return whether the path is absolute, and neither in, at nor above a taken one.
+
+        A path with `..` in it, or with a colon, is no such path.
+        """
         if not self.path.startswith("/") or ".." in self.path.split("/") or ":" in self.path:
             return False
         below = f"{self.folder.rstrip('/')}/"

@@ -218,6 +218,8 @@ def _names_of_training() -> str:
 class CustomJobSettings:
     """Identity, network and labels of the custom jobs in which steps use TPUs on Vertex AI.
 
+    Names and labels that Google Cloud does not take raise InputError.
+
     Attributes:
         service_account: What it runs as; the default of Vertex AI when empty.
         network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.

@@ -14,6 +14,8 @@ _MODEL_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 class ServingConfig:
     """Where to listen, how requests are run together, and what they may ask for.
 
+    Settings out of their range, and a queue shorter than `max_examples`, raise InputError.
+
     Attributes:
         host: Address to listen on; `0.0.0.0` is every network of this machine.
         port: Port to listen on; 0 takes a free one.

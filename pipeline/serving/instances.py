@@ -106,7 +106,18 @@ def add_instances(
     batcher: ServedBatcher,
     response_model: type[pydantic.BaseModel],
 ) -> None:
-    """Add `/v1/models`, `/v1/models/NAME` and `/v1/models/NAME:predict`."""
+    """Add `/v1/models`, `/v1/models/NAME` and `/v1/models/NAME:predict`.
+
+    The first two name the model and tell its state, with status 503 while no batches are run; the
+    last answers each instance of a request by way of the queue.
+
+    Args:
+        app: The app, which is changed.
+        model: The model.
+        config: The server's settings: NAME, if not the model's own, and the limits of a request.
+        batcher: The queue.
+        response_model: Type of the response, which has the field `predictions`.
+    """
     name = config.model_name or name_in_paths(model.name)
     path = f"{INSTANCES_PREFIX}models"
     request_model = instances_type(model, config)

@@ -37,7 +37,11 @@ def check_origin(origin: str) -> None:
 
 
 def _as_sent(origin: str) -> str | None:
-    """Return an origin as browsers send it; None if its scheme is not http or https."""
+    """Return an origin as browsers send it: scheme, host and, if not the scheme's default, port.
+
+    None if it is none: its scheme is not http or https, or its host or port is impossible. What
+    else is in it, such as a path, is left out.
+    """
     try:
         parts = urllib.parse.urlsplit(origin)
         host, port = _host_as_sent(parts.hostname or ""), parts.port
@@ -50,7 +54,10 @@ def _as_sent(origin: str) -> str | None:
 
 
 def _host_as_sent(host: str) -> str | None:
-    """Return a host in lower case, an IPv6 address in its short form; None if it is no host.
+    """Return a host as browsers send it, an IPv6 address in its short form; None if it is no host.
+
+    Args:
+        host: The host, in lower case already.
 
     Raises:
         ValueError: The host looks like an IP address, but is not a valid one.

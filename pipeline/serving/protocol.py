@@ -90,7 +90,11 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def is_active(self) -> bool:
-        """Whether the client connected, or sent a part of a body, within the last second."""
+        """Whether the client connected, or sent a part of a body, within the last second.
+
+        False, too, from the end of a request to the next one's headers, and for a connection that
+        is closing.
+        """
         is_expected = self.cycle is None or self.cycle.more_body
         is_recent = self.loop.time() - self._last_part_s < _ACTIVE_S
         return is_expected and is_recent and not self.transport.is_closing()
@@ -146,7 +150,10 @@ class LimitedProtocol(H11Protocol):
             self._last_part_s = self.loop.time()
 
     def on_response_complete(self) -> None:
-        """Note that the client was answered, and wait for its next request."""
+        """Note that the client was answered, and wait for its next request.
+
+        If that has begun to arrive already, the time limit of its headers starts now.
+        """
         self._limits.connections.note_answer(self)
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:

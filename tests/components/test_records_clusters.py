@@ -65,7 +65,7 @@ def test_options_for_spark(jars):
     assert (options["job_name"], options["app_name"]) == ("mine", "mine")
     assert options["spark_master_url"] == "spark://127.0.0.1:7077"
     assert options["job_server_jvm_properties"] == [
-        "-Dspark.default.parallelism=5",
+        "-Dspark.default.parallelism=20",
         "-Dspark.cores.max=5",
         "-Dspark.executor.memory=4g",
         "-Xmx1g",

@@ -346,7 +346,7 @@ def test_a_killed_run_of_earlier_code_is_resumed(folder, tmp_path, monkeypatch):
         make, folder, tmp_path / "records", BeamConfig(mode="in_memory"), work_root=tmp_path / "w"
     )
     with monkeypatch.context() as patched:
-        patched.setattr(step, "describe_shards", stop)
+        patched.setattr(step, "describe_records", stop)
         with pytest.raises(KeyboardInterrupt):
             remake()
     make_as_old_code_did(tmp_path / "w")

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from tests.engines.clusters import RunningCluster, dask_cluster, flink_cluster, spark_cluster
 from tests.engines.installation import engines_folder, find_job_server
-from tests.engines.processes import Processes, worker_pool
+from tests.engines.pools import worker_pool
+from tests.engines.processes import Processes
 from tests.engines.usage import flink_shuffle_bytes, spark_shuffle_bytes, watch_usage
 
 _ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
@@ -162,10 +163,11 @@ def _settings(
         return
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(_CLUSTERS[runner](place / "cluster", num_workers))
-        beam |= running.settings
         if runner == "dask":
-            yield beam, str
+            yield beam | running.settings, str
             return
+        pool = stack.enter_context(worker_pool(place / "pool"))
+        beam |= running.with_pool(pool.address).settings
         events = place / "events"
         events.mkdir()
         java = ["-Xmx512m", "-XX:TieredStopAtLevel=1"]
@@ -173,8 +175,6 @@ def _settings(
             java += ["-Dspark.executor.memory=512m", "-Dspark.eventLog.enabled=true"]
             java += [f"-Dspark.eventLog.dir=file://{events}", "-Dspark.eventLog.compress=false"]
         beam |= {
-            "environment_type": "EXTERNAL",
-            "environment_config": stack.enter_context(worker_pool(place / "pool")).address,
             "job_server_jar": str(find_job_server(engines_folder(), runner)),
             "java_options": java,
         }

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.engines.networks import Network
 from tests.engines.processes import Processes, free_ports, read_page, wait_for
 
 _OPENED = ("lang", "lang.invoke", "lang.reflect", "io", "net", "nio", "text", "time", "util")
@@ -30,28 +31,35 @@ class RunningCluster:
         settings: Those of `beam` that lead to it.
         page: Root of its REST API; empty for Dask.
         workers: Its workers; of Flink the TaskManagers.
-        start_worker: Starts another one.
+        start_worker: Starts another one, in a network of its own if one is given; not for Dask.
     """
 
     settings: dict[str, object]
     page: str
     workers: list[subprocess.Popen]
-    start_worker: Callable[[], None]
+    start_worker: Callable[..., None]
+
+    def with_pool(self, address: str) -> "RunningCluster":
+        """Return the same cluster with the settings for a worker pool."""
+        pool = {"environment_type": "EXTERNAL", "environment_config": address}
+        return dataclasses.replace(self, settings=self.settings | pool)
 
 
 @contextlib.contextmanager
-def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterator[RunningCluster]:
-    """Run a Flink session cluster whose TaskManagers have a slot each."""
+def flink_cluster(
+    engine: Path, folder: Path, *, num_workers: int = 2, host: str = "127.0.0.1"
+) -> Iterator[RunningCluster]:
+    """Run a Flink session cluster whose TaskManagers have a slot each; it listens at `host`."""
     rest, rpc = free_ports(2)
     conf = folder / "conf"
     conf.mkdir(parents=True)
     settings = {
-        "jobmanager.rpc.address": "127.0.0.1",
+        "jobmanager.rpc.address": host,
         "jobmanager.rpc.port": rpc,
-        "rest.address": "127.0.0.1",
+        "rest.address": host,
         "rest.port": rest,
         "rest.bind-port": rest,
-        "taskmanager.host": "127.0.0.1",
+        "taskmanager.host": host,
         "taskmanager.numberOfTaskSlots": 1,
         "taskmanager.cpu.cores": 1,
         # All of them, since no script of Flink's works them out here.
@@ -90,46 +98,53 @@ def flink_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
             ["--configDir", str(conf)],
         )
 
-        def start_worker() -> None:
+        def start_worker(network: Network | None = None) -> None:
             command = [*_heap(java, "320m"), f"{main}.taskexecutor.TaskManagerRunner"]
-            name = f"taskmanager-{next(numbers)}"
-            workers.append(processes.start(name, command, ["--configDir", str(conf)]))
+            arguments = ["--configDir", str(conf)]
+            if network:
+                command = network.command(command)
+                arguments.append(f"-Dtaskmanager.host={network.inside}")
+            workers.append(processes.start(f"taskmanager-{next(numbers)}", command, arguments))
 
         for _ in range(num_workers):
             start_worker()
-        page = f"http://127.0.0.1:{rest}"
+        page = f"http://{host}:{rest}"
         wait_for(lambda: f'"slots-total":{num_workers}' in read_page(f"{page}/overview"))
-        beam: dict[str, object] = {"runner": "flink", "flink_master": f"127.0.0.1:{rest}"}
+        beam: dict[str, object] = {"runner": "flink", "flink_master": f"{host}:{rest}"}
         yield RunningCluster(beam, page, workers, start_worker)
 
 
 @contextlib.contextmanager
-def spark_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterator[RunningCluster]:
-    """Run a Spark standalone cluster whose workers have a core each."""
+def spark_cluster(
+    engine: Path, folder: Path, *, num_workers: int = 2, host: str = "127.0.0.1"
+) -> Iterator[RunningCluster]:
+    """Run a Spark standalone cluster whose workers have a core each; it listens at `host`."""
     port, page_port = free_ports(2)
     java = ["java", *_SMALL_JAVA, *OPEN_MODULES, "-Xmx256m", "-Dspark.worker.timeout=20"]
     java += ["-cp", f"{engine}/jars/*"]
     deploy = "org.apache.spark.deploy"
     environment = {
         "SPARK_HOME": str(engine),
-        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_IP": host,
         "SPARK_SCALA_VERSION": "2.12",  # which its launcher looks for in a build otherwise
     }
-    master = f"spark://127.0.0.1:{port}"
+    master = f"spark://{host}:{port}"
     workers: list[subprocess.Popen] = []
     numbers = itertools.count()
     folder.mkdir(parents=True, exist_ok=True)
     with Processes(folder) as processes:
-        address = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page_port)]
+        address = ["--host", host, "--port", str(port), "--webui-port", str(page_port)]
         processes.start("master", [*java, f"{deploy}.master.Master"], address, environment)
-        page = f"http://127.0.0.1:{page_port}"
+        page = f"http://{host}:{page_port}"
 
-        def start_worker() -> None:
-            name = f"worker-{next(numbers)}"
-            limits = ["--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g"]
+        def start_worker(network: Network | None = None) -> None:
+            name, command = f"worker-{next(numbers)}", [*java, f"{deploy}.worker.Worker"]
+            own_host = network.inside if network else host
+            limits = ["--host", own_host, "--webui-port", "0", "--cores", "1", "--memory", "1g"]
             arguments = [*limits, "--work-dir", str(folder / name), master]
-            command = [*java, f"{deploy}.worker.Worker"]
-            workers.append(processes.start(name, command, arguments, environment))
+            own = {**environment, "SPARK_LOCAL_IP": own_host}
+            command = network.command(command) if network else command
+            workers.append(processes.start(name, command, arguments, own))
 
         wait_for(lambda: "workers" in read_page(f"{page}/json/"))
         for _ in range(num_workers):
@@ -140,7 +155,7 @@ def spark_cluster(engine: Path, folder: Path, *, num_workers: int = 2) -> Iterat
         beam: dict[str, object] = {
             "runner": "spark",
             "spark_master": master,
-            "spark_page": f"127.0.0.1:{page_port}",
+            "spark_page": f"{host}:{page_port}",
         }
         yield RunningCluster(beam, page, workers, start_worker)
 
@@ -159,7 +174,7 @@ def dask_cluster(folder: Path, *, num_workers: int = 2) -> Iterator[RunningClust
         options = ["--host", address, "--no-dashboard", "--no-show"]
         processes.start("scheduler", [*dask, "scheduler"], options)
 
-        def start_worker() -> None:
+        def start_worker(_: Network | None = None) -> None:
             options = [address, "--nthreads=1", "--no-dashboard", "--no-nanny"]
             options += ["--local-directory", str(folder)]
             workers.append(processes.start(f"worker-{len(workers)}", [*dask, "worker"], options))

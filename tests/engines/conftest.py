@@ -1,5 +1,6 @@
 """A corpus with its records by the local runner, and clusters, one at a time, for all tests."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from tests.engines.clusters import RunningCluster, flink_cluster, spark_cluster
 from tests.engines.installation import engines_folder, find_job_server, find_missing
-from tests.engines.processes import WorkerPool, worker_pool
+from tests.engines.networks import Network
+from tests.engines.pools import WorkerPool, worker_pool
 from tests.engines.steps import MARK, end_all, make_expected_records
 from tests.helpers.zygote import RECORDS, Zygote
 
@@ -33,8 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    """A process that has imported the records step."""
-    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=RECORDS)
+    """A process that has imported the records step and what Beam's workers need."""
+    worker = [f"apache_beam.runners.worker.{name}" for name in ("sdk_worker", "worker_pool_main")]
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=(*RECORDS, *worker))
     yield zygote
     zygote.close()
 
@@ -61,22 +64,37 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
         yield pool
 
 
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network | None]:
+    """A network beside this machine's, which the clusters have an address on; None without root."""
+    try:
+        network = Network()
+    except (OSError, subprocess.CalledProcessError):
+        yield None
+        return
+    yield network
+    network.remove()
+
+
 @pytest.fixture(scope="session", params=list(CLUSTERS))
-def cluster(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pool: WorkerPool
+def engine(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    network: Network | None,
 ) -> Iterator[RunningCluster]:
-    """A cluster of two workers; one cluster at a time."""
-    engine = request.param
-    jar = find_job_server(engines_folder(), engine)
+    """A cluster of two workers, one cluster at a time; its settings tell of no environment."""
+    name, host = request.param, network.outside if network else "127.0.0.1"
+    jar = find_job_server(engines_folder(), name)
     java = ["-Xmx512m", "-XX:TieredStopAtLevel=1", MARK]
-    if engine == "spark":
-        java += ["-Dspark.executor.memory=512m", *SPARK_TIMEOUTS]
-    start = CLUSTERS[engine]
-    with start(engines_folder() / engine, tmp_path_factory.mktemp(engine)) as running:
-        running.settings |= {
-            "environment_type": "EXTERNAL",
-            "environment_config": pool.address,
-            "job_server_jar": str(jar),
-            "java_options": java,
-        }
+    if name == "spark":
+        java += ["-Dspark.executor.memory=512m", f"-Dspark.driver.host={host}", *SPARK_TIMEOUTS]
+    start = CLUSTERS[name]
+    with start(engines_folder() / name, tmp_path_factory.mktemp(name), host=host) as running:
+        running.settings |= {"job_server_jar": str(jar), "java_options": java}
         yield running
+
+
+@pytest.fixture
+def cluster(engine: RunningCluster, pool: WorkerPool) -> RunningCluster:
+    """The cluster, whose workers have their processes of Python from the worker pool."""
+    return engine.with_pool(pool.address)

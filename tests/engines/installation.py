@@ -2,7 +2,8 @@
 
 Flink and Spark are the jars of PyPI's apache-flink-libraries and pyspark. Beam publishes its job
 servers as one jar each; where the repository does not have them, Maven makes them of their parts,
-of the last version of which it has all. Needs Java, Maven and the network once.
+of the last version of which it has all. Beam's boot program, with which Flink and Spark start
+processes of Python themselves, is built where there is Go. Needs Java, Maven and the network once.
 """
 
 import argparse
@@ -25,6 +26,7 @@ _ENGINES = {
     "flink": (f"apache-flink-libraries=={FLINK}", "deps/lib/", ("flink-dist", "log4j")),
     "spark": (f"pyspark=={SPARK}", "deps/jars/", ("",)),
 }
+_BOOT = "github.com/apache/beam/sdks/v2/python/container"
 _JOB_SERVERS = {
     "flink": "beam-runners-flink-1.19-job-server",
     "spark": "beam-runners-spark-3-job-server",
@@ -52,8 +54,14 @@ def find_job_server(folder: Path, engine: str) -> Path | None:
     return max(folder.glob(f"{_JOB_SERVERS[engine]}-*.jar"), default=None)
 
 
+def find_boot(folder: Path) -> Path | None:
+    """Return Beam's boot program in a folder; None if it is not there."""
+    boot = folder / "boot"
+    return boot if boot.exists() else None
+
+
 def install(folder: Path) -> None:
-    """Install what a folder lacks.
+    """Install what a folder lacks of Flink and Spark.
 
     Raises:
         subprocess.CalledProcessError: PyPI or Maven does not give it.
@@ -105,21 +113,34 @@ def _install_job_server(folder: Path, engine: str) -> None:
             jar.rename(folder / jar.name)
 
 
+def _install_boot(folder: Path) -> None:
+    """Build the boot program of the installed Beam, which is not in its Python package."""
+    import apache_beam
+
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        environment = {**os.environ, "GOBIN": scratch}
+        command = ["go", "install", f"{_BOOT}@v{apache_beam.__version__}"]
+        subprocess.run(command, check=True, env=environment)
+        Path(scratch, "container").rename(folder / "boot")
+
+
 def main() -> None:
     """Install into the folder; end with a line that says what is missing to do so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=engines_folder())
     folder = parser.parse_args().folder
-    if not find_missing(folder):
-        return
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            sys.exit(f"tests.engines: there is no {program} on the PATH; install Java 17 and Maven")
-    print(f"installing Flink, Spark and Beam's job servers into {folder} (900 MB)", flush=True)
     try:
-        install(folder)
+        if find_missing(folder):
+            for program in ("java", "mvn"):
+                if shutil.which(program) is None:
+                    sys.exit(f"tests.engines: no {program} on the PATH; install Java 17 and Maven")
+            print(f"installing Flink, Spark and job servers into {folder} (900 MB)", flush=True)
+            install(folder)
+        if find_boot(folder) is None and shutil.which("go"):
+            print(f"building Beam's boot program in {folder}", flush=True)
+            _install_boot(folder)
     except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"tests.engines: {error}; this needs PyPI and Maven's repository, once")
+        sys.exit(f"tests.engines: {error}; this needs PyPI, Maven's repository and Go's, once")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Processes that a test starts, slows and kills with all their children; Beam's worker pool."""
+"""Processes that a test starts, slows and kills with all their children."""
 
 import contextlib
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -14,17 +13,6 @@ from pathlib import Path
 from typing import ClassVar
 
 _START_WITHIN_S = 120
-# Beam numbers the processes for each TaskManager or executor from 1 on, so that it needs a pool of
-# its own: a request of one of them to stop its process would stop the other one's. Here they share
-# a machine, and so an address; the processes end with their connections, too.
-_POOL = """
-import sys
-from apache_beam.portability.api import beam_fn_api_pb2
-from apache_beam.runners.worker import worker_pool_main as pool
-stopped = lambda *_: beam_fn_api_pb2.StopWorkerResponse()
-pool.BeamFnExternalWorkerPoolServicer.StopWorker = stopped
-pool.main(sys.argv)
-"""
 
 
 def free_ports(number: int) -> list[int]:
@@ -79,6 +67,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that its children are killed with it
+                cwd=self._folder,  # where the boot program writes a file
                 env={**os.environ, **(environment or {})},
             )
         self._running.append(process)
@@ -110,10 +99,23 @@ def read_page(url: str) -> str:
         return ""
 
 
-def listens(port: int) -> bool:
-    """Return whether something listens on a port of this machine."""
+def listens(host: str, port: int) -> bool:
+    """Return whether something listens there."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of the processes that a process has started and that have not ended."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in found for child in path.read_text().split()]
+
+
+def descendants(pid: int, word: str) -> list[int]:
+    """Return the ids of a process's children, and theirs, whose command has a word in it."""
+    below = children(pid)
+    named = [child for child in below if word in Path(f"/proc/{child}/cmdline").read_text()]
+    return named + [found for child in below for found in descendants(child, word)]
 
 
 @contextlib.contextmanager
@@ -135,52 +137,3 @@ def slowed(process: subprocess.Popen) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-class WorkerPool:
-    """One of Beam's worker pools: a process that starts another for each worker.
-
-    Args:
-        folder: Receives its log.
-
-    Attributes:
-        address: Where it listens, also when it has been started again.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        (self._port,) = free_ports(1)
-        self.address = f"localhost:{self._port}"
-        self._processes = Processes(folder)
-        self.start()
-
-    def start(self) -> None:
-        """Start it and wait until it listens."""
-        # The pool starts `python`: it must be this one.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        arguments = ["--service_port", str(self._port)]
-        command = [sys.executable, "-c", _POOL]
-        self._process = self._processes.start("pool", command, arguments, {"PATH": path})
-        wait_for(lambda: listens(self._port))
-
-    def kill(self) -> None:
-        """Kill it and the processes that it has started."""
-        kill_with_children(self._process)
-
-    def kill_workers(self) -> int:
-        """Kill the processes that it has started, and return their number."""
-        children = Path(f"/proc/{self._process.pid}/task").glob("*/children")
-        workers = [int(child) for path in children for child in path.read_text().split()]
-        for worker in workers:
-            os.kill(worker, signal.SIGKILL)
-        return len(workers)
-
-
-@contextlib.contextmanager
-def worker_pool(folder: Path) -> Iterator[WorkerPool]:
-    """Run a worker pool; its log is in the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pool = WorkerPool(folder)
-    try:
-        yield pool
-    finally:
-        pool.kill()

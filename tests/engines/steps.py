@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from albert_core.corpus import CorpusConfig, corpus_splits
@@ -17,6 +17,9 @@ from tests.helpers.zygote import Fork, Zygote
 
 MARK = f"-Dtests.engines={os.getpid()}"
 """An option of Java by which the job servers of this process's steps are known."""
+
+NUM_SHARDS = 8
+"""Shards that a step makes: 7 for training, and that of the held-out documents."""
 
 _SPLIT_BYTES = 10_000
 _started: list[Fork] = []
@@ -36,7 +39,7 @@ if __name__ == "__main__":
         step.make_records(
             corpus=CorpusConfig(files=(folder + "/corpus",)),
             vocab=folder + "/vocab",
-            config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
+            config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=7),
             output=output,
             cleaning=parse_settings(CleaningConfig, json.loads(cleaning), source="cleaning"),
             beam=parse_settings(BeamConfig, json.loads(beam), source="beam"),
@@ -113,6 +116,18 @@ def finish(process: Fork, folder: Path, output: Path, *, expected: str = "whole"
     assert sorted(path.name for path in output.parent.iterdir()) == ["records", "shared"]
 
 
+def finish_after_failure(
+    process: Fork, output: Path, again: Callable[[], Fork], folder: Path
+) -> None:
+    """Wait for a disturbed step; if it failed, it must say what to do, which is then done."""
+    errors = process.wait(timeout=300)
+    if process.returncode:
+        assert "the same command goes on" in errors.splitlines()[-1], errors
+        assert not output.exists()
+        process = again()
+    finish(process, folder, output)
+
+
 def wait_for_work(process: Fork, output: Path, num_files: int = 6) -> None:
     """Wait until some files of the work are there; the step must still run then."""
 
@@ -120,7 +135,7 @@ def wait_for_work(process: Fork, output: Path, num_files: int = 6) -> None:
         return sum(len(files) for _, _, files in os.walk(output.parent / "shared"))
 
     wait_for(
-        lambda: count() >= num_files or process.returncode is not None, within_s=200, poll_s=0.01
+        lambda: count() >= num_files or process.returncode is not None, within_s=400, poll_s=0.01
     )
     assert process.returncode is None, process.wait(timeout=1)
 

@@ -15,10 +15,19 @@ from albert_core.progress import quiet
 from albert_core.settings import parse_settings
 from components.records.cluster_jobs import cancel_jobs
 from components.records.cluster_options import find_cluster
+from components.records.clusters import Cluster
 from components.records.runners import BeamConfig
 from tests.engines.clusters import RunningCluster
-from tests.engines.processes import WorkerPool, kill_with_children
-from tests.engines.steps import finish, running_job_servers, start, wait_for_work
+from tests.engines.networks import Network
+from tests.engines.pools import WorkerPool, worker_pool
+from tests.engines.processes import kill_with_children, wait_for
+from tests.engines.steps import (
+    finish,
+    finish_after_failure,
+    running_job_servers,
+    start,
+    wait_for_work,
+)
 from tests.helpers.zygote import Fork, Zygote
 
 Disturbed = Callable[[], tuple[Fork, Path]]
@@ -37,22 +46,16 @@ def command(zygote: Zygote, folder: Path, tmp_path: Path, cluster: RunningCluste
     return begin
 
 
-def finish_after_failure(
-    process: Fork, output: Path, again: Callable[[], Fork], folder: Path
-) -> None:
-    """Wait for a disturbed step; if it failed, it must say what to do, which is then done."""
-    errors = process.wait(timeout=300)
-    if process.returncode:
-        assert "the same command goes on" in errors.splitlines()[-1], errors
-        assert not output.exists()
-        process = again()
-    finish(process, folder, output)
-
-
 def check_resubmission(process: Fork, cluster: RunningCluster) -> None:
     """Check that the command told of another try, where the cluster does not repair the job."""
     if "flink_master" in cluster.settings:
         assert "; trying again, from what is done" in process.wait(timeout=1)
+
+
+def ask(cluster: RunningCluster) -> Cluster:
+    """Ask the cluster as the command does."""
+    settings = {**cluster.settings, "shared_folder": "/"}
+    return find_cluster(parse_settings(BeamConfig, settings, source="beam"), quiet)
 
 
 def test_a_worker_killed_in_the_middle(
@@ -83,6 +86,37 @@ def test_a_worker_cut_off_in_the_middle(
         kill_with_children(silent)
 
 
+def test_the_network_of_a_worker_cut_in_the_middle(
+    cluster: RunningCluster,
+    zygote: Zygote,
+    folder: Path,
+    command: Disturbed,
+    pool: WorkerPool,
+    network: Network | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """What is sent to it and what it sends is dropped, and it works on; then packets pass again."""
+    if network is None:
+        pytest.skip("a network of its own needs the program ip and the rights of root")
+    with worker_pool(tmp_path_factory.mktemp("inner"), port=pool.port, network=network) as inner:
+        cluster.start_worker(network)
+        worker = cluster.workers.pop()
+        try:
+            wait_for(lambda: ask(cluster).num_slots == len(cluster.workers) + 1)
+            process, output = command()
+            assert inner.workers()
+            network.cut()
+            try:
+                finish_after_failure(
+                    process, output, lambda: start(zygote, folder, output, cluster), folder
+                )
+            finally:
+                network.mend()
+            check_resubmission(process, cluster)
+        finally:
+            kill_with_children(worker)
+
+
 def test_the_processes_of_python_killed_in_the_middle(
     cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed, pool: WorkerPool
 ) -> None:
@@ -92,10 +126,21 @@ def test_the_processes_of_python_killed_in_the_middle(
     check_resubmission(process, cluster)
 
 
-def test_the_worker_pool_killed_in_the_middle(
+def test_the_worker_pool_killed_and_started_again_in_the_middle(
+    cluster: RunningCluster, folder: Path, command: Disturbed, pool: WorkerPool
+) -> None:
+    """As Kubernetes does it: the same command goes on by itself."""
+    process, output = command()
+    pool.kill()
+    pool.start()
+    finish(process, folder, output)
+    check_resubmission(process, cluster)
+
+
+def test_the_worker_pool_killed_for_good(
     cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed, pool: WorkerPool
 ) -> None:
-    """The job fails, since nobody starts it again until the job has failed."""
+    """The command fails and says what to do; it goes on when somebody has started the pool."""
     process, output = command()
     pool.kill()
     try:
@@ -134,8 +179,7 @@ def test_the_job_cancelled_in_the_middle(
     cluster: RunningCluster, zygote: Zygote, folder: Path, command: Disturbed
 ) -> None:
     """As a person does it on the cluster's page: the command says so and submits no other."""
-    config = parse_settings(BeamConfig, {**cluster.settings, "shared_folder": "/"}, source="beam")
-    asked = find_cluster(config, quiet)  # imports Beam, which takes as long as the job
+    asked = ask(cluster)  # imports Beam, which takes as long as the job
     process, output = command()
     assert cancel_jobs(asked, "albert-records-", waits=False) == 1
     errors = process.wait(timeout=60)

@@ -80,12 +80,22 @@ def watch_usage(process: subprocess.Popen, sessions: set[int], work: Path) -> Us
 def flink_shuffle_bytes(page: str) -> int:
     """Return how many bytes the tasks of all jobs of a Flink cluster have sent to one another."""
 
-    def ask(path: str) -> dict:
-        with urllib.request.urlopen(f"{page}{path}", timeout=30) as answer:
-            return json.load(answer)
-
-    jobs = [ask(f"/jobs/{job['jid']}") for job in ask("/jobs/overview")["jobs"]]
+    jobs = [_ask(page, f"/jobs/{job['jid']}") for job in _ask(page, "/jobs/overview")["jobs"]]
     return sum(vertex["metrics"]["write-bytes"] for job in jobs for vertex in job["vertices"])
+
+
+def flink_shares(page: str, name: str) -> list[int]:
+    """Return how many records each task of an operation has read, in the newest job.
+
+    Args:
+        page: Root of the cluster's REST API.
+        name: A part of the operation's name, which no other one has.
+    """
+    job = max(_ask(page, "/jobs/overview")["jobs"], key=lambda job: job["start-time"])["jid"]
+    vertices = _ask(page, f"/jobs/{job}")["vertices"]
+    (vertex,) = (vertex["id"] for vertex in vertices if name in vertex["name"])
+    tasks = _ask(page, f"/jobs/{job}/vertices/{vertex}")["subtasks"]
+    return [task["metrics"]["read-records"] for task in tasks]
 
 
 def spark_shuffle_bytes(events: Path) -> int:
@@ -101,6 +111,12 @@ def spark_shuffle_bytes(events: Path) -> int:
                 task = json.loads(line).get("Task Metrics") or {}
                 num_bytes += task.get("Shuffle Write Metrics", {}).get("Shuffle Bytes Written", 0)
     return num_bytes
+
+
+def _ask(page: str, path: str) -> dict:
+    """Return what a cluster's REST API answers."""
+    with urllib.request.urlopen(f"{page}{path}", timeout=30) as answer:
+        return json.load(answer)
 
 
 def _cpu_seconds(sessions: set[int]) -> dict[tuple[int, str], float]:

@@ -67,14 +67,14 @@ def run_records(
     inputs: Inputs, folder: Path, *, seed: int, in_the_middle: Callable[[], None]
 ) -> Manifest:
     """Make records in a folder, from the work in it; in the middle all of the work is there."""
-    describe = records_step.describe_shards
+    describe = records_step.describe_records
 
     def describe_later(*arguments: Any) -> Any:
         in_the_middle()
         return describe(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records_step, "describe_shards", describe_later)
+        patch.setattr(records_step, "describe_records", describe_later)
         return records_step.make_records(
             corpus=CorpusConfig(files=(str(inputs.corpus / "text.txt"),)),
             vocab=inputs.vocab,

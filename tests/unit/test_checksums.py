@@ -68,7 +68,7 @@ def test_the_checksum_of_a_file_is_the_one_that_google_keeps_of_objects(tmp_path
     facts = describe_file(tmp_path / "file")
     assert facts == {"bytes": 9, "crc32c": "4waSgw=="}  # the check value of CRC-32C
     assert google_crc32c.value(b"123456789") == 0xE3069283
-    assert describe_file(tmp_path / "file", most=4) == describe_of(tmp_path, b"1234")
+    assert describe_file(tmp_path / "file", max_bytes=4) == describe_of(tmp_path, b"1234")
 
 
 def describe_of(folder: Path, data: bytes) -> dict[str, object]:

@@ -208,11 +208,14 @@ def test_what_is_no_project(project):
 
 def test_the_project_of_the_environment(monkeypatch):
     monkeypatch.setenv(USER_PROJECT_VARIABLE, "my-project-1")
-    assert StorageConfig().or_of_process().user_project == "my-project-1"
-    assert StorageConfig(user_project="my-project-2").or_of_process().user_project == "my-project-2"
+    assert StorageConfig().or_from_environment().user_project == "my-project-1"
+    assert (
+        StorageConfig(user_project="my-project-2").or_from_environment().user_project
+        == "my-project-2"
+    )
     monkeypatch.setenv(USER_PROJECT_VARIABLE, "My Project")
     with pytest.raises(InputError, match=f"{USER_PROJECT_VARIABLE}: got 'My Project'"):
-        StorageConfig().or_of_process()
+        StorageConfig().or_from_environment()
 
 
 def use_token(monkeypatch):

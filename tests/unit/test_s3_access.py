@@ -251,12 +251,14 @@ def test_what_is_no_endpoint(endpoint, monkeypatch):
 
 
 def test_the_endpoint_of_settings_and_of_the_environment(monkeypatch):
-    assert StorageConfig().or_of_process().environment == {}
+    assert StorageConfig().or_from_environment().environment == {}
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://general")
-    assert StorageConfig().or_of_process().endpoint == "http://general"
+    assert StorageConfig().or_from_environment().endpoint == "http://general"
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://of-s3")
-    assert StorageConfig().or_of_process().endpoint == "http://of-s3"
-    given = StorageConfig(endpoint="http://given", user_project="my-project-1").or_of_process()
+    assert StorageConfig().or_from_environment().endpoint == "http://of-s3"
+    given = StorageConfig(
+        endpoint="http://given", user_project="my-project-1"
+    ).or_from_environment()
     assert given.environment == {
         "ALBERT_STORAGE_USER_PROJECT": "my-project-1",
         "AWS_ENDPOINT_URL_S3": "http://given",
@@ -264,4 +266,4 @@ def test_the_endpoint_of_settings_and_of_the_environment(monkeypatch):
     given = StorageConfig(endpoint="http://given")
     monkeypatch.setattr("os.environ", {})
     given.apply()
-    assert s3_client.StorageConfig.of_process() == given
+    assert s3_client.StorageConfig.from_environment() == given

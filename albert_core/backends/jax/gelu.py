@@ -15,7 +15,10 @@ _SCALE, _CUBE = math.sqrt(2.0 / math.pi), 0.044715
 
 
 def gelu(x: Any, training: bool | None = None) -> Any:
-    """Return gelu of a tensor of any shape; while training only x is kept for the gradient."""
+    """Return gelu, in its tanh form, of a tensor of any shape.
+
+    While training only x is kept for the gradient.
+    """
     return _gelu_that_saves_x(x) if training else _gelu_by_logistic(x)
 
 

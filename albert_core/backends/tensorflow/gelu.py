@@ -14,7 +14,10 @@ _SCALE, _CUBE = math.sqrt(2.0 / math.pi), 0.044715
 
 
 def gelu(x: Any, training: bool | None = None) -> Any:
-    """Return gelu of a tensor of any shape; while training only x is kept for the gradient."""
+    """Return gelu, in its tanh form, of a tensor of any shape.
+
+    While training only x is kept for the gradient.
+    """
     # TensorFlow runs gelu operation by operation, each a pass over memory: while training, a third
     # of what is not a matrix product. Predictions stay plain operations, which exports convert.
     return _compiled_gelu(x) if training else ops.gelu(x, approximate=True)

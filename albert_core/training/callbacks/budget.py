@@ -5,17 +5,19 @@ from typing import Any
 
 import keras
 
-from albert_core.backends import of_first_process
+from albert_core.backends import broadcast_from_first_process
 from albert_core.training.history import best_row
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.session import TrainingSession
 
 
 class Budget(keras.callbacks.Callback):
-    """Stops training and names the reason in the state's `stopped_by`.
+    """Stops training when a budget or the patience is used up, and names it in `stopped_by`.
 
-    Runs before the checkpoints, so that an interrupted process does not train beyond its budget
-    when it goes on.
+    That is the plan's `stop_after_steps` or `stop_after_minutes`, or its `patience`. It also ends
+    an interval where Keras takes it for longer: the last one of a phase, or one that was settled
+    meanwhile. Runs before the checkpoints, so that an interrupted process does not train beyond its
+    budget when it goes on.
     """
 
     def __init__(self, session: TrainingSession) -> None:
@@ -68,7 +70,7 @@ class Budget(keras.callbacks.Callback):
         if plan.stop_after_minutes is None:
             return None
         # All processes must stop after the same step, and their clocks differ.
-        minutes = of_first_process(self.session.seconds) / 60
+        minutes = broadcast_from_first_process(self.session.seconds) / 60
         return "stop_after_minutes" if minutes >= plan.stop_after_minutes else None
 
 

@@ -34,13 +34,20 @@ class LogWriter(keras.callbacks.Callback):
         self._num_roll_backs = session.state.num_roll_backs
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """After a roll-back open the log again, which drops the rows of steps that are repeated."""
+        """After a roll-back open the log again, which drops the rows of steps that are repeated.
+
+        Else nothing is done.
+        """
         if self._num_roll_backs != self.session.state.num_roll_backs:
             self._log = self._open()
             self._num_roll_backs = self.session.state.num_roll_backs
 
     def _open(self) -> TrainingLog | None:
-        """Cut the log off at the session's step, and open it; None unless this process writes."""
+        """Cut the log off at the session's step, and open it; None unless this process writes.
+
+        A damaged or missing log is made again first, as `recover_log` does. Errors are those of
+        `TrainingLog`.
+        """
         session = self.session
         if not session.is_chief:
             return None
@@ -58,15 +65,16 @@ class LogWriter(keras.callbacks.Callback):
         if session.recent_metrics is None:
             return
         session.sync_variables()
-        (first, since), step, now = session.last_log, session.state.step, time.monotonic()
-        session.last_log = (step, now)
+        step, now = session.state.step, time.monotonic()
+        first, seconds = session.last_log_step, now - session.last_log_s
+        session.last_log_step, session.last_log_s = step, now
         row = {
             "global_step": step,
             **{name: round(value, 5) for name, value in session.recent_metrics.items()},
             "learning_rate": self._learning_rate(),
             "seconds": round(session.seconds, 2),
-            "steps_per_second": round((step - first) / (now - since), 4),
-            **self._measure_speed(first, step, now - since),
+            "steps_per_second": round((step - first) / seconds, 4),
+            **self._measure_speed(first, step, seconds),
         }
         session.log_row = row
         if self._log:

@@ -13,6 +13,9 @@ _NUMBERS = ("price_per_hour", "watts", "energy_kwh")
 class CardConfig:
     """What the card says beside the facts of the run; empty settings are left out of it.
 
+    Refused with an InputError are several lines but for the two descriptions, numbers below 0, and
+    power beside energy.
+
     Attributes:
         name: Name of the model; by default made of its size and its task.
         license: Licence of the model, by its identifier, such as apache-2.0.

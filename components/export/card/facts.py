@@ -85,6 +85,7 @@ def gather_facts(
 
     Raises:
         InputError: The evaluation's files cannot be read.
+        ServiceError: The storage of the evaluation failed.
     """
     card, lineage, task = card or CardConfig(), lineage or Lineage(), task or {}
     model = description.model

@@ -56,6 +56,7 @@ def write_card(
 
     Raises:
         InputError: The model, or parity.json, cannot be read.
+        ServiceError: The storage of the model, or of the evaluation, failed.
     """
     parity = folder / PARITY_NAME
     text = make_card(

@@ -71,6 +71,7 @@ def classes_section(lineage: Lineage) -> Section:
 
     Raises:
         InputError: The evaluation's files cannot be read.
+        ServiceError: The storage of the evaluation failed.
     """
     address = lineage.evaluation_address
     described = read_classification(address) if address and lineage.evaluated else None

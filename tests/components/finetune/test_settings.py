@@ -126,6 +126,19 @@ def test_positions_that_pretraining_never_trained_are_named_and_counted(tune, mo
     assert figures["trained_sequence_length"] == 6
 
 
+def test_training_examples_that_lose_tokens_are_told_and_counted(tune):
+    told: list[str] = []
+    metrics = tune(
+        "topic",
+        num_train_steps=1,
+        sequence_length=8,
+        progress=lambda done, total, text: told.append(text),
+    ).metrics
+    assert 0 < metrics["num_truncated"] <= NUM_TRAIN
+    assert metrics["sequence_length_for_95_percent"] > 8
+    assert any("are longer than finetuning.sequence_length" in one for one in told)
+
+
 def test_other_checkpoints_are_taken_up(tune, model, tmp_path):
     tune("topic", num_train_steps=4)
     ours = weights_of(tmp_path / "topic")

@@ -10,6 +10,7 @@ from albert_core.corpus import (
     check_corpus,
     corpus_fingerprint,
     find_corpus_files,
+    hash_corpus,
     read_documents,
 )
 from albert_core.errors import InputError
@@ -153,5 +154,8 @@ def test_fingerprint_follows_bytes_and_settings_not_names_or_order(tmp_path: Pat
     assert corpus_fingerprint(CorpusConfig(files=(str(tmp_path),))) == original
     assert corpus_fingerprint(dataclasses.replace(config, format="running_text")) != original
     assert corpus_fingerprint(CorpusConfig(files=(str(a),))) != original
+    hashes = hash_corpus(config)
+    assert set(hashes) == {str(a), str(b)}
     b.write_text("Twp.\n")
+    assert corpus_fingerprint(config, hashes) == original
     assert corpus_fingerprint(config) != original

@@ -18,6 +18,9 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)([:/]|$)")
 class KubeflowConfig:
     """Kubeflow Pipelines: where, and as whom.
 
+    A host that is no address, impossible names and buckets, and unknown time zones raise
+    InputError.
+
     Attributes:
         host: Address of its pages, such as https://kubeflow.example.org/pipeline, with the scheme
             and without what follows a `#`.
@@ -97,5 +100,5 @@ def _check_host(host: str) -> None:
 
 
 def _hide_password(host: str) -> str:
-    """Return an address without what precedes an @."""
+    """Return what follows the last @ of an address; an address without one as it is."""
     return host.rpartition("@")[2]

@@ -59,6 +59,6 @@ def fingerprint_in(description: str | None) -> str:
 
 
 def name_filter(name: str) -> str:
-    """Return the API's filter for this exact display name."""
+    """Return the API's filter for this exact display name, as JSON."""
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})

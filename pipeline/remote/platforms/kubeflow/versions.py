@@ -14,7 +14,10 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def version_in(health: Mapping[str, Any]) -> str:
-    """Return the backend's version from its own answer or that of its pages; empty if unknown."""
+    """Return the backend's version from its own answer or that of its pages; empty if unknown.
+
+    The backend gives it as `apiServerTagName`, the server of the pages as `tag_name`.
+    """
     tag = health.get("apiServerTagName") or health.get("tag_name") or ""
     return "" if tag == "unknown" else str(tag)
 

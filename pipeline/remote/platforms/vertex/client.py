@@ -34,6 +34,13 @@ class VertexPlatform(Platform):
     """Vertex AI Pipelines of a project and location.
 
     The hash of a request is a label of its run or schedule.
+
+    Args:
+        config: Where, and as whom.
+        calls: Time-outs and retries.
+
+    Raises:
+        InputError: The settings have no project or no location.
     """
 
     rules = VertexRules()

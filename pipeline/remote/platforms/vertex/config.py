@@ -18,6 +18,8 @@ from components.vertex import REQUEST_LABEL
 class VertexConfig:
     """Vertex AI: where, and as whom.
 
+    A root that is not in gs://, and names that Google Cloud does not take, raise InputError.
+
     Attributes:
         project: Google Cloud project.
         location: Region, such as us-central1.

@@ -7,6 +7,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.storage_settings import STORAGE_VARIABLES
 from components.steps import Step
+from pipeline.platform_config import Component
 from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import POD_SETTINGS, CustomJobSettings, StepResources
@@ -43,7 +44,7 @@ class VertexRules(PlatformRules):
         """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
         These are all settings of a pod, shared memory and, except for a job on TPUs, a time-out and
-        Spot machines.
+        Spot machines. A job on TPUs may not have Spot machines if its slice has several.
 
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
@@ -73,11 +74,17 @@ class VertexRules(PlatformRules):
             )
 
     def add_task(
-        self, step: str, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+        self,
+        step: str,
+        component: Component,
+        resources: StepResources,
+        custom_job: CustomJobSettings,
+        /,
+        **inputs: Any,
     ) -> Any:
         """Add the task of a step, or with TPUs one that waits for a custom job; return it."""
         if resources.tpu is None:
-            return super().add_task(step, resources, custom_job, **inputs)
+            return super().add_task(step, component, resources, custom_job, **inputs)
         from components.evaluate.custom_job_component import evaluate_in_custom_job
         from components.finetune.custom_job_component import finetune_in_custom_job
         from components.pretrain.custom_job_component import pretrain_in_custom_job

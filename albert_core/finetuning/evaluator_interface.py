@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.finetuning.prediction import ExampleOutputs
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.tasks import Task
 from albert_core.tasks.metrics import Scores, bootstrap_interval, scores_by_source
 from albert_core.tasks.source import Split
@@ -19,7 +19,7 @@ class Evaluator(abc.ABC):
     """Scores and predictions that follow from a model's outputs on a split.
 
     Args:
-        program: The task and its settings.
+        preprocessor: That of the task, with its settings.
         data: The split.
         outputs: The model's outputs for each example, in their order; for each window of questions.
         threshold: Null odds from which on a question has no answer; None: the best on this split.
@@ -28,14 +28,14 @@ class Evaluator(abc.ABC):
 
     def __init__(
         self,
-        program: TaskProgram,
+        preprocessor: TaskPreprocessor,
         data: TaskData,
         outputs: ExampleOutputs,
         threshold: float | None = None,
     ) -> None:
         """Keep task, settings, split and outputs; nothing is computed yet."""
-        self.task: Task = program.task
-        self.config = program.config
+        self.task: Task = preprocessor.task
+        self.config = preprocessor.config
         self.data, self.outputs, self._given_threshold = data, outputs, threshold
 
     @property

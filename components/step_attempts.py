@@ -63,6 +63,7 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
 
     Raises:
         InputError: The record cannot be written; at the beginning the body is not run then.
+        ServiceError: The storage failed; at the beginning the body is not run then, either.
     """
     started = time.time()
     # In nanoseconds: two attempts in one process may begin within a millisecond.

@@ -1,4 +1,4 @@
-"""A task as training and evaluation use it: its data as features, its batches.
+"""The data of a task as training and evaluation use it: features, and batches of them.
 
 Shape suffixes: B batch, M examples, C classes or choices.
 """
@@ -74,7 +74,7 @@ class TaskData:
         return [example.source for example in self.examples]
 
 
-class TaskProgram(abc.ABC):
+class TaskPreprocessor(abc.ABC):
     """A task with its settings and vocabulary: makes features and batches for it.
 
     Args:
@@ -96,7 +96,7 @@ class TaskProgram(abc.ABC):
         self._feature_cache = feature_cache
 
     @abc.abstractmethod
-    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
+    def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels.
 
         Features of the training set come from the cache if they are there, and are stored in it if
@@ -105,8 +105,9 @@ class TaskProgram(abc.ABC):
         Args:
             folder: Folder of the task's files.
             split: Which files.
-            most: Largest number of examples of dev and test files, spread over the split; None:
-                all. Not for training files, whose cached features are those of all (not checked).
+            max_examples: Largest number of examples of dev and test files, spread over the split;
+                None: all. Not for training files, whose cached features are those of all (not
+                checked).
 
         Raises:
             InputError: A file is missing or cannot be used, or has a row that cannot be used and is
@@ -114,12 +115,12 @@ class TaskProgram(abc.ABC):
         """
 
     @abc.abstractmethod
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
+    def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets of a batch for training.
 
         Args:
             features: All features, with targets.
-            examples: Numbers of the batch's examples [B].
+            indices: Indices of the batch's examples [B].
             length: Length of the batch, no less than its longest sequence.
         """
 
@@ -127,9 +128,9 @@ class TaskProgram(abc.ABC):
     def feature_settings(self) -> dict[str, Any]:
         """Return the settings on which the features depend, for the key of the cache."""
 
-    def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+    def inputs(self, features: Features, indices: np.ndarray, length: int) -> ModelInputs:
         """Return the inputs of a batch for prediction; arguments are those of `batch`."""
-        return pad_inputs(features, examples, length)
+        return pad_inputs(features, indices, length)
 
     def _cached(self, folder: Path, make: Callable[[], Features]) -> Features:
         """Return the training set's features, from the cache if they are in it.
@@ -156,24 +157,24 @@ class TaskProgram(abc.ABC):
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
         """Return a new collector of unusable rows; only of training files it may leave rows out."""
-        return InvalidRows.of_split(self.task, split, leaves_out=self.config.leaves_out(self.task))
+        return InvalidRows.for_split(self.task, split, leaves_out=self.config.leaves_out(self.task))
 
 
-class TextProgram(TaskProgram):
-    """Classification, regression and multiple choice."""
+class TextPreprocessor(TaskPreprocessor):
+    """The data of classification, regression and multiple choice: a target for each example."""
 
-    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
+    def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all rows have labels.
 
         Rows that cannot be used are counted in `left_out`. Only a training set uses the cache. With
-        `most` all rows are read and that many kept, evenly spread.
+        `max_examples` all rows are read and that many kept, evenly spread.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`.
+            InputError: For the reasons of `TaskPreprocessor.read`.
         """
         invalid_rows = self._invalid_rows(split)
         examples = spread_evenly(
-            read_examples(self.task, folder, split, invalid_rows=invalid_rows), most
+            read_examples(self.task, folder, split, invalid_rows=invalid_rows), max_examples
         )
         make = functools.partial(
             make_features,
@@ -196,36 +197,38 @@ class TextProgram(TaskProgram):
         """Whether the two texts of an example are encoded separately."""
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
-        """Return inputs and targets [B]."""
-        return pad_inputs(features, examples, length), features.targets["target"][examples]
+    def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
+        """Return the padded inputs, and the targets [B] of some examples."""
+        return pad_inputs(features, indices, length), features.targets["target"][indices]
 
 
-class QuestionProgram(TaskProgram):
+class QuestionPreprocessor(TaskPreprocessor):
     """Questions about texts that a head for spans answers: those of SQuAD 1.1.
 
     For questions that may have no answer this class only reads and predicts; it does not train.
     """
 
-    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
+    def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets for training files.
 
         Training files give no `windows`, other files no targets. Questions whose context cannot be
         aligned with its tokens have no features; they count in `left_out`.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`, or a question leaves no room for its
-                context.
+            InputError: For the reasons of `TaskPreprocessor.read`, or a question leaves no room for
+                its context.
         """
         invalid_rows = self._invalid_rows(split)
         questions = spread_evenly(
-            read_questions(self.task, folder, split, invalid_rows=invalid_rows), most
+            read_questions(self.task, folder, split, invalid_rows=invalid_rows), max_examples
         )
         windows: Sequence[Window] = ()
         if split == "train":
-            features = self._cached(folder, lambda: self._encode(questions, True).features)
+            features = self._cached(
+                folder, lambda: self._encode(questions, with_answers=True).features
+            )
         else:
-            encoded = self._encode(questions, False)
+            encoded = self._encode(questions, with_answers=False)
             features, windows = encoded.features, encoded.windows
         if questions and not len(features.lengths):
             # Batches would be looked for in vain, for ever.
@@ -235,7 +238,7 @@ class QuestionProgram(TaskProgram):
             left_out["context unlike its pieces"] = features.num_left_out
         return TaskData(examples=questions, features=features, windows=windows, left_out=left_out)
 
-    def _encode(self, questions: Sequence[Question], with_answers: bool) -> QuestionFeatures:
+    def _encode(self, questions: Sequence[Question], *, with_answers: bool) -> QuestionFeatures:
         """Return the windows of questions as sequences, by the task's settings."""
         return make_question_features(
             questions,
@@ -254,49 +257,49 @@ class QuestionProgram(TaskProgram):
             "questions": dataclasses.asdict(self.config.questions),
         }
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
+    def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
         """Return inputs, and all targets by name [B].
 
         The targets are `start_positions`, `end_positions` and `is_impossible`.
         """
-        targets = {name: array[examples] for name, array in features.targets.items()}
-        return self.inputs(features, examples, length), targets
+        targets = {name: array[indices] for name, array in features.targets.items()}
+        return self.inputs(features, indices, length), targets
 
 
-class AnswerabilityProgram(QuestionProgram):
+class AnswerabilityPreprocessor(QuestionPreprocessor):
     """Questions about texts that may have no answer, as in SQuAD 2.0."""
 
-    def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+    def inputs(self, features: Features, indices: np.ndarray, length: int) -> ModelInputs:
         """Return the inputs of a batch for prediction: those of other questions, and `p_mask`.
 
         `p_mask` [B, length] is 1 where no answer can start or end, else 0.
         """
-        return pad_answerability_inputs(features, examples, length)
+        return pad_answerability_inputs(features, indices, length)
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
+    def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
         """Return inputs for training, and all targets by name [B].
 
         The inputs have `p_mask`, and the true `start_positions`, for which the head scores ends.
         """
-        inputs, targets = super().batch(features, examples, length)
+        inputs, targets = super().batch(features, indices, length)
         return {**inputs, "start_positions": targets["start_positions"]}, targets
 
 
-class TokenProgram(TaskProgram):
+class TokenPreprocessor(TaskPreprocessor):
     """Sentences whose words have tags."""
 
-    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
+    def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all sentences have tags.
 
         Training files give no `windows`. Tokens that are cut off words longer than a sequence count
         in `left_out`, as sentences that cannot be used do.
 
         Raises:
-            InputError: For the reasons of `TaskProgram.read`.
+            InputError: For the reasons of `TaskPreprocessor.read`.
         """
         invalid_rows = self._invalid_rows(split)
         sentences = spread_evenly(
-            read_sentences(self.task, folder, split, invalid_rows=invalid_rows), most
+            read_sentences(self.task, folder, split, invalid_rows=invalid_rows), max_examples
         )
         windows: Sequence[SentenceWindow] = ()
         if split == "train":
@@ -318,33 +321,33 @@ class TokenProgram(TaskProgram):
         names = ("sequence_length", "bad_rows")
         return {name: getattr(self.config, name) for name in names}
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
+    def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and the tags of the tokens [B, S], below 0 for those without one."""
-        return pad_inputs(features, examples, length), pad_tags(features, examples, length)
+        return pad_inputs(features, indices, length), pad_tags(features, indices, length)
 
 
-def task_program(
+def make_preprocessor(
     task: Task,
     config: FinetuningConfig,
     tokenizer: Tokenizer,
     feature_cache: Path | None = None,
     *,
     reads_answer_mask: bool = True,
-) -> TaskProgram:
-    """Return the program of a task's kind.
+) -> TaskPreprocessor:
+    """Return a preprocessor for the kind of a task.
 
     Args:
-        task: As in `TaskProgram`, like the next three arguments.
+        task: As in `TaskPreprocessor`, like the next three arguments.
         config: Its settings.
         tokenizer: The vocabulary.
         feature_cache: Folder of features.
         reads_answer_mask: For questions that may have no answer, whether the model has the head of
             SQuAD 2.0, which reads `p_mask`; otherwise its head only scores spans.
     """
-    program: type[TaskProgram] = TextProgram
+    cls: type[TaskPreprocessor] = TextPreprocessor
     if task.kind == "token_classification":
-        program = TokenProgram
+        cls = TokenPreprocessor
     if task.kind == "question_answering":
         is_beam = task.has_unanswerable and reads_answer_mask
-        program = AnswerabilityProgram if is_beam else QuestionProgram
-    return program(task, config, tokenizer, feature_cache)
+        cls = AnswerabilityPreprocessor if is_beam else QuestionPreprocessor
+    return cls(task, config, tokenizer, feature_cache)

@@ -1,0 +1,104 @@
+"""Records that are refused before they are published: what they lack of what was read."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from albert_core.errors import InputError, StepFailedError
+from albert_core.records.documents import HELD_OUT_SHARD, find_held_out_fraction
+from albert_core.records.encoded import merge_documents
+from albert_core.records.statistics import Counts
+from components.records.near_duplicates import left_out_keys
+from components.records.worker_context import WorkerContext
+
+_LENGTH_BYTES = 4  # of `EncodedDocument.sentence_lengths`, which are uint32
+
+
+def refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
+    """Refuse shards that do not hold as many documents as were encoded.
+
+    Args:
+        num_read: Documents that were kept and encoded.
+        by_shard: The counts of every shard.
+
+    Raises:
+        StepFailedError: The numbers differ.
+    """
+    # Some runners have been seen to lose or repeat elements without an error.
+    num_in_shards = sum(counts["num_shard_documents"] for counts in by_shard.values())
+    if num_in_shards != num_read:
+        raise StepFailedError(
+            f"records: {num_read:,} documents were encoded and {num_in_shards:,} are in the "
+            "shards; the Beam runner lost or repeated some, so nothing is published; use another "
+            "runner"
+        )
+
+
+def refuse_lost_signatures(num_written: int, num_compared: int) -> None:
+    """Refuse near-duplicates that were looked for, but not among all documents.
+
+    Raises:
+        StepFailedError: The partitions of the signatures do not hold as many as were written.
+    """
+    if num_compared != num_written:
+        raise StepFailedError(
+            f"records: {num_written:,} signatures were written and {num_compared:,} searched for "
+            "near-duplicates; the Beam runner lost or repeated some, so nothing is published; use "
+            "another runner"
+        )
+
+
+def refuse_empty(
+    context: WorkerContext, read: Counts, by_shard: Mapping[str, Counts], splits: Iterable[str]
+) -> None:
+    """Refuse shards without a training record, or without a held-out one where some are wanted.
+
+    The message names a fraction to hold out that gives both, if there is one; for that the encoded
+    documents are read. If there is none as documents were left out as near-duplicates, it names the
+    threshold of these.
+
+    Raises:
+        InputError: One of the two is missing.
+    """
+    config = context.config
+    num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
+    num_held_out = by_shard[HELD_OUT_SHARD]["num_records"] if config.held_out_fraction else 1
+    if num_train and num_held_out:
+        return
+    keys = {key for key, num_sentences in _documents(context, splits) if num_sentences > 1}
+    if not keys:
+        raise InputError(
+            f"corpus: {read['num_documents']} documents gave no training record; expected "
+            "documents of two sentences or more"
+        )
+    kept = keys - left_out_keys(context) if context.minhasher else keys
+    fraction = find_held_out_fraction(kept, config)
+    if fraction is None and len(kept) < len(keys):
+        raise InputError(
+            f"cleaning.near_duplicate_threshold: got {context.cleaning.near_duplicate_threshold}, "
+            f"which keeps {len(kept)} of the {len(keys)} documents of two sentences or more, "
+            "expected several, to train on some and hold out others "
+            f"(records.held_out_fraction {config.held_out_fraction}); set it higher or leave it out"
+        )
+    if fraction is None:
+        raise InputError(
+            "corpus: got one document of two sentences or more, expected several, to train on some "
+            f"and hold out others (records.held_out_fraction {config.held_out_fraction}); put a "
+            "blank line behind each document, or each into a file of its own"
+        )
+    effect = "leaves none of" if num_held_out else "keeps none of"
+    raise InputError(
+        f"records.held_out_fraction: got {config.held_out_fraction}, which {effect} the "
+        f"{len(kept)} documents of two sentences or more "
+        f"{'to train on' if num_held_out else 'for evaluation'}; set it to {fraction}"
+    )
+
+
+def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield key and number of sentences of every document that was encoded, file by file.
+
+    Each file's index is read once, and only one is held.
+    """
+    for split in splits:
+        for part in context.encoded_parts(split):
+            for shard, section in part.sections.items():
+                for document in merge_documents({part.path: section}, shard):
+                    yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES
