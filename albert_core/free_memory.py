@@ -6,7 +6,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from albert_core.machine import control_group_folders, small_text
+from albert_core.processes.machine import control_group_folders, small_text
 
 _MEMINFO = Path("/proc/meminfo")
 _UNITS = (1e9, "GB"), (1e6, "MB"), (1e3, "kB")

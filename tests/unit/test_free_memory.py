@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from albert_core import free_memory as module
-from albert_core import machine
 from albert_core.free_memory import FreeMemory, free_memory, size_in_words
+from albert_core.processes import machine
 
 GIB = 1 << 30
 MEMINFO = (
