@@ -15,7 +15,7 @@ from albert_core.network.certificates import certificates_file
 from albert_core.network.connection_failures import UnreachableError, explain_failure
 from albert_core.network.first_answer import Attempts, connect_timeout, is_interactive
 from albert_core.object_storage.settings import StorageConfig
-from albert_core.parallel_calls import NUM_CALLS
+from albert_core.processes.parallel_calls import NUM_CALLS
 
 SERVICE = "S3"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from albert_core.object_storage.s3.client import s3_client
-from albert_core.parallel_calls import do_in_parallel
+from albert_core.processes.parallel_calls import do_in_parallel
 
 _MOST_PARTS = 10_000  # of an object, by the rules of S3
 

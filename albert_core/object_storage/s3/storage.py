@@ -36,7 +36,7 @@ from albert_core.object_storage.s3.reading import (
     get_object,
     read_range,
 )
-from albert_core.parallel_calls import do_in_parallel
+from albert_core.processes.parallel_calls import do_in_parallel
 
 _PART_BYTES = 32 << 20  # of an upload or a download; smaller objects go by one request
 _COPY_PART_BYTES = 256 << 20

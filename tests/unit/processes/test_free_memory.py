@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from albert_core import free_memory as module
-from albert_core.free_memory import FreeMemory, free_memory, size_in_words
+from albert_core.processes import free_memory as module
 from albert_core.processes import machine
+from albert_core.processes.free_memory import FreeMemory, free_memory, size_in_words
 
 GIB = 1 << 30
 MEMINFO = (
@@ -105,7 +105,7 @@ def test_a_system_that_tells_only_of_all_its_memory_has_that_at_most(files: Path
 def test_a_limit_on_address_space_counts() -> None:
     program = (
         "import resource\n"
-        "from albert_core.free_memory import free_memory\n"
+        "from albert_core.processes.free_memory import free_memory\n"
         f"resource.setrlimit(resource.RLIMIT_AS, ({2 * GIB}, {2 * GIB}))\n"
         "free = free_memory()\n"
         "print(free.num_bytes, free.limit)\n"
