@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import DamageError, parse_object
-from albert_core.files import write_atomically
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import DamageError, parse_object
 
 ReportProgress = Callable[[int, int, str], None]
 """Called as (done, total, text); `total` 0 when the step does not know."""

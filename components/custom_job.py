@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import StepFailedError, StoppedError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
+from albert_core.processes.stops import SAVING_S, longer_grace
 from albert_core.progress import ReportProgress, quiet, report_message
-from albert_core.stops import SAVING_S, longer_grace
 from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message

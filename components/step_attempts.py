@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from albert_core.checksums import DamageError, parse_object
 from albert_core.errors import InputError
+from albert_core.files.checksums import DamageError, parse_object
 from albert_core.settings import parse_settings
 from albert_core.storage import find_files, has_files, join, read_bytes, write_bytes
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from albert_core.machine import limit_threads
+from albert_core.processes.machine import limit_threads
 
 limit_threads()  # before the first computation
 

@@ -36,9 +36,9 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 from albert_core.presets import PRESETS
+from albert_core.settings.json_values import read_json_object
 from albert_core.storage import local_folder
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}

@@ -29,8 +29,8 @@ from albert_core.checkpoints.vocabulary import (
 )
 from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
-from albert_core.files import write_atomically, write_json
-from albert_core.json_values import read_json_object
+from albert_core.files.atomic import write_atomically, write_json
+from albert_core.settings.json_values import read_json_object
 
 HUGGINGFACE_CONFIG_NAME = "config.json"
 # Other forms of weights, which are not read: pickled, and split into several files.

@@ -5,7 +5,6 @@ import dataclasses
 import sys
 from collections.abc import Callable
 
-from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import open_streams
 from albert_core.corpus.counts import ReadCounts
@@ -15,6 +14,7 @@ from albert_core.corpus.formats import TITLES, find_ending, find_file_format
 from albert_core.corpus.lines import read_lines
 from albert_core.corpus.reading import read_documents
 from albert_core.errors import InputError
+from albert_core.files.compression import damage_errors
 from albert_core.storage import is_remote
 
 _CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files

@@ -14,8 +14,8 @@ from albert_core.corpus.file_names import (
 from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
-from albert_core.files import hash_json
-from albert_core.parallel_calls import do_in_parallel
+from albert_core.files.atomic import hash_json
+from albert_core.processes.parallel_calls import do_in_parallel
 from albert_core.storage import StoredFile, content_hash, find_files, is_remote, read_range
 
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.

@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig, CorpusFormat
 from albert_core.corpus.containers import open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import COMPRESSED_SUFFIXES, FileRange, is_stored_as_text
 from albert_core.errors import InputError
+from albert_core.files.compression import damage_errors
 from albert_core.storage import StoredFile, is_remote
 
 TITLES: Mapping[CorpusFormat, str] = {

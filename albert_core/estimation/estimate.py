@@ -20,8 +20,8 @@ from albert_core.estimation.compiled_step import (
 from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
+from albert_core.processes.stops import call_stoppably
 from albert_core.progress import ReportProgress, quiet, report_message
-from albert_core.stops import call_stoppably
 
 _NUM_PROCESSES = 2
 _MOST_ATTEMPTS = 4

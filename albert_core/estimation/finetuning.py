@@ -20,8 +20,8 @@ from albert_core.estimation.task_estimate import (
     safe_memory,
 )
 from albert_core.estimation.task_step import StepLayout, TaskStep
+from albert_core.processes.stops import call_stoppably
 from albert_core.progress import ReportProgress, quiet, report_message
-from albert_core.stops import call_stoppably
 from albert_core.tasks.sizes import TaskSize
 
 _GIB = 2**30

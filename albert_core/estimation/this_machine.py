@@ -11,9 +11,9 @@ from pathlib import Path
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.machine import NVIDIA_FOLDER, num_usable_cores, nvidia_gpu_names
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import Phase
+from albert_core.processes.machine import NVIDIA_FOLDER, num_usable_cores, nvidia_gpu_names
 from albert_core.training.flops import peak_flops
 
 _DAY_S = 86_400.0

@@ -16,7 +16,7 @@ from albert_core.exports.comparison import largest_differences
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import SentenceSource, sentence_batches
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.answer_search import search_answers
 from albert_core.finetuning.answers import Answers
 from albert_core.finetuning.evaluator_interface import Evaluator, softmax

@@ -15,7 +15,7 @@ from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
 from albert_core.checkpoints.vocabulary import require_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.compute import choose_finetuning_compute
 from albert_core.finetuning.config import FinetuningConfig, Initialization

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.artifacts.manifest import code_version
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.evaluator_interface import Evaluator, softmax
 from albert_core.finetuning.token_features import SentenceWindow
 from albert_core.tasks.metrics import CLASSIFICATION_NAME, Scores

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from albert_core.checks import check_minimum
 from albert_core.config import AlbertConfig
 from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
 from albert_core.inference.masks import MAX_MASKS
+from albert_core.settings.checks import check_minimum
 
 if TYPE_CHECKING:
     from albert_core.inference.loaded_model import LoadedModel

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.dev_set import DevSet, compute_first_metric
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.example_rows import write_example_rows

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.checks import check_minimum
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
@@ -26,6 +25,7 @@ from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
 from albert_core.pooling import POOLINGS
 from albert_core.pretraining.objectives import GENERATOR_FOLDER
+from albert_core.settings.checks import check_minimum
 from albert_core.storage import local_path
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.pretraining.phases import Phase
+from albert_core.settings.checks import check_at_least, check_between
 from albert_core.training.minutes import UNSETTLED, PhaseMinutes
 
 ScheduleSpan = Literal["phase", "run"]

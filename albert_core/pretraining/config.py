@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
@@ -13,6 +12,7 @@ from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.pretraining.phases import Phase, PhaseConfig
 from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
+from albert_core.settings.checks import check_at_least, check_between, check_seed
 from albert_core.training.config import TrainingConfig
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.settings.yaml_text import load_yaml_as_text
 from albert_core.storage import exists, join, read_bytes
-from albert_core.yaml_text import load_yaml_as_text
 
 CARD_NAME = "README.md"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
-from albert_core.json_values import FieldError
 from albert_core.row_formats import open_parquet
+from albert_core.settings.json_values import FieldError
 from albert_core.storage import find_below, find_files, is_remote, join, local_file, open_file
 from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
 from albert_core.tasks.layouts import find_layout

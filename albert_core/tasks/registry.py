@@ -8,8 +8,9 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
+from albert_core.settings.suggestions import did_you_mean
+from albert_core.settings.yaml_text import load_yaml, load_yaml_as_text
 from albert_core.storage import local_folder, read_bytes
-from albert_core.suggestions import did_you_mean
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.found_labels import (
     find_source_files,
@@ -28,7 +29,6 @@ from albert_core.tasks.reading_comprehension import (
 from albert_core.tasks.source import Source, Split
 from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_files
 from albert_core.tasks.task import Task
-from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"
 

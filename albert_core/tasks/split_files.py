@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from albert_core.compression import COMPRESSION_ENDINGS, without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import COMPRESSION_ENDINGS, without_compression
 from albert_core.row_formats import (
     open_parquet,
     read_conll_sentences,

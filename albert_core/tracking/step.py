@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import code_version
-from albert_core.checksums import DamageError, read_sealed, report_damage, write_sealed
 from albert_core.errors import StoppedError
+from albert_core.files.checksums import DamageError, read_sealed, report_damage, write_sealed
 from albert_core.progress import ReportProgress, report_message
 from albert_core.storage import is_remote
 from albert_core.tracking.client import TrackingClient

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.backends import broadcast_from_first_process
-from albert_core.checksums import DamageError, parse_object, unseal
+from albert_core.files.checksums import DamageError, parse_object, unseal
 from albert_core.progress import ReportProgress
 from albert_core.training.compute import (
     ComputeSettings,

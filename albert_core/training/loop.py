@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from albert_core.processes.stops import SAVING_S, longer_grace
 from albert_core.progress import ReportProgress
-from albert_core.stops import SAVING_S, longer_grace
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing

@@ -10,7 +10,7 @@ from albert_core.checkpoints import Checkpoint, detect, read_checkpoint, save_fo
 from albert_core.checkpoints.description import size_name
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import exists, is_remote
 from components.checkpoint.config import CheckpointConfig

@@ -10,7 +10,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
 from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet

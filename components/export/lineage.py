@@ -10,7 +10,7 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifes
 from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.storage import local_path
 from albert_core.tokenization import load_tokenizer
 

@@ -9,7 +9,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.exports.formats import refuse_missing_packages
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet
 from components.export.config import ExportConfig
 from components.export.exporter import DevFiles, Exporter

@@ -7,7 +7,7 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import is_remote
 from components.finetune.job import refuse_repeated_tasks

@@ -2,8 +2,8 @@
 
 import socket
 
-from albert_core.connection_failures import explain_failure
 from albert_core.errors import InputError
+from albert_core.network.connection_failures import explain_failure
 from albert_core.progress import ReportProgress, report_message
 
 _CONNECT_WITHIN_S = 3.0

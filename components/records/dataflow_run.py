@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
+from albert_core.processes.stops import SAVING_S, longer_grace
 from albert_core.progress import ReportProgress, report_message
-from albert_core.stops import SAVING_S, longer_grace
 from components.records.cluster_failures import shorten_reason
 from components.records.dataflow_jobs import DataflowJobs, Message
 from components.records.dataflow_options import check_dataflow_options

@@ -9,7 +9,6 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
-from albert_core.connection_failures import explain_failure
 from albert_core.corpus import (
     CorpusConfig,
     CorpusSplit,
@@ -20,11 +19,12 @@ from albert_core.corpus import (
 )
 from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import hash_json, write_json
+from albert_core.files.atomic import hash_json, write_json
+from albert_core.network.connection_failures import explain_failure
+from albert_core.processes.stops import call_stoppably
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
-from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import name_splits, run_beam

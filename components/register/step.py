@@ -17,7 +17,7 @@ from albert_core.artifacts.manifest import (
 )
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from components.export.step import EXPORT_NAME

@@ -8,9 +8,9 @@ from typing import Any
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.files import sha256_of_file, write_json
-from albert_core.json_values import read_json_object
-from albert_core.old_names import rename_settings
+from albert_core.files.atomic import sha256_of_file, write_json
+from albert_core.settings.json_values import read_json_object
+from albert_core.settings.old_names import rename_settings
 from albert_core.storage import local_path
 from components.pretraining_metrics import DETECTION_METRICS, SHOWN_ACCURACIES
 from components.report.page import flatten

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.old_names import rename_metrics
 from albert_core.settings import parse_settings
+from albert_core.settings.old_names import rename_metrics
 from albert_core.training.history import read_history
 from albert_core.training.log import read_log
 from components.checkpoint.step import CHECKPOINT_NAME

@@ -7,10 +7,10 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checks import check_distinct
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet, report_message
+from albert_core.settings.checks import check_distinct
 from components.checkpoint.step import CHECKPOINT_NAME
 from components.finetune.job import refuse_repeated_tasks
 from components.report.page import render_page

@@ -15,7 +15,7 @@ from albert_core.corpus import (
     list_corpus,
 )
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import jsonargparse
 
 from albert_core.errors import InputError
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.help_layout import row, to_text, width, wrapped
 from pipeline.cli.options import (
     ALIASES,

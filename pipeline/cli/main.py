@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
-from albert_core.first_answer import interactive
-from albert_core.json_values import has_lone_surrogate
-from albert_core.library_logs import quiet_libraries
-from albert_core.stops import answered_stops, is_stopping
-from albert_core.suggestions import did_you_mean
-from albert_core.unused_imports import skip_unused_imports
+from albert_core.network.first_answer import interactive
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.stops import answered_stops, is_stopping
+from albert_core.processes.unused_imports import skip_unused_imports
+from albert_core.settings.json_values import has_lone_surrogate
+from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.commands import COMMANDS, Command, CommandGroup, Commands
 from pipeline.extras import describe_missing_package
 

@@ -8,7 +8,7 @@ from typing import Any
 import jsonargparse
 
 from albert_core.settings import plain_values
-from albert_core.yaml_text import to_flow_yaml
+from albert_core.settings.yaml_text import to_flow_yaml
 
 # Short names of options, in the commands that have these.
 ALIASES = {

@@ -19,8 +19,8 @@ import docstring_parser
 import jsonargparse
 
 from albert_core.errors import InputError
-from albert_core.old_names import rename_setting, rename_settings
-from albert_core.storage_settings import StorageConfig
+from albert_core.object_storage.settings import StorageConfig
+from albert_core.settings.old_names import rename_setting, rename_settings
 from pipeline.cli.argument_values import (
     addresses_in,
     given_options,

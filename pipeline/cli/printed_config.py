@@ -8,7 +8,7 @@ from typing import Any
 import docstring_parser
 
 from albert_core.settings import plain_values
-from albert_core.yaml_text import to_flow_yaml
+from albert_core.settings.yaml_text import to_flow_yaml
 from pipeline.cli.help import PRINT_CONFIG
 from pipeline.cli.parsing import CommandParser
 from pipeline.config import RunConfig

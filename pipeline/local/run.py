@@ -18,13 +18,13 @@ from albert_core.artifacts.work_folder import temporary_folder
 from albert_core.errors import InputError, StepFailedError
 from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.exports.formats import refuse_missing_packages
-from albert_core.files import write_atomically
-from albert_core.partial_files import remove_removed, remove_whole_folder
+from albert_core.files.atomic import write_atomically
+from albert_core.files.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
+from albert_core.processes.stops import call_in_thread
+from albert_core.processes.user_folder import temporary_files_in
 from albert_core.progress import new_events, read_events
-from albert_core.stops import call_in_thread
-from albert_core.user_folder import temporary_files_in
 from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE

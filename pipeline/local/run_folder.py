@@ -12,17 +12,17 @@ from typing import Any
 import yaml
 
 from albert_core.artifacts.output_folder import FOLDERS_OF_VOLUMES
-from albert_core.checksums import report_damage
 from albert_core.errors import InputError
-from albert_core.files import write_atomically
-from albert_core.locks import LOCK_NAME, hold_lock, tell_if_without_lock
-from albert_core.old_names import rename_settings
-from albert_core.partial_files import partial_path
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import report_damage
+from albert_core.files.locks import LOCK_NAME, hold_lock, tell_if_without_lock
+from albert_core.files.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
+from albert_core.settings.old_names import rename_settings
+from albert_core.settings.yaml_text import load_yaml
 from albert_core.storage import join
 from albert_core.tracking.config import TrackingConfig
-from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig, to_values
 

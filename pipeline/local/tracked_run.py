@@ -5,7 +5,7 @@ import re
 import uuid
 from pathlib import Path
 
-from albert_core.files import hash_json, write_atomically
+from albert_core.files.atomic import hash_json, write_atomically
 from albert_core.tracking.config import GROUP_VARIABLE, TrackingConfig
 
 _FILE = "work/tracked-run"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from albert_core.errors import InputError
-from albert_core.json_values import JsonObject, as_text, parse_json, read_json_object
+from albert_core.settings.json_values import JsonObject, as_text, parse_json, read_json_object
 
 
 class Login(NamedTuple):

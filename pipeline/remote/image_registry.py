@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from albert_core.errors import InputError
-from albert_core.google_client import find_credentials
-from albert_core.google_sessions import login_request
-from albert_core.json_values import JsonObject, parse_json
+from albert_core.object_storage.google.client import find_credentials
+from albert_core.object_storage.google.sessions import login_request
+from albert_core.settings.json_values import JsonObject, parse_json
 from components.image import IMAGE_PATH
 from components.service_calls import CallConfig, Service
 from pipeline.remote.docker_login import Login, find_docker_login

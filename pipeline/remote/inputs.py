@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError, NoAccessError
-from albert_core.files import hash_json
-from albert_core.globs import match_names
+from albert_core.files.atomic import hash_json
+from albert_core.files.globs import match_names
 from albert_core.storage import (
     StoredFile,
     check_bucket,

@@ -21,7 +21,7 @@ from albert_core import storage
 from albert_core.artifacts import work_sync
 from albert_core.artifacts.manifest import parse_manifest
 from albert_core.errors import InputError
-from albert_core.files import sha256_of_file
+from albert_core.files.atomic import sha256_of_file
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from albert_core.cpu_instructions import bfloat16_instructions
+from albert_core.processes.cpu_instructions import bfloat16_instructions
 from albert_core.training.compute import ComputeSettings, Purpose, Ranking, precisions_by_speed
 from albert_core.training.devices import Devices
 

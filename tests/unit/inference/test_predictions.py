@@ -16,7 +16,7 @@ from albert_core.checkpoints import build_model, read_checkpoint, save_folder
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat, write_format
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.prediction import ExampleOutputs, predict_outputs

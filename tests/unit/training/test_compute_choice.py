@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import pytest
 
-from albert_core.checksums import write_sealed
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
+from albert_core.files.checksums import write_sealed
 from albert_core.progress import quiet
 from albert_core.training import compute_choice
 from albert_core.training.compute import ComputeSettings

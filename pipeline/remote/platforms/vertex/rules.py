@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.storage_settings import STORAGE_VARIABLES
+from albert_core.object_storage.settings import STORAGE_VARIABLES
 from components.steps import Step
 from pipeline.platform_config import Component
 from pipeline.remote.cloud_names import check_vertex_gpus
