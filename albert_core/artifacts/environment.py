@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from albert_core.free_memory import total_memory_bytes
-from albert_core.machine import num_usable_cores
+from albert_core.processes.free_memory import total_memory_bytes
+from albert_core.processes.machine import num_usable_cores
 
 # Module -> distribution, of the packages on which results and speed may depend.
 _PACKAGES = {

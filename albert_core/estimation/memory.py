@@ -47,8 +47,8 @@ def weights_bytes(
             on each, which is neglected.
         accumulates: Whether gradients of micro-batches are added up, beside those of one.
     """
-    of_each = _WHOLE * (2 + accumulates + _NUM_MOMENTS[optimizer]) + _HALF
-    return of_each * num_parameters(model) / model_parallel_size
+    bytes_per_parameter = _WHOLE * (2 + accumulates + _NUM_MOMENTS[optimizer]) + _HALF
+    return bytes_per_parameter * num_parameters(model) / model_parallel_size
 
 
 def sequence_bytes(

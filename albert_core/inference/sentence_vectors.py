@@ -83,18 +83,18 @@ def _features(model: "LoadedModel", pairs: Sequence[tuple[str, ...]]) -> Feature
     return make_features(examples, model.require_tokenizer(), model.settings.sequence_length)
 
 
-def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+def _pretraining_inputs(features: Features, indices: np.ndarray, length: int) -> ModelInputs:
     """Return the inputs of a pretrained model, which also wants a place to predict for.
 
     That is `masked_lm_positions` [B, 1], all 0: the output there is not read.
 
     Args:
         features: The sequences of all texts.
-        examples: Numbers [B] of those in the batch.
+        indices: Indices [B] of the examples in the batch.
         length: Tokens that each is padded to.
     """
-    places_B1 = np.zeros((len(examples), 1), np.int32)
-    return {**pad_inputs(features, examples, length), "masked_lm_positions": places_B1}
+    places_B1 = np.zeros((len(indices), 1), np.int32)
+    return {**pad_inputs(features, indices, length), "masked_lm_positions": places_B1}
 
 
 def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: str) -> np.ndarray:

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
-from albert_core.checks import check_between, check_positive
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_between, check_positive
 from albert_core.tokenization.kinds import KindName
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
 

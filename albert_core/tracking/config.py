@@ -76,7 +76,7 @@ class TrackingConfig:
         return self.to != "none"
 
     @classmethod
-    def of_process(cls) -> "TrackingConfig":
+    def from_environment(cls) -> "TrackingConfig":
         """Return the settings in this process's environment; the defaults, no tracking, if none.
 
         They are JSON in the variable `TRACKING_VARIABLE`.
@@ -93,13 +93,13 @@ class TrackingConfig:
             raise InputError(f"{TRACKING_VARIABLE}: got {text!r}, expected JSON") from error
         return parse_settings(cls, values, source=TRACKING_VARIABLE)
 
-    def or_of_process(self) -> "TrackingConfig":
+    def or_from_environment(self) -> "TrackingConfig":
         """Return these settings, or this process's where these are off.
 
         Raises:
             InputError: The environment holds others than there are.
         """
-        return self if self.is_on else self.of_process()
+        return self if self.is_on else self.from_environment()
 
     def environment(self, group: str) -> dict[str, str]:
         """Return environment variables by which the steps of a run have these settings.

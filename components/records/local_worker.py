@@ -8,8 +8,8 @@ Beam starts it, with the addresses that it connects to in environment variables.
 import os
 import sys
 
-from albert_core.process_end import run_to_end
-from albert_core.unused_imports import skip_cloud_clients_of_beam
+from albert_core.processes.process_end import run_to_end
+from albert_core.processes.unused_imports import skip_cloud_clients_of_beam
 
 
 def _work() -> None:

@@ -13,7 +13,7 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import detection_baseline
 from components.report.summary import Advice, RunSummary, StepSummary, TaskSummary
 
 _FALLING_LOSS = 0.05  # over the last third of the steps
@@ -52,8 +52,8 @@ def _is_useful(task: TaskSummary) -> bool:
 
     A baseline without an interval does not count; False if none has one.
     """
-    known = [one for one in task.differences if one.low is not None]
-    return bool(known) and all(one.sign > 0 for one in known)
+    known = [difference for difference in task.differences if difference.low is not None]
+    return bool(known) and all(difference.sign > 0 for difference in known)
 
 
 def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
@@ -310,11 +310,14 @@ def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
     beaten = [
         task
         for task in tasks
-        if any(one.baseline == "without_model" and one.sign < 0 for one in task.differences)
+        if any(
+            difference.baseline == "without_model" and difference.sign < 0
+            for difference in task.differences
+        )
     ]
     tagging = [task.name for task in beaten if task.kind == "token_classification"]
     ways = {
-        "TF-IDF with a linear model": [one.name for one in beaten if one.name not in tagging],
+        "TF-IDF with a linear model": [task.name for task in beaten if task.name not in tagging],
         "each word's most frequent tag": tagging,
     }
     for way, names in ways.items():

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from albert_core.checksums import DamageError, read_sealed, report_damage, write_sealed
 from albert_core.errors import InputError
-from albert_core.free_memory import FreeMemory, free_memory, size_in_words
+from albert_core.files.checksums import DamageError, read_sealed, report_damage, write_sealed
+from albert_core.processes.free_memory import FreeMemory, free_memory, size_in_words
 from albert_core.tokenization.config import VocabConfig
 
 _STATE_NAME = "sample.json"

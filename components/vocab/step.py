@@ -15,8 +15,8 @@ from albert_core.corpus import (
     list_corpus,
 )
 from albert_core.errors import InputError
-from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import write_json
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.report import describe_irregularities, describe_vocabulary
@@ -71,7 +71,7 @@ def train_vocab(
         **({"source": source.content_hash()} if source else {}),
     }
 
-    def body(results: Path, work_progress: Path) -> Metrics:
+    def write_vocabulary(results: Path, progress_folder: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
 
         Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows; the
@@ -81,11 +81,11 @@ def train_vocab(
             InputError: No file has text, the vocabulary cannot be trained on it, or the memory for
                 that is not free.
         """
-        for note in filter(None, (listed.found, listed.note)):
-            progress(0, 0, note)
-        progress(0, 0, "choosing sentences")
+        for note in filter(None, (listed.format_note, listed.left_out_note)):
+            report_message(progress, note)
+        report_message(progress, "choosing sentences")
         work = work_fingerprint("vocab", settings, inputs)
-        size = choose_sample_size(config, work_progress, work=work)
+        size = choose_sample_size(config, progress_folder, work=work)
         reading = ReadCounts()
         corpus_sentences = _CountedSentences(corpus, reading)
         sample = sample_sentences(size.refusing(corpus_sentences), max_bytes=size.max_bytes)
@@ -97,15 +97,17 @@ def train_vocab(
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         if not source:
             if num_sampled < corpus_sentences.count:
-                progress(0, 0, size.describe(num_sampled, corpus_sentences.count))
-            progress(0, 0, f"training {config.size:,} pieces on {num_sampled:,} sentences")
+                report_message(progress, size.describe(num_sampled, corpus_sentences.count))
+            report_message(
+                progress, f"training {config.size:,} pieces on {num_sampled:,} sentences"
+            )
         num_bytes = sum(len(sentence.encode()) for sentence in sample)
         try:
             tokenizer = source or _train(drained(sample), config)
         except MemoryError as error:
             raise size.out_of_memory(num_bytes) from error
         _write_vocabulary(tokenizer, results)
-        progress(0, 0, "describing the vocabulary")
+        report_message(progress, "describing the vocabulary")
         counts = {
             "num_left_out_files": sum(map(len, listed.left_out.values())),
             "num_sentences_not_sampled": corpus_sentences.count - num_sampled,
@@ -113,7 +115,7 @@ def train_vocab(
             **dataclasses.asdict(tokenizer.training_counts),
         }
         if irregularities := {name: count for name, count in counts.items() if count}:
-            progress(0, 0, describe_irregularities(irregularities))
+            report_message(progress, describe_irregularities(irregularities))
         report = {
             "num_training_sentences": 0 if source else num_sampled,
             "irregularities": irregularities,
@@ -130,7 +132,7 @@ def train_vocab(
         inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_vocabulary,
     )
 
 

@@ -25,9 +25,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from albert_core.library_logs import quiet_libraries
-from albert_core.process_end import run_to_end
-from albert_core.unused_imports import skip_unused_imports
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.process_end import run_to_end
+from albert_core.processes.unused_imports import skip_unused_imports
 
 EXECUTOR = "kfp.dsl.executor_main"
 _PREDICTION = (

@@ -132,7 +132,7 @@ class MaskPiece(Strict):
 
 
 class MaskPrediction(Strict):
-    """The likeliest pieces for each mask, and the text with the likeliest of each in its place."""
+    """The likeliest tokens for each mask, and the text with the likeliest of each in its place."""
 
     filled: str
     masks: list[list[MaskPiece]]

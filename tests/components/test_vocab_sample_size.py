@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from albert_core import free_memory, machine
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
+from albert_core.processes import free_memory, machine
 from albert_core.settings import parse_settings
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.sample import drained

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.process_end import run_to_end
+from albert_core.processes.process_end import run_to_end
 
 ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +172,7 @@ def serve(folder: str, address: str, modules: Sequence[str]) -> None:
         address: Path of the socket, which is made.
         modules: Their names.
     """
-    from albert_core.unused_imports import skip_unused_imports
+    from albert_core.processes.unused_imports import skip_unused_imports
 
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
