@@ -1,6 +1,7 @@
 """Train ALBERT's vocabulary on a corpus."""
 
 import dataclasses
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def train_vocab(
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
         # In one piece: sentences that stay among those that are freed would keep their memory.
         described = _SEPARATOR.join(sample[:_REPORT_SENTENCES])
+        gc.collect()  # likewise for the tuples that Python keeps for later: this drops them
         examples = "".join(f"{sentence}\n" for sentence in example_sentences(sample))
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         if not source:
