@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.json_values import describe_value, read_json_object
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.json_values import describe_value, read_json_object
+from albert_core.settings.suggestions import did_you_mean
 
 # Files in the folder of every model; transformers calls its weights the same.
 CONFIG_NAME, WEIGHTS_NAME = "albert_config.json", "model.safetensors"

@@ -6,7 +6,7 @@ from typing import Any
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.suggestions import did_you_mean
 
 
 def _preset_keys(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import DamageError, parse_object
-from albert_core.files import write_atomically
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import DamageError, parse_object
 
 ReportProgress = Callable[[int, int, str], None]
 """Called as (done, total, text); `total` 0 when the step does not know."""
@@ -18,6 +18,11 @@ ReportProgress = Callable[[int, int, str], None]
 
 def quiet(done: int, total: int, text: str) -> None:
     """Ignore a report: the `ReportProgress` of steps whose progress nobody shows."""
+
+
+def report_message(report: ReportProgress, text: str) -> None:
+    """Report a text alone, with no count of what is done."""
+    report(0, 0, text)
 
 
 def append_event(path: Path, **event: Any) -> None:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from albert_core.compression import without_compression
 from albert_core.errors import InputError
-from albert_core.json_values import JsonObject, parse_json
+from albert_core.files.compression import without_compression
+from albert_core.settings.json_values import JsonObject, parse_json
 
 NumberedCells = Iterator[tuple[int, list[str]]]
 """The number of the line in which each row begins, from 1, and its cells."""

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import StepFailedError, StoppedError
-from albert_core.files import hash_json
-from albert_core.progress import ReportProgress, quiet
-from albert_core.stops import SAVING_S, longer_grace
+from albert_core.files.atomic import hash_json
+from albert_core.processes.stops import SAVING_S, longer_grace
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message
@@ -232,7 +232,7 @@ def _wait(
         job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
         state = job.state.name
         if state != shown:
-            progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
+            report_message(progress, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
             shown = state
         if state in _FINAL_STATES:
             break

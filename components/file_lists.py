@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.files import hash_json, write_atomically
-from albert_core.json_values import as_texts, parse_json
+from albert_core.files.atomic import hash_json, write_atomically
+from albert_core.settings.json_values import as_texts, parse_json
 from albert_core.storage import read_bytes
 
 _LIST_KEY = "listed_in"

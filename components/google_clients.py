@@ -4,8 +4,8 @@ import urllib.parse
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.google_client import find_credentials, login_remedy
-from albert_core.google_sessions import mount_adapters
+from albert_core.object_storage.google.client import find_credentials, login_remedy
+from albert_core.object_storage.google.sessions import mount_adapters
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = ("localhost", "127.0.0.1")

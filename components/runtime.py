@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.library_logs import quiet_libraries
-from albert_core.locks import LOCK_NAME, is_locked
-from albert_core.machine import num_usable_cores
+from albert_core.files.locks import LOCK_NAME, is_locked
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.machine import num_usable_cores
+from albert_core.processes.stops import answered_stops
+from albert_core.processes.unused_imports import skip_unused_imports
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
-from albert_core.stops import answered_stops
-from albert_core.unused_imports import skip_unused_imports
-from components.outcomes import record_attempt
+from components.step_attempts import record_attempt
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"

@@ -10,15 +10,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from albert_core.checks import check_positive
-from albert_core.connection_failures import (
+from albert_core.errors import InputError, ServiceError
+from albert_core.network.connection_failures import (
     ConnectionFailure,
     UnreachableError,
     explain_failure,
 )
-from albert_core.errors import InputError, ServiceError
-from albert_core.first_answer import Attempts, connect_timeout, is_interactive
-from albert_core.google_errors import describe_refused_login
+from albert_core.network.first_answer import Attempts, connect_timeout, is_interactive
+from albert_core.object_storage.google.errors import describe_refused_login
+from albert_core.settings.checks import check_positive
 
 Result = TypeVar("Result")
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.library_logs import quiet_libraries
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.stops import answered_stops
+from albert_core.processes.unused_imports import skip_unused_imports
 from albert_core.progress import ReportProgress, to_stderr
 from albert_core.settings import parse_settings
-from albert_core.stops import answered_stops
-from albert_core.unused_imports import skip_unused_imports
 from components.finetune.job import parse_job
 from components.tpu_job import TpuJob, run_on_tpus
 

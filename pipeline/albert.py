@@ -8,7 +8,10 @@ from typing import Any
 from kfp import dsl
 
 from components.checkpoint.component import import_checkpoint
+from components.evaluate.component import evaluate
 from components.export.component import export_models
+from components.finetune.component import finetune
+from components.pretrain.component import pretrain
 from components.promote.component import promote
 from components.records.component import make_records
 from components.register.component import register
@@ -86,7 +89,7 @@ def build_pipeline(
     summary has no output. One from a checkpoint has neither the steps of text nor `vertex_models`.
 
     Args:
-        platform: Makes the tasks that train or run a model, and configures the task of each step.
+        platform: Makes and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
         vertex_models: Values of `components.register.config.VertexModelsConfig`, for a pipeline
             that registers; they are constants in it.
@@ -106,7 +109,7 @@ def _build_from_text(
     (register, after both, which must be there), report. Its output is the report; there is none if
     the run ends with a summary.
     """
-    configure = platform.configure
+    add_task = platform.add_task
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
     output = None if optional_steps.summary else dsl.Artifact
 
@@ -152,7 +155,9 @@ def _build_from_text(
         """
         with _ending_with_summary(platform, optional_steps, title, records, jobs, work_root):
             if optional_steps.resolve:
-                resolve_task = resolve(
+                resolve_task = add_task(
+                    "resolve",
+                    resolve,
                     title=title,
                     date=date,
                     corpus=corpus,
@@ -161,7 +166,6 @@ def _build_from_text(
                     retraining=retraining,
                     work_root=work_root,
                 )
-                configure(resolve_task, "resolve")
                 title, date = resolve_task.outputs["title"], resolve_task.outputs["date"]
                 corpus = resolve_task.outputs["corpus"]
                 corpus_fingerprint = resolve_task.outputs["corpus_fingerprint"]
@@ -169,16 +173,19 @@ def _build_from_text(
                 pretraining = resolve_task.outputs["pretraining"]
                 accepted = resolve_task.outputs["accepted"]
 
-            vocab_task = train_vocab(
+            vocab_task = add_task(
+                "vocab",
+                train_vocab,
                 config=vocab,
                 corpus=corpus,
                 corpus_fingerprint=corpus_fingerprint,
                 work_root=work_root,
             )
-            configure(vocab_task, "vocab")
 
             with dsl.ParallelFor(items=records, parallelism=1, name="records") as records_job:
-                records_task = make_records(
+                records_task = add_task(
+                    "records",
+                    make_records,
                     job=records_job,
                     vocab=vocab_task.outputs["vocab"],
                     corpus=corpus,
@@ -187,26 +194,27 @@ def _build_from_text(
                     beam=beam,
                     work_root=work_root,
                 )
-                configure(records_task, "records")
 
             # kfp changes a dsl.Collected that it is given: each use from here on has its own.
-            pretrain_task = platform.add_task(
+            pretrain_task = add_task(
                 "pretrain",
+                pretrain,
                 model=model,
                 config=pretraining,
                 vocab=vocab_task.outputs["vocab"],
                 records=dsl.Collected(records_task.outputs["records"]),
                 work_root=work_root,
             )
-            configure(pretrain_task, "pretrain")
 
-            finetune_task, evaluate_task = _score_tasks(
+            finetune_task, evaluate_task = _finetune_and_evaluate(
                 platform, jobs, pretrain_task.outputs["pretrained"], work_root
             )
 
             optional_results = {}
             if optional_steps.export:
-                export_task = export_models(
+                export_task = add_task(
+                    "export",
+                    export_models,
                     config=export,
                     jobs=jobs,
                     vocab=vocab_task.outputs["vocab"],
@@ -216,11 +224,12 @@ def _build_from_text(
                     evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
                     work_root=work_root,
                 )
-                configure(export_task, "export")
                 optional_results["exported"] = export_task.outputs["exported"]
 
             if optional_steps.promote:
-                promote_task = promote(
+                promote_task = add_task(
+                    "promote",
+                    promote,
                     title=title,
                     date=date,
                     retraining=retraining,
@@ -229,13 +238,14 @@ def _build_from_text(
                     evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
                     work_root=work_root,
                 )
-                configure(promote_task, "promote")
                 if optional_steps.export:
                     promote_task.after(export_task)  # a model that cannot be exported stays out
                 optional_results["promotion"] = promote_task.outputs["promotion"]
 
             if optional_steps.register:
-                register_task = register(
+                add_task(
+                    "register",
+                    register,
                     vertex_models=dict(vertex_models),
                     date=date,
                     title=title,
@@ -243,9 +253,10 @@ def _build_from_text(
                     exported=export_task.outputs["exported"],
                     work_root=work_root,
                 )
-                configure(register_task, "register")
 
-            report_task = report(
+            report_task = add_task(
+                "report",
+                report,
                 title=title,
                 vocab=vocab_task.outputs["vocab"],
                 records=dsl.Collected(records_task.outputs["records"]),
@@ -255,7 +266,6 @@ def _build_from_text(
                 work_root=work_root,
                 **optional_results,
             )
-            configure(report_task, "report")
 
         return None if optional_steps.summary else report_task.outputs["summary"]
 
@@ -268,7 +278,7 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
     Its steps are checkpoint, finetune and evaluate for each job, export if that is among the
     optional steps, report. Its output is the report; there is none if it ends with a summary.
     """
-    configure = platform.configure
+    add_task = platform.add_task
     output = None if optional_steps.summary else dsl.Artifact
 
     @dsl.pipeline(name="albert", description="A checkpoint in, scores on tasks out.")
@@ -294,20 +304,23 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
             The report.
         """
         with _ending_with_summary(platform, optional_steps, title, [], jobs, work_root):
-            checkpoint_task = import_checkpoint(
+            checkpoint_task = add_task(
+                "checkpoint",
+                import_checkpoint,
                 config=checkpoint,
                 checkpoint_fingerprint=checkpoint_fingerprint,
                 work_root=work_root,
             )
-            configure(checkpoint_task, "checkpoint")
 
-            finetune_task, evaluate_task = _score_tasks(
+            finetune_task, evaluate_task = _finetune_and_evaluate(
                 platform, jobs, checkpoint_task.outputs["pretrained"], work_root
             )
 
             optional_results = {}
             if optional_steps.export:
-                export_task = export_models(
+                export_task = add_task(
+                    "export",
+                    export_models,
                     config=export,
                     jobs=jobs,
                     pretrained=checkpoint_task.outputs["pretrained"],
@@ -315,10 +328,11 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
                     evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
                     work_root=work_root,
                 )
-                configure(export_task, "export")
                 optional_results["exported"] = export_task.outputs["exported"]
 
-            report_task = report(
+            report_task = add_task(
+                "report",
+                report,
                 title=title,
                 pretrained=checkpoint_task.outputs["pretrained"],
                 finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
@@ -326,7 +340,6 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
                 work_root=work_root,
                 **optional_results,
             )
-            configure(report_task, "report")
 
         return None if optional_steps.summary else report_task.outputs["summary"]
 
@@ -351,7 +364,9 @@ def _ending_with_summary(
     if not optional_steps.summary:
         yield
         return
-    summary_task = summarise_run(
+    summary_task = platform.add_task(
+        "summary",
+        summarise_run,
         title=title,
         records=records,
         jobs=jobs,
@@ -360,12 +375,12 @@ def _ending_with_summary(
         run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
     )
-    with dsl.ExitHandler(platform.configure(summary_task, "summary"), name="steps") as steps:
+    with dsl.ExitHandler(summary_task, name="steps") as steps:
         yield
     platform.notify(steps)
 
 
-def _score_tasks(
+def _finetune_and_evaluate(
     platform: PlatformConfig, jobs: Any, pretrained: Any, work_root: Any
 ) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
     """Add fine-tuning and evaluation for each job to the pipeline being built; return both tasks.
@@ -378,14 +393,15 @@ def _score_tasks(
     """
     with dsl.ParallelFor(items=jobs, parallelism=platform.parallel_tasks, name="tasks") as job:
         finetune_task = platform.add_task(
-            "finetune", job=job, pretrained=pretrained, work_root=work_root
+            "finetune", finetune, job=job, pretrained=pretrained, work_root=work_root
         )
-        platform.configure(finetune_task, "finetune")
-        finetuned = finetune_task.outputs["finetuned"]
         evaluate_task = platform.add_task(
-            "evaluate", job=job, finetuned=finetuned, work_root=work_root
+            "evaluate",
+            evaluate,
+            job=job,
+            finetuned=finetune_task.outputs["finetuned"],
+            work_root=work_root,
         )
-        platform.configure(evaluate_task, "evaluate")
     return finetune_task, evaluate_task
 
 

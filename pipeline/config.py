@@ -6,15 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from albert_core.checks import check_distinct
 from albert_core.config import AlbertConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
-from albert_core.files import read_regular_file
+from albert_core.files.atomic import read_regular_file
 from albert_core.finetuning.config import EVERY_TASK, FinetuningConfig
-from albert_core.json_values import describe_value
-from albert_core.old_names import rename_settings
+from albert_core.object_storage.settings import StorageConfig
 from albert_core.presets import PRESETS, ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
@@ -24,11 +22,13 @@ from albert_core.settings import (
     settle_nulls,
     texts_as_written,
 )
+from albert_core.settings.checks import check_distinct
+from albert_core.settings.json_values import describe_value
+from albert_core.settings.old_names import rename_settings
+from albert_core.settings.yaml_text import load_yaml, load_yaml_as_text
 from albert_core.storage import is_remote, read_bytes
-from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tracking.config import TrackingConfig
-from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
@@ -393,8 +393,8 @@ def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> Finetu
     if "recipe" in given:
         return finetuning
     values = plain_values(dataclasses.asdict(finetuning))
-    own = {name: values[name] for name in values if name in given and name != "per_task"}
+    given_values = {name: values[name] for name in values if name in given and name != "per_task"}
     per_task = dict(finetuning.per_task)
-    if own:
-        per_task[EVERY_TASK] = {**own, **per_task.get(EVERY_TASK, {})}
+    if given_values:
+        per_task[EVERY_TASK] = {**given_values, **per_task.get(EVERY_TASK, {})}
     return dataclasses.replace(finetuning, recipe="original", per_task=per_task)

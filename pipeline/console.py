@@ -1,6 +1,6 @@
 """The console script `albert`: answers SIGTERM and Ctrl-C from its first moment on."""
 
-from albert_core.stops import answered_stops
+from albert_core.processes.stops import answered_stops
 
 
 def main() -> int:

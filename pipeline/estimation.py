@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from albert_core.checks import check_minimum
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice, find_accelerator, find_slice
 from albert_core.estimation.estimate import PhaseEstimate
@@ -19,6 +18,7 @@ from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, to_stderr
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
+from albert_core.settings.checks import check_minimum
 from albert_core.storage import exists, join
 from albert_core.tasks import TASKS, Task, find_task, named_task
 from albert_core.tasks.registry import DECLARATION_NAME

@@ -1,23 +1,16 @@
 """What the pipeline's definition needs to know of the place where its tasks run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from kfp import dsl
 
-from components.evaluate.component import evaluate
-from components.finetune.component import finetune
-from components.pretrain.component import pretrain
 from components.steps import STEPS
 
 PARALLEL_JOBS = 2  # kfp's local runner never runs more tasks of a loop at a time
 
-MODEL_COMPONENTS: Mapping[str, Callable[..., dsl.PipelineTask]] = {
-    "pretrain": pretrain,
-    "finetune": finetune,
-    "evaluate": evaluate,
-}
-"""The components of the steps that train or run a model, by the names of the steps."""
+Component = Callable[..., dsl.PipelineTask]
+"""A kfp component: adds its task to the pipeline being built, and returns it."""
 
 
 class PlatformConfig:
@@ -28,6 +21,16 @@ class PlatformConfig:
     """
 
     parallel_tasks = PARALLEL_JOBS
+
+    def add_task(self, step: str, component: Component, /, **inputs: Any) -> dsl.PipelineTask:
+        """Add the task of a step, configured for the platform, to the pipeline being built.
+
+        Args:
+            step: Name of the step in `components.steps.STEPS`.
+            component: Its component.
+            **inputs: Inputs of the component.
+        """
+        return self.configure(component(**inputs), step)
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         """Configure the task of a step in place, and return it.
@@ -43,18 +46,6 @@ class PlatformConfig:
         if not STEPS[step].is_cacheable:
             task.set_caching_options(False)
         return task
-
-    def add_task(self, step: str, **inputs: Any) -> dsl.PipelineTask:
-        """Add the task of a step that trains or runs a model to the pipeline being built.
-
-        Args:
-            step: Name of the step, one of `MODEL_COMPONENTS`.
-            **inputs: Inputs of the step's component.
-
-        Returns:
-            The task, not yet configured.
-        """
-        return MODEL_COMPONENTS[step](**inputs)
 
     def notify(self, steps: Any) -> None:
         """Add a task that tells people how the run ended; here nothing, as they see it.

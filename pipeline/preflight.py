@@ -95,12 +95,16 @@ class TaskFiles:
 
 
 class InputView(Protocol):
-    """A way to look at the files of a run. Its methods raise InputError for unusable files."""
+    """A way to look at the files of a run.
+
+    Its methods raise InputError for unusable files, and ServiceError where a storage fails.
+    """
 
     def find_start(self, config: RunConfig) -> RunStart:
-        """Check the inputs but those of the tasks, as far as seen, and return the run's start.
+        """Check the inputs of a run from text, as far as they are seen, but those of its tasks.
 
-        For a run from text.
+        Returns:
+            The inputs, with the configuration that takes the place of `config`.
         """
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
@@ -267,9 +271,9 @@ def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None
     if errors:
         messages = dict.fromkeys(map(str, errors))  # a missing data_dir is one mistake
         raise InputError("; ".join(messages))
-    _refuse_equal_names(names, [one.task.name for one in files])
-    _refuse_settings_of_unknown_tasks(config, [one.task.name for one in files])
-    jobs = [job for one in files for job in _task_jobs(one, config)]
+    _refuse_equal_names(names, [task_files.task.name for task_files in files])
+    _refuse_settings_of_unknown_tasks(config, [task_files.task.name for task_files in files])
+    jobs = [job for task_files in files for job in _task_jobs(task_files, config)]
     _refuse_impossible_exports(config, jobs)
     _name_changed_poolings(config, jobs)
     return jobs

@@ -9,9 +9,9 @@ import hypothesis
 import pytest
 
 from albert_core.corpus import CorpusConfig
-from albert_core.library_logs import quiet_libraries
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.unused_imports import skip_unused_imports
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
-from albert_core.unused_imports import skip_unused_imports
 from tests.helpers.compilation import compile_cheaply
 from tests.helpers.zygote import RUN, Zygote
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from albert_core.stops import STOP_SIGNALS
+from albert_core.processes.stops import STOP_SIGNALS
 from tests.helpers.stopped_commands import finish, stop_after
 from tests.power_cuts import (
     PRELOADED,

@@ -1,13 +1,13 @@
 """The machine and the versions of packages that a step ran with."""
 
 import importlib.metadata
-import os
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
-from albert_core.machine import num_usable_cores
+from albert_core.processes.free_memory import total_memory_bytes
+from albert_core.processes.machine import num_usable_cores
 
 # Module -> distribution, of the packages on which results and speed may depend.
 _PACKAGES = {
@@ -39,7 +39,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "processor": _processor_name(),
         "num_cores": num_usable_cores(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": total_memory_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": _package_versions(),
@@ -54,14 +54,6 @@ def _processor_name() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int | None:
-    """Return the bytes of memory of the whole machine; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _package_versions() -> dict[str, str]:

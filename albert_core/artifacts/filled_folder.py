@@ -17,12 +17,12 @@ from albert_core.artifacts.output_folder import (
     NOTE_NAME,
     PRIVATE_NAME,
 )
-from albert_core.checksums import DamageError, read_sealed, write_sealed
 from albert_core.errors import InputError
-from albert_core.files import link_or_copy
-from albert_core.folders import flush_folder
-from albert_core.locks import LOCK_NAME
-from albert_core.partial_files import replace_folder, staging_folder
+from albert_core.files.atomic import link_or_copy
+from albert_core.files.checksums import DamageError, read_sealed, write_sealed
+from albert_core.files.folders import flush_folder
+from albert_core.files.locks import LOCK_NAME
+from albert_core.files.partial_files import replace_folder, staging_folder
 
 _WORK = "publishing"
 # Folders of a lower layer of an image, mount points, folders of others.

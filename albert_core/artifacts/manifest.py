@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import DamageError, with_checksum, without_checksum
 from albert_core.errors import InputError
-from albert_core.files import hash_json, sha256_of_file, write_json
-from albert_core.old_names import rename_metrics, rename_settings
+from albert_core.files.atomic import hash_json, sha256_of_file, write_json
+from albert_core.files.checksums import DamageError, with_checksum, without_checksum
+from albert_core.settings.old_names import rename_metrics, rename_settings
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1

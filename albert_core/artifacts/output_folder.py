@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.files import refuse_special_file
+from albert_core.files.atomic import refuse_special_file
 
 PRIVATE_NAME = ".albert-work"
 NOTE_NAME, COPY_NAME = "publishing.json", ".copy.partial"

@@ -36,9 +36,9 @@ from albert_core.artifacts.output_folder import (
 )
 from albert_core.artifacts.remote_output import RemoteOutput
 from albert_core.errors import InputError
-from albert_core.files import link_or_copy
-from albert_core.folders import flush_to_disk
-from albert_core.partial_files import (
+from albert_core.files.atomic import link_or_copy
+from albert_core.files.folders import flush_to_disk
+from albert_core.files.partial_files import (
     partial_path,
     replaced_path,
     staging_folder,

@@ -11,8 +11,8 @@ from albert_core.artifacts.manifest import (
     find_manifest,
 )
 from albert_core.artifacts.output import Output
-from albert_core.checksums import report_damage
 from albert_core.errors import InputError
+from albert_core.files.checksums import report_damage
 
 
 def find_published(output: Output, fingerprint: str) -> Manifest | None:

@@ -5,7 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
-from albert_core.files import link_or_copy
+from albert_core.files.atomic import link_or_copy
 
 # Steps write a few files a minute, so that one pause of 50 ms is nearly always enough.
 _NUM_ATTEMPTS = 20

@@ -32,12 +32,12 @@ from albert_core.artifacts.work_folder import (
 )
 from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import hash_json
-from albert_core.folders import flush_to_disk, make_empty
-from albert_core.old_names import with_first_names
+from albert_core.files.atomic import hash_json
+from albert_core.files.folders import flush_to_disk, make_empty
+from albert_core.object_storage.errors import WriteConflictError
+from albert_core.processes.user_folder import temporary_files_in
+from albert_core.settings.old_names import with_first_names
 from albert_core.storage import is_remote, join
-from albert_core.storage_errors import WriteConflictError
-from albert_core.user_folder import temporary_files_in
 
 # Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
 # to upload its results at the end.

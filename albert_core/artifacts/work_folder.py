@@ -11,13 +11,13 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
 from albert_core.artifacts.output_folder import PRIVATE_NAME
 from albert_core.artifacts.remote_output import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
-from albert_core.checksums import report_damage
 from albert_core.errors import InputError
-from albert_core.files import hash_json
-from albert_core.folders import empty_folder, remove_locked_folder
-from albert_core.locks import LOCK_NAME, hold_lock, tell_if_without_lock
+from albert_core.files.atomic import hash_json
+from albert_core.files.checksums import report_damage
+from albert_core.files.folders import empty_folder, remove_locked_folder
+from albert_core.files.locks import LOCK_NAME, hold_lock, tell_if_without_lock
+from albert_core.processes.user_folder import user_folder
 from albert_core.storage import fetch_files, is_remote, join
-from albert_core.user_folder import user_folder
 
 # Room below it for the sockets of multiprocessing, whose paths have 107 bytes at most.
 _MAX_TEMPORARY_BYTES = 64

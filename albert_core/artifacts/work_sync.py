@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.snapshot import FileStamp, file_stamps, take_snapshot
-from albert_core.checksums import (
+from albert_core.errors import InputError, StepFailedError
+from albert_core.files.checksums import (
     DamageError,
     parse_object,
     report_damage,
     with_checksum,
     without_checksum,
 )
-from albert_core.errors import InputError, StepFailedError
-from albert_core.object_storage import Generation
-from albert_core.stops import SAVING_S, longer_grace
+from albert_core.object_storage.errors import WriteConflictError
+from albert_core.object_storage.interface import Generation
+from albert_core.processes.stops import SAVING_S, longer_grace
 from albert_core.storage import (
     Version,
     fetch_files,
@@ -44,7 +45,6 @@ from albert_core.storage import (
     write_file,
     write_version,
 )
-from albert_core.storage_errors import WriteConflictError
 
 INDEX_NAME = "progress.json"
 SYNC_EVERY_S = 15.0
@@ -232,7 +232,8 @@ class _ProgressSync:
         # write of the index. Nobody else would ever find them, and they cost money.
         listed = {join(self._address, name) for name in self._object_names.values()}
         folder = join(self._address, _OBJECTS_NAME)
-        for file in find_files(folder) if has_files(folder) else ():
+        uploaded = find_files(folder) if has_files(folder) else ()
+        for file in uploaded:
             if file.path not in listed:
                 remove_file(file.path)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from albert_core.machine import limit_threads
+from albert_core.processes.machine import limit_threads
 
 limit_threads()  # before the first computation
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax.prediction import make_predict_function
     from albert_core.backends.jax.train_step import (
         TrainStep,
-        of_first_process,
+        broadcast_from_first_process,
         sync_variables,
     )
 else:
@@ -59,7 +59,7 @@ else:
     from albert_core.backends.tensorflow.prediction import make_predict_function
     from albert_core.backends.tensorflow.train_step import (
         TrainStep,
-        of_first_process,
+        broadcast_from_first_process,
         sync_variables,
     )
 
@@ -70,6 +70,7 @@ __all__ = [
     "SharedDense",
     "TrainStep",
     "attend",
+    "broadcast_from_first_process",
     "cast_weights_once",
     "compile_loops",
     "cross_entropy",
@@ -79,7 +80,6 @@ __all__ = [
     "get_prefix_lengths",
     "make_predict_function",
     "most_likely_class",
-    "of_first_process",
     "possible_compilations",
     "rank_compute_settings",
     "record_reader",

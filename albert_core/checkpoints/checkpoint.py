@@ -18,7 +18,7 @@ from albert_core.checkpoints.names import (
 from albert_core.checkpoints.side_files import ProblemType
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.model_function import ModelFunction, eager_function
 from albert_core.pooling import POOLINGS, HeadPooling
 from albert_core.tokenization import Tokenizer

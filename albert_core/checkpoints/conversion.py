@@ -35,8 +35,8 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.folders import flush_to_disk
-from albert_core.partial_files import partial_path, staging_folder
+from albert_core.files.folders import flush_to_disk
+from albert_core.files.partial_files import partial_path, staging_folder
 from albert_core.storage import local_file, local_path
 
 LARGEST_DIFFERENCE = 1e-6

@@ -36,9 +36,9 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 from albert_core.presets import PRESETS
+from albert_core.settings.json_values import read_json_object
 from albert_core.storage import local_folder
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
@@ -199,7 +199,7 @@ def _huggingface_model(folder: Path) -> ModelSummary:
     values = read_json_object(path)
     config, _ = config_from_huggingface(values, source=str(path))
     variables = _list_safetensors(weights_path(folder))
-    names = original_names(config, variables, of_tokens=classifies_tokens(values))
+    names = original_names(config, variables, is_token_classifier=classifies_tokens(values))
     return _summarize({original: variables[name] for name, original in names.items()}, config)
 
 

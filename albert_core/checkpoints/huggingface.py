@@ -29,8 +29,8 @@ from albert_core.checkpoints.vocabulary import (
 )
 from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
-from albert_core.files import write_atomically, write_json
-from albert_core.json_values import read_json_object
+from albert_core.files.atomic import write_atomically, write_json
+from albert_core.settings.json_values import read_json_object
 
 HUGGINGFACE_CONFIG_NAME = "config.json"
 # Other forms of weights, which are not read: pickled, and split into several files.
@@ -71,7 +71,10 @@ def read_huggingface(
     checkpoint = Checkpoint(
         config=config,
         weights=weights_from_huggingface(
-            config, read_weights(path), source=str(path), of_tokens=classifies_tokens(values)
+            config,
+            read_weights(path),
+            source=str(path),
+            is_token_classifier=classifies_tokens(values),
         ),
         source=str(folder),
         tokenizer=find_vocabulary(folder),

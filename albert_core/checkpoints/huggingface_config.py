@@ -8,7 +8,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint, refuse_other_pooling
 from albert_core.checkpoints.huggingface_labels import labels_to_huggingface
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.json_values import as_texts
+from albert_core.settings.json_values import as_texts
 
 # Class names by heads. A classifier may also be an AlbertForMultipleChoice.
 ENCODER = "AlbertModel"

@@ -8,7 +8,7 @@ from typing import Any
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.side_files import ProblemType, as_problem_type
 from albert_core.errors import InputError
-from albert_core.json_values import as_id, describe_value
+from albert_core.settings.json_values import as_id, describe_value
 
 # What transformers calls outputs that nobody named.
 _PLACEHOLDER = "LABEL_{}"

@@ -42,8 +42,10 @@ def weights_to_huggingface(
     Raises:
         InputError: A variable has no counterpart; all are listed.
     """
-    of_tokens = "token_classifier" in find_heads(weights)
-    pairs = {pair.original: pair for pair in name_pairs(config, of_tokens=of_tokens)}
+    is_token_classifier = "token_classifier" in find_heads(weights)
+    pairs = {
+        pair.original: pair for pair in name_pairs(config, is_token_classifier=is_token_classifier)
+    }
     _refuse_unknown(weights.keys() - pairs.keys(), source)
     weights = {**_unused_zeros(config, weights), **weights}
     arrays = {
@@ -62,7 +64,7 @@ def weights_from_huggingface(
     arrays: Mapping[str, np.ndarray],
     *,
     source: str,
-    of_tokens: bool = False,
+    is_token_classifier: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return weights under the original's names, in float32.
 
@@ -75,8 +77,8 @@ def weights_from_huggingface(
         config: The architecture.
         arrays: Parameters by transformers' names, with or without `albert.` in front.
         source: Where they come from, for messages.
-        of_tokens: Whether the model is a token classifier, whose output layer is named differently
-            in the original.
+        is_token_classifier: Whether the model is a token classifier, whose output layer is named
+            differently in the original.
 
     Raises:
         InputError: A parameter is unknown (all are listed); the second copy of the word embeddings,
@@ -101,7 +103,10 @@ def weights_from_huggingface(
                     f"hidden_size = {config.hidden_size} the original has no projection, so this "
                     "model has no counterpart"
                 )
-    pairs = {pair.huggingface: pair for pair in name_pairs(config, of_tokens=of_tokens)}
+    pairs = {
+        pair.huggingface: pair
+        for pair in name_pairs(config, is_token_classifier=is_token_classifier)
+    }
     _refuse_unknown(arrays.keys() - pairs.keys(), source)
     return {
         pairs[name].original: np.ascontiguousarray(
@@ -112,18 +117,22 @@ def weights_from_huggingface(
 
 
 def original_names(
-    config: AlbertConfig, names: Iterable[str], *, of_tokens: bool = False
+    config: AlbertConfig, names: Iterable[str], *, is_token_classifier: bool = False
 ) -> dict[str, str]:
     """Return the original's name for each of transformers' names that has one.
 
     Args:
         config: The architecture.
         names: Names of all parameters of a model, with or without `albert.` in front.
-        of_tokens: Whether the model is a token classifier, whose output layer has other names.
+        is_token_classifier: Whether the model is a token classifier, whose output layer has other
+            names.
     """
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
-    pairs = {pair.huggingface: pair.original for pair in name_pairs(config, of_tokens=of_tokens)}
+    pairs = {
+        pair.huggingface: pair.original
+        for pair in name_pairs(config, is_token_classifier=is_token_classifier)
+    }
     known = {name: base + _name_of_shared(name, names) for name in names}
     return {name: pairs[other] for name, other in known.items() if other in pairs}
 

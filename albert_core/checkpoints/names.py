@@ -1,8 +1,10 @@
 """Names of ALBERT's variables in the original and in transformers."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from albert_core.config import AlbertConfig
 from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
@@ -68,49 +70,65 @@ class NamePair:
     is_transposed: bool
 
 
-# Suffixes of both names of each of a layer's variables, and whether the matrix is transposed.
-_Variables = tuple[tuple[str, str, bool], ...]
-_TABLE: _Variables = (("", ".weight", False),)
-_VECTOR: _Variables = (("", "", False),)
-_DENSE: _Variables = (("/kernel", ".weight", True), ("/bias", ".bias", False))
-_NORM: _Variables = (("/gamma", ".weight", False), ("/beta", ".bias", False))
-_HEAD: _Variables = (("output_weights", ".weight", False), ("output_bias", ".bias", False))
+class _Variable(NamedTuple):
+    """What the two names of a variable end with, and whether transformers has it transposed."""
+
+    original: str
+    huggingface: str
+    is_transposed: bool = False
+
+
+class _Layer(NamedTuple):
+    """What the two names of a layer's variables begin with, and its variables."""
+
+    original: str
+    huggingface: str
+    variables: tuple[_Variable, ...]
+
+
+_TABLE = (_Variable("", ".weight"),)
+_VECTOR = (_Variable("", ""),)
+_DENSE = (_Variable("/kernel", ".weight", is_transposed=True), _Variable("/bias", ".bias"))
+_NORM = (_Variable("/gamma", ".weight"), _Variable("/beta", ".bias"))
+_HEAD = (_Variable("output_weights", ".weight"), _Variable("output_bias", ".bias"))
 
 _GROUP = "bert/encoder/transformer/group_"
 _BLOCK = _GROUP + "{group}/inner_group_{inner}/"
-_LAYER = "albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}."
+_HUGGINGFACE_BLOCK = "albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}."
 
-_PROJECTION = (
+_PROJECTION = _Layer(
     "bert/encoder/embedding_hidden_mapping_in",
     "albert.encoder.embedding_hidden_mapping_in",
     _DENSE,
 )
-_LAYERS: tuple[tuple[str, str, _Variables], ...] = (
-    ("bert/embeddings/word_embeddings", "albert.embeddings.word_embeddings", _TABLE),
-    ("bert/embeddings/token_type_embeddings", "albert.embeddings.token_type_embeddings", _TABLE),
-    ("bert/embeddings/position_embeddings", "albert.embeddings.position_embeddings", _TABLE),
-    ("bert/embeddings/LayerNorm", "albert.embeddings.LayerNorm", _NORM),
+_LAYERS = (
+    _Layer("bert/embeddings/word_embeddings", "albert.embeddings.word_embeddings", _TABLE),
+    _Layer(
+        "bert/embeddings/token_type_embeddings", "albert.embeddings.token_type_embeddings", _TABLE
+    ),
+    _Layer("bert/embeddings/position_embeddings", "albert.embeddings.position_embeddings", _TABLE),
+    _Layer("bert/embeddings/LayerNorm", "albert.embeddings.LayerNorm", _NORM),
     _PROJECTION,
-    (_BLOCK + "attention_1/self/query", _LAYER + "attention.query", _DENSE),
-    (_BLOCK + "attention_1/self/key", _LAYER + "attention.key", _DENSE),
-    (_BLOCK + "attention_1/self/value", _LAYER + "attention.value", _DENSE),
-    (_BLOCK + "attention_1/output/dense", _LAYER + "attention.dense", _DENSE),
-    (_BLOCK + "LayerNorm", _LAYER + "attention.LayerNorm", _NORM),
-    (_BLOCK + "ffn_1/intermediate/dense", _LAYER + "ffn", _DENSE),
-    (_BLOCK + "ffn_1/intermediate/output/dense", _LAYER + "ffn_output", _DENSE),
-    (_BLOCK + "LayerNorm_1", _LAYER + "full_layer_layer_norm", _NORM),
-    ("bert/pooler/dense", "albert.pooler", _DENSE),
-    ("cls/predictions/transform/dense", "predictions.dense", _DENSE),
-    ("cls/predictions/transform/LayerNorm", "predictions.LayerNorm", _NORM),
-    ("cls/predictions/output_bias", "predictions.bias", _VECTOR),
-    ("cls/seq_relationship/", "sop_classifier.classifier", _HEAD),
-    ("cls/squad/", "qa_outputs", _HEAD),
+    _Layer(_BLOCK + "attention_1/self/query", _HUGGINGFACE_BLOCK + "attention.query", _DENSE),
+    _Layer(_BLOCK + "attention_1/self/key", _HUGGINGFACE_BLOCK + "attention.key", _DENSE),
+    _Layer(_BLOCK + "attention_1/self/value", _HUGGINGFACE_BLOCK + "attention.value", _DENSE),
+    _Layer(_BLOCK + "attention_1/output/dense", _HUGGINGFACE_BLOCK + "attention.dense", _DENSE),
+    _Layer(_BLOCK + "LayerNorm", _HUGGINGFACE_BLOCK + "attention.LayerNorm", _NORM),
+    _Layer(_BLOCK + "ffn_1/intermediate/dense", _HUGGINGFACE_BLOCK + "ffn", _DENSE),
+    _Layer(_BLOCK + "ffn_1/intermediate/output/dense", _HUGGINGFACE_BLOCK + "ffn_output", _DENSE),
+    _Layer(_BLOCK + "LayerNorm_1", _HUGGINGFACE_BLOCK + "full_layer_layer_norm", _NORM),
+    _Layer("bert/pooler/dense", "albert.pooler", _DENSE),
+    _Layer("cls/predictions/transform/dense", "predictions.dense", _DENSE),
+    _Layer("cls/predictions/transform/LayerNorm", "predictions.LayerNorm", _NORM),
+    _Layer("cls/predictions/output_bias", "predictions.bias", _VECTOR),
+    _Layer("cls/seq_relationship/", "sop_classifier.classifier", _HEAD),
+    _Layer("cls/squad/", "qa_outputs", _HEAD),
 )
-_CLASSIFIER = ("", "classifier", _HEAD)
-_TOKEN_CLASSIFIER = (_TOKEN_SCOPE, "classifier", _HEAD)
+_CLASSIFIER = _Layer("", "classifier", _HEAD)
+_TOKEN_CLASSIFIER = _Layer(_TOKEN_SCOPE, "classifier", _HEAD)
 
 
-def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePair, ...]:
+def name_pairs(config: AlbertConfig, *, is_token_classifier: bool = False) -> tuple[NamePair, ...]:
     """Return both names of the variables that transformers has, too, sorted by the original's.
 
     They are those of the encoder, of the heads of pretraining and of spans, and of one classifier.
@@ -120,25 +138,27 @@ def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePa
 
     Args:
         config: The architecture.
-        of_tokens: Whether the classifier, which transformers calls `classifier` either way, is the
-            one of tokens; else it is the one of texts.
+        is_token_classifier: Whether the classifier, which transformers calls `classifier` either
+            way, is the one of tokens; else it is the one of texts.
     """
+    layers = [*_LAYERS, _TOKEN_CLASSIFIER if is_token_classifier else _CLASSIFIER]
+    if config.embedding_size == config.hidden_size:
+        layers.remove(_PROJECTION)
     positions = [
         {"group": group, "inner": inner}
         for group in range(config.num_hidden_groups)
         for inner in range(config.inner_group_num)
     ]
-    pairs = {
-        NamePair(
-            original=(layer[0] + end).format(**position),
-            huggingface=(layer[1] + huggingface_end).format(**position),
-            is_transposed=transposed,
-        )
-        for layer in (*_LAYERS, _TOKEN_CLASSIFIER if of_tokens else _CLASSIFIER)
-        if layer is not _PROJECTION or config.embedding_size != config.hidden_size
-        for end, huggingface_end, transposed in layer[2]
-        for position in positions
-    }
+    # A set, since the names of layers outside of groups are the same at every position.
+    pairs = set()
+    for layer, position in itertools.product(layers, positions):
+        for variable in layer.variables:
+            pair = NamePair(
+                original=(layer.original + variable.original).format(**position),
+                huggingface=(layer.huggingface + variable.huggingface).format(**position),
+                is_transposed=variable.is_transposed,
+            )
+            pairs.add(pair)
     return tuple(sorted(pairs, key=lambda pair: pair.original))
 
 

@@ -26,7 +26,7 @@ from albert_core.checkpoints.vocabulary import (
 )
 from albert_core.config import CONFIG_NAME, AlbertConfig, describe_ignored_keys
 from albert_core.errors import InputError
-from albert_core.files import link_or_copy
+from albert_core.files.atomic import link_or_copy
 
 CHECKPOINT_NAME = "model.ckpt-best"
 # The same under the name of a step, here 0: the evaluation of the original's fine-tuning scripts

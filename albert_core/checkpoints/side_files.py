@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.errors import InputError
-from albert_core.files import write_json
-from albert_core.json_values import JsonObject, as_number, read_json_object
+from albert_core.files.atomic import write_json
 from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
+from albert_core.settings.json_values import JsonObject, as_number, read_json_object
 
 if TYPE_CHECKING:
     from albert_core.checkpoints.checkpoint import Checkpoint

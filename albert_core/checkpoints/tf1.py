@@ -22,7 +22,7 @@ from albert_core.checkpoints.names import (
 )
 from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
-from albert_core.files import write_atomically
+from albert_core.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.kinds import vocabulary_patterns

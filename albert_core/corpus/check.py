@@ -5,7 +5,6 @@ import dataclasses
 import sys
 from collections.abc import Callable
 
-from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import open_streams
 from albert_core.corpus.counts import ReadCounts
@@ -15,6 +14,7 @@ from albert_core.corpus.formats import TITLES, find_ending, find_file_format
 from albert_core.corpus.lines import read_lines
 from albert_core.corpus.reading import read_documents
 from albert_core.errors import InputError
+from albert_core.files.compression import damage_errors
 from albert_core.storage import is_remote
 
 _CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
@@ -101,7 +101,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes += [_note_on_tables(corpus), corpus.note]
+    notes += [_note_on_tables(corpus), corpus.left_out_note]
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
@@ -118,7 +118,7 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     another.
     """
     if config.format is None:
-        return "" if corpus.format == "sentences" else corpus.found
+        return "" if corpus.format == "sentences" else corpus.format_note
     if config.format not in _SHORT_CHARACTERS:
         return ""
     for file in corpus.files:

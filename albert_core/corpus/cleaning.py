@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from albert_core.checks import check_at_least, check_between
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
+from albert_core.settings.checks import check_at_least, check_between
 from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5

@@ -10,13 +10,13 @@ from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-from albert_core.compression import decompressor
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import TAR_SUFFIXES, FileRange, is_hidden, is_stored_as_text
 from albert_core.corpus.line_ends import find_line_end, with_line_feeds
 from albert_core.corpus.signatures import find_data, find_other, is_binary, is_tar
 from albert_core.errors import InputError
+from albert_core.files.compression import decompressor
 from albert_core.storage import open_file, read_range
 
 _BUFFER_BYTES = 1 << 20

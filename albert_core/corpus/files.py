@@ -14,8 +14,8 @@ from albert_core.corpus.file_names import (
 from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
-from albert_core.files import hash_json
-from albert_core.parallel_calls import do_in_parallel
+from albert_core.files.atomic import hash_json
+from albert_core.processes.parallel_calls import do_in_parallel
 from albert_core.storage import StoredFile, content_hash, find_files, is_remote, read_range
 
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
@@ -45,16 +45,16 @@ class CorpusFiles:
         files: The files that are read, sorted and without repetition.
         left_out: The files that are not read, sorted, by the reason.
         format: Format of the files: the one that is set, or else the one that was found.
-        found: Text that says which format was found; empty where the format was set.
+        format_note: Text that says which format was found; empty where the format was set.
     """
 
     files: tuple[StoredFile, ...]
     left_out: Mapping[str, tuple[str, ...]]
     format: CorpusFormat
-    found: str = ""
+    format_note: str = ""
 
     @property
-    def note(self) -> str:
+    def left_out_note(self) -> str:
         """Text naming the files that are left out, up to three for each reason; may be empty."""
         return "; ".join(
             f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
@@ -96,9 +96,9 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
     """
     if config.format is not None:
         return _list_files(config)
-    found = find_format(_list_files(config).files, named=config.files)
-    corpus = _list_files(dataclasses.replace(config, format=found.format))
-    return dataclasses.replace(corpus, found=found.note)
+    detected = find_format(_list_files(config).files, named=config.files)
+    corpus = _list_files(dataclasses.replace(config, format=detected.format))
+    return dataclasses.replace(corpus, format_note=detected.note)
 
 
 def resolve_format(config: CorpusConfig) -> CorpusConfig:
@@ -145,7 +145,9 @@ def _list_files(config: CorpusConfig) -> CorpusFiles:
     corpus = CorpusFiles(tuple(files), left_out, config.format or "sentences")
     patterns = ", ".join(config.files)
     if not files:
-        raise InputError(f"corpus.files {patterns}: got no text, expected some; {corpus.note}")
+        raise InputError(
+            f"corpus.files {patterns}: got no text, expected some; {corpus.left_out_note}"
+        )
     if not any(file.num_bytes for file in files):
         raise InputError(f"corpus.files {patterns}: {len(files)} files, all empty")
     return corpus

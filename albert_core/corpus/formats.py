@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig, CorpusFormat
 from albert_core.corpus.containers import open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import COMPRESSED_SUFFIXES, FileRange, is_stored_as_text
 from albert_core.errors import InputError
+from albert_core.files.compression import damage_errors
 from albert_core.storage import StoredFile, is_remote
 
 TITLES: Mapping[CorpusFormat, str] = {
@@ -66,20 +66,21 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
             description, begins as JSON and has no object in its first line.
         ServiceError: The storage failed.
     """
-    formats = {file.path: found for file in files if (found := find_file_format(file))}
+    formats = {file.path: file_format for file in files if (file_format := find_file_format(file))}
     if len(set(formats.values())) > 1:
-        named_paths = {one if is_remote(one) else str(Path(one).absolute()) for one in named}
+        named_paths = {path if is_remote(path) else str(Path(path).absolute()) for path in named}
         formats = {
-            path: found
-            for path, found in formats.items()
+            path: file_format
+            for path, file_format in formats.items()
             if path in named_paths or not is_description(path)
         }
     by_format: dict[CorpusFormat, list[str]] = {}
-    for path, found in formats.items():
-        by_format.setdefault(found, []).append(path)
+    for path, file_format in formats.items():
+        by_format.setdefault(file_format, []).append(path)
     if len(by_format) > 1:
         mixture = " and ".join(
-            f"{TITLES[found]} ({_named(paths)})" for found, paths in sorted(by_format.items())
+            f"{TITLES[file_format]} ({_named(paths)})"
+            for file_format, paths in sorted(by_format.items())
         )
         raise InputError(
             f"corpus.files: got {mixture}, expected files of one format; name those of one, or set "
@@ -102,8 +103,8 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
             has no object in its first line.
         ServiceError: The storage failed.
     """
-    if found := _ENDINGS.get(find_ending(file.path)):
-        return found
+    if file_format := _ENDINGS.get(find_ending(file.path)):
+        return file_format
     path, head = _first_text(file)
     return _ENDINGS.get(find_ending(path)) or _format_of(path, head)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.corpus.overlap import ngram_hashes, split_words
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 
 _LEAST_RECALL = 0.9  # of pairs right at the threshold that meet in a bucket
 _NUM_LOW_VALUES = 256  # a signature keeps the lowest byte of each hash

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.compression import unpacked, without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import unpacked, without_compression
 from albert_core.row_formats import find_other_delimiter, open_parquet, read_csv_cells
 from albert_core.storage import find_files, open_file, read_bytes, write_file
 

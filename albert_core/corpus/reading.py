@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from albert_core.compression import damage_errors
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import TextStream, open_streams
 from albert_core.corpus.counts import ReadCounts
@@ -19,8 +18,9 @@ from albert_core.corpus.formats import find_file_format
 from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
-from albert_core.json_values import FieldError, JsonObject, as_text, as_texts
+from albert_core.files.compression import damage_errors
 from albert_core.row_formats import open_parquet
+from albert_core.settings.json_values import FieldError, JsonObject, as_text, as_texts
 from albert_core.storage import StoredFile, open_file
 
 Document = list[str]

@@ -20,7 +20,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Accelerator, Slice
 from albert_core.estimation.collectives import exchanged_bytes
-from albert_core.machine import can_share_semaphores
+from albert_core.processes.machine import can_share_semaphores
 from albert_core.training.devices import Devices, Precision
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes

@@ -20,8 +20,8 @@ from albert_core.estimation.compiled_step import (
 from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.progress import ReportProgress, quiet
-from albert_core.stops import call_stoppably
+from albert_core.processes.stops import call_stoppably
+from albert_core.progress import ReportProgress, quiet, report_message
 
 _NUM_PROCESSES = 2
 _MOST_ATTEMPTS = 4
@@ -201,12 +201,16 @@ def _estimate_phase(
     """
     phase, num_chips = request.phase, request.accelerator.num_chips
     layers = f" and {phase.num_hidden_layers} layers" if phase.num_hidden_layers else ""
-    progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}{layers}")
+    report_message(
+        progress, f"compiling the step of sequence length {phase.sequence_length}{layers}"
+    )
     compiling = executor.submit(compile_step, request)
     compiling_single = submit_single_layer(request, executor)
     compiled = compiling.result()
     if not compiled.is_within_memory:
-        progress(0, 0, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does")
+        report_message(
+            progress, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does"
+        )
         raise InputError(_explain_excess(request, compiled, executor))
     flops = flops_of_all_layers(request, compiled, compiling_single)
     tokens = phase.batch_size * phase.sequence_length

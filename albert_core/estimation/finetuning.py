@@ -20,8 +20,8 @@ from albert_core.estimation.task_estimate import (
     safe_memory,
 )
 from albert_core.estimation.task_step import StepLayout, TaskStep
-from albert_core.progress import ReportProgress, quiet
-from albert_core.stops import call_stoppably
+from albert_core.processes.stops import call_stoppably
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks.sizes import TaskSize
 
 _GIB = 2**30
@@ -99,7 +99,7 @@ def estimate_finetuning(
         price_per_hour=None if price is None else price * accelerator.num_chips,
     )
     proposals = () if asked.is_within_memory else _propose(asked)
-    found = FinetuningEstimate(
+    estimate = FinetuningEstimate(
         asked=asked,
         proposals=proposals,
         most_examples=_most_examples(step, rematerialize=False),
@@ -108,11 +108,11 @@ def estimate_finetuning(
         ),
     )
     if not (compiles and isinstance(accelerator, Slice)):
-        return found
+        return estimate
 
     def compile_best() -> FinetuningEstimate:
         with in_compiler_process(_NUM_PROCESSES) as executor:
-            return _compile_best(found, executor, progress)
+            return _compile_best(estimate, executor, progress)
 
     return call_stoppably(compile_best)
 
@@ -179,10 +179,10 @@ def _with_layout(estimate: TaskEstimate, layout: StepLayout, most_examples: int)
     divisor of the part that fits. `most_examples` is 1 or more. What was compiled is dropped.
     """
     step = dataclasses.replace(estimate.step, layout=layout)
-    of_device = step.examples_at_a_time
-    fits = min(of_device, most_examples)
-    size = next(number for number in range(fits, 0, -1) if of_device % number == 0)
-    if size < of_device:
+    device_batch_size = step.examples_at_a_time
+    fits = min(device_batch_size, most_examples)
+    size = next(number for number in range(fits, 0, -1) if device_batch_size % number == 0)
+    if size < device_batch_size:
         layout = dataclasses.replace(layout, device_batch_size=size)
     step = dataclasses.replace(step, layout=layout)
     return dataclasses.replace(estimate, step=step, compiled=None, compiled_flops=0.0)
@@ -203,7 +203,7 @@ def _nothing_fits(asked: TaskEstimate) -> InputError:
 
 
 def _compile_best(
-    found: FinetuningEstimate, executor: Executor, progress: ReportProgress
+    estimate: FinetuningEstimate, executor: Executor, progress: ReportProgress
 ) -> FinetuningEstimate:
     """Return the estimate with the fastest layout that fits as the compiler sees it.
 
@@ -213,19 +213,20 @@ def _compile_best(
     Raises:
         InputError: Nothing that was compiled fits.
     """
-    asked = found.asked
+    asked = estimate.asked
     rematerialized = [e for e in _layouts_that_fit(asked) if e.step.layout.rematerialize]
-    for candidate in (found.best, *rematerialized):
+    for candidate in (estimate.best, *rematerialized):
         compiled = _compile(candidate, executor, progress)
         if candidate is asked:
             asked = compiled
         fitting = _compile_until_fitting(compiled, executor, progress)
         if fitting is asked:
-            return dataclasses.replace(found, asked=asked, proposals=())
+            return dataclasses.replace(estimate, asked=asked, proposals=())
         if fitting:
             is_slow = candidate.step.layout.rematerialize
-            others = [] if is_slow else [one for one in found.proposals if one is not candidate]
-            return dataclasses.replace(found, asked=asked, proposals=(fitting, *others))
+            proposals = () if is_slow else estimate.proposals
+            others = (other for other in proposals if other is not candidate)
+            return dataclasses.replace(estimate, asked=asked, proposals=(fitting, *others))
     raise _nothing_fits(asked)
 
 
@@ -256,7 +257,7 @@ def _compile(estimate: TaskEstimate, executor: Executor, progress: ReportProgres
     """
     step = estimate.step
     settings = f" with {step.layout.options}" if step.layout.options else ""
-    progress(0, 0, f"compiling the step of {step.task.name}{settings}, some minutes")
+    report_message(progress, f"compiling the step of {step.task.name}{settings}, some minutes")
     compiling = executor.submit(compile_step, step)
     compiling_single = submit_single_layer(step, executor)
     compiled = compiling.result()

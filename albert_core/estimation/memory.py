@@ -36,7 +36,9 @@ def num_parameters(model: AlbertConfig) -> int:
 def weights_bytes(
     model: AlbertConfig, optimizer: OptimizerName, model_parallel_size: int, *, accumulates: bool
 ) -> float:
-    """Return the bytes of weights, gradients and moments in float32, and of a bfloat16 copy.
+    """Return the bytes on a device of weights, gradients, moments and a copy in bfloat16.
+
+    All but the copy are in float32. Only encoder and pooler are counted (`num_parameters`).
 
     Args:
         model: The architecture.
@@ -45,8 +47,8 @@ def weights_bytes(
             on each, which is neglected.
         accumulates: Whether gradients of micro-batches are added up, beside those of one.
     """
-    of_each = _WHOLE * (2 + accumulates + _NUM_MOMENTS[optimizer]) + _HALF
-    return of_each * num_parameters(model) / model_parallel_size
+    bytes_per_parameter = _WHOLE * (2 + accumulates + _NUM_MOMENTS[optimizer]) + _HALF
+    return bytes_per_parameter * num_parameters(model) / model_parallel_size
 
 
 def sequence_bytes(

@@ -4,10 +4,10 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
-from albert_core.checks import check_minimum
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import GENERATIONS, GPUS
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.checks import check_minimum
+from albert_core.settings.suggestions import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -77,8 +77,8 @@ class TaskEstimate:
             interval, evaluation_s = config.evaluation_interval_steps, self.evaluation_seconds
             num_fixed = 1 if interval else config.num_evaluations
             left_s = 60 * config.train_minutes - num_fixed * evaluation_s
-            of_step = self.step_seconds + (evaluation_s / interval if interval else 0.0)
-            return max(1, int(left_s / of_step))
+            seconds_per_step = self.step_seconds + (evaluation_s / interval if interval else 0.0)
+            return max(1, int(left_s / seconds_per_step))
         return num_train_steps(
             self.step.config,
             self.step.task,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.machine import NVIDIA_FOLDER, num_usable_cores, nvidia_gpu_names
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import Phase
+from albert_core.processes.machine import NVIDIA_FOLDER, num_usable_cores, nvidia_gpu_names
 from albert_core.training.flops import peak_flops
 
 _DAY_S = 86_400.0
@@ -77,9 +77,11 @@ def _visible(gpus: list[str], visible: str | None) -> list[str]:
     """
     if visible is None:
         return gpus
-    ids = [one.strip() for one in visible.split(",")]
+    ids = [device_id.strip() for device_id in visible.split(",")]
     # CUDA stops at the first id that is none.
-    count = next((number for number, one in enumerate(ids) if one in ("", "-1")), len(ids))
+    count = next(
+        (number for number, device_id in enumerate(ids) if device_id in ("", "-1")), len(ids)
+    )
     return gpus[:count]
 
 
@@ -127,10 +129,10 @@ def training_flops(config: PretrainingConfig, model: AlbertConfig, sequence_leng
 def _step_flops(config: PretrainingConfig, model: AlbertConfig, phase: Phase) -> float:
     """Return the FLOPs of a step of a phase, padding included."""
     length = phase.sequence_length
-    of_token = config.flops_per_token(
+    flops_per_token = config.flops_per_token(
         phase.architecture(model), length, config.masking.max_predictions(length)
     )
-    return phase.batch_size * length * of_token
+    return phase.batch_size * length * flops_per_token
 
 
 def refuse_unconfirmed(
@@ -172,6 +174,6 @@ def duration_text(seconds: float) -> str:
 
     Below one and a half hours that is hours, too.
     """
-    unit, length = next((one for one in _UNITS if seconds >= 1.5 * one[1]), _UNITS[-1])
+    unit, length = next((unit for unit in _UNITS if seconds >= 1.5 * unit[1]), _UNITS[-1])
     count = max(1, round(seconds / length))
     return f"{count:,} {unit}{'s' if count > 1 else ''}"

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.files import write_atomically
+from albert_core.files.atomic import write_atomically
 
 # The bytes of a metadata entry `sha256` in ONNX's protobuf, so that a model with its hash is still
 # a valid one; after a flatbuffer any bytes may follow.

@@ -10,8 +10,8 @@ from albert_core.checkpoints.side_files import read_pooling
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
-from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
+from albert_core.settings.json_values import read_json_object
 
 PARITY_NAME = "parity.json"
 

@@ -8,9 +8,9 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import float32_graph
-from albert_core.machine import num_usable_cores
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
-from albert_core.stops import answered_by_system
+from albert_core.processes.machine import num_usable_cores
+from albert_core.processes.stops import answered_by_system
 
 ONNX_NAME = "model.onnx"
 _OPSET = 18

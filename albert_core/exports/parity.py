@@ -16,7 +16,7 @@ from albert_core.exports.comparison import largest_differences
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import SentenceSource, sentence_batches
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
@@ -274,13 +274,13 @@ def _differences(
     """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        of_batch = largest_differences(
+        batch_differences = largest_differences(
             expected,
             run(inputs),
             as_probabilities=as_probabilities,
             is_multi_label=reference.is_multi_label,
         )
-        for name, value in of_batch.items():
+        for name, value in batch_differences.items():
             # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest

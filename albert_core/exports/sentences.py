@@ -77,8 +77,8 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[M
     # Spread over all features: those of questions may be far more windows than sentences.
     chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
     for start in range(0, len(chosen), _BATCH_SIZE):
-        examples = chosen[start : start + _BATCH_SIZE]
-        inputs = pad_inputs(features, examples, int(features.lengths[examples].max()))
+        indices = chosen[start : start + _BATCH_SIZE]
+        inputs = pad_inputs(features, indices, int(features.lengths[indices].max()))
         if "p_mask" in names:
             inputs["p_mask"] = answer_mask(inputs)
         if "masked_lm_positions" in names:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from albert_core.finetuning.letter_clusters import find_letter_clusters
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.tokenization import Tokenizer
 
 _ABSENT = -1

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from albert_core.finetuning.evaluators import ANSWER_SCORES, TextEvaluator
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.tasks import Question, TaggedSentence, Task
 from albert_core.tasks.squad_metrics import question_scores
 from albert_core.tasks.token_metrics import TagScores
@@ -19,7 +19,7 @@ from albert_core.tasks.token_metrics import TagScores
 _GUESSED_WORDS = 3
 
 
-def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
+def baseline_score(preprocessor: TaskPreprocessor, train: TaskData, dev: TaskData) -> float:
     """Return the first metric on the dev set of predictions that need no model.
 
     These are the most frequent class, choice or tag of the training set, or its mean score; the
@@ -27,11 +27,11 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
     words from a place in the context that follows from the question's id.
 
     Args:
-        program: The task.
+        preprocessor: That of the task.
         train: Its training set; not read for questions.
         dev: Its dev set, with labels.
     """
-    task = program.task
+    task = preprocessor.task
     if task.kind == "question_answering":
         guesses = {} if task.has_unanswerable else {q.id: _guess(q) for q in dev.examples}
         scores = question_scores(
@@ -50,7 +50,7 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
         )
         return always.metrics(np.arange(len(dev.examples)))[task.metrics[0]]
     outputs = constant_outputs(task, train.features.targets["target"], len(dev.examples))
-    constant = TextEvaluator(program, dev, {"logits": list(outputs)})
+    constant = TextEvaluator(preprocessor, dev, {"logits": list(outputs)})
     return constant.metrics()[task.metrics[0]]
 
 
@@ -73,9 +73,9 @@ def most_frequent_tags(sentences: Sequence[TaggedSentence]) -> FrequentTags:
     for sentence in sentences:
         for word, tag in zip(sentence.words, sentence.tags or (), strict=True):
             counts[word][tag] += 1
-    of_all: collections.Counter[int] = sum(counts.values(), collections.Counter())
+    all_counts: collections.Counter[int] = sum(counts.values(), collections.Counter())
     return FrequentTags(
-        _most_frequent(of_all), {word: _most_frequent(tags) for word, tags in counts.items()}
+        _most_frequent(all_counts), {word: _most_frequent(tags) for word, tags in counts.items()}
     )
 
 

@@ -17,14 +17,14 @@ from albert_core.model_function import ModelInputs
 _POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
 
 
-def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Return the encoder's inputs for some examples.
+def pad_inputs(features: Features, indices: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Return the encoder's inputs for the examples of some indices.
 
     As in the original, padding has the id 0 whichever token that is; `input_mask` tells it apart.
 
     Args:
         features: All features.
-        examples: Numbers of the examples [B].
+        indices: Indices of the examples [B].
         length: Length S of the batch, no less than its longest sequence, which would be cut (not
             checked).
 
@@ -32,7 +32,7 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[st
         int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; for multiple choice [B, C, S].
     """
     group = features.group_size
-    sequences_N = (examples[:, None] * group + np.arange(group)).reshape(-1)
+    sequences_N = (indices[:, None] * group + np.arange(group)).reshape(-1)
     begins_N = features.begins[sequences_N]
     lengths_N = features.begins[sequences_N + 1] - begins_N
     columns_S = np.arange(length)
@@ -50,13 +50,13 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[st
 
 
 def pad_answerability_inputs(
-    features: Features, examples: np.ndarray, length: int
+    features: Features, indices: np.ndarray, length: int
 ) -> dict[str, np.ndarray]:
     """Return the inputs for questions that may have no answer: those of `pad_inputs` and `p_mask`.
 
     `p_mask` [B, S] is 1 where no answer can start or end. Arguments are those of `pad_inputs`.
     """
-    inputs = pad_inputs(features, examples, length)
+    inputs = pad_inputs(features, indices, length)
     return {**inputs, "p_mask": answer_mask(inputs)}
 
 
@@ -74,27 +74,27 @@ def answer_mask(inputs: ModelInputs) -> np.ndarray:
     return p_mask_BS
 
 
-def fill_up(examples: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a batch's examples, repeated to a number of rows, and the weights of the rows.
+def fill_up(indices: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a batch's indices, repeated to a number of rows, and the weights of the rows.
 
     Args:
-        examples: Numbers of the batch's examples [B].
+        indices: Indices of the batch's examples [B].
         num_rows: Rows R, no fewer than B (not checked).
 
     Returns:
-        Numbers of examples [R], and float32 [R]: 1 for the first B rows, 0 for those that repeat.
+        Indices [R], and float32 [R]: 1 for the first B rows, 0 for those that repeat.
     """
-    return np.resize(examples, num_rows), (np.arange(num_rows) < len(examples)).astype(np.float32)
+    return np.resize(indices, num_rows), (np.arange(num_rows) < len(indices)).astype(np.float32)
 
 
 def padded_length(
-    features: Features, examples: np.ndarray, longest: int, *, multiple: int | None = None
+    features: Features, indices: np.ndarray, longest: int, *, multiple: int | None = None
 ) -> int:
     """Return the length of a batch: that of its longest sequence, rounded up.
 
     Args:
         features: All features.
-        examples: Numbers of the batch's examples [B], at least one.
+        indices: Indices of the batch's examples [B], at least one.
         longest: Rounding up ends here, unless a sequence is longer.
         multiple: What to round up to a multiple of; None: the one for Keras's backend, for which
             Keras is imported.
@@ -104,7 +104,7 @@ def padded_length(
         from albert_core.backends import LENGTH_MULTIPLE
 
         multiple = LENGTH_MULTIPLE
-    length = int(features.lengths[examples].max())
+    length = int(features.lengths[indices].max())
     # The longest need not be a multiple, and the model has no positions beyond it.
     return min(-(-length // multiple) * multiple, max(longest, length))
 
@@ -146,7 +146,7 @@ def training_batches(
 
     Args:
         lengths: Length of each example, at least one (not checked).
-        make_batch: Function of the numbers of a batch's examples [B] to the batch. With TensorFlow
+        make_batch: Function of the indices of a batch's examples [B] to the batch. With TensorFlow
             it is called for the first batch at once, for its structure and types.
         batch_size: Examples in a batch; with fewer examples than that, a batch has all of them.
         seed: Seed of the order.
@@ -163,8 +163,8 @@ def training_batches(
         """Yield the batches from `start_step` on, epoch after epoch without end."""
         epoch, done = divmod(start_step, batches_in_epoch(len(lengths), batch_size))
         while True:
-            for examples in epoch_batches(lengths, batch_size, seed=seed, epoch=epoch)[done:]:
-                yield make_batch(examples)
+            for indices in epoch_batches(lengths, batch_size, seed=seed, epoch=epoch)[done:]:
+                yield make_batch(indices)
             epoch, done = epoch + 1, 0
 
     from albert_core.backends import feed_batches
@@ -175,7 +175,7 @@ def training_batches(
 def epoch_batches(
     lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int
 ) -> list[np.ndarray]:
-    """Return the batches of an epoch, shuffled, as arrays of example numbers.
+    """Return the batches of an epoch, shuffled, as arrays of indices.
 
     Shuffled examples are cut into pools of 32 batches and sorted by length within a pool, so that a
     batch has similar lengths; then the batches are shuffled. Examples that do not fill a last batch

@@ -1,6 +1,6 @@
 """Features kept on disk, in a folder named after everything they depend on.
 
-`features.json` in the folder is sealed (`albert_core.checksums`) and has the checksums of the
+`features.json` in the folder is sealed (`albert_core.files.checksums`) and has the checksums of the
 arrays.
 """
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.checksums import (
+from albert_core.errors import InputError
+from albert_core.files.checksums import (
     DamageError,
     describe_file,
     find_file_damage,
@@ -19,11 +20,10 @@ from albert_core.checksums import (
     report_damage,
     write_sealed,
 )
-from albert_core.errors import InputError
+from albert_core.files.partial_files import partial_path, remove_whole_folder, staging_folder
 from albert_core.finetuning.features import Features
-from albert_core.partial_files import partial_path, remove_whole_folder, staging_folder
 
-_ARRAYS = ("ids", "begins", "second_starts")
+_ARRAYS = ("ids", "begins", "second_starts", "whole_lengths")
 _COUNTS = ("group_size", "num_left_out")
 _FACTS_NAME = "features.json"
 

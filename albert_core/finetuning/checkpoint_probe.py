@@ -92,5 +92,5 @@ def _read(task: Task, data: Path, split: Split) -> list[Example]:
     Raises:
         InputError: A file is missing or cannot be used.
     """
-    invalid_rows = InvalidRows.of_split(task, split, leaves_out=task.bad_rows == "leave_out")
+    invalid_rows = InvalidRows.for_split(task, split, leaves_out=task.bad_rows == "leave_out")
     return read_examples(task, data, split, invalid_rows=invalid_rows)

@@ -1,17 +1,17 @@
 """In what precision a task is trained: as set, as the machine tells, or as is faster when timed."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.finetuning.batches import count_padded_lengths
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.num_steps import has_original_recipe
 from albert_core.finetuning.trials import TrialTrainer
-from albert_core.model.heads import AlbertWithHead
+from albert_core.progress import report_message
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.compute_choice import choose_compute
+from albert_core.training.timed_steps import TimedTraining
 
 
 def choose_finetuning_compute(
@@ -32,10 +32,10 @@ def choose_finetuning_compute(
     if config.jit_compile is None:
         config = dataclasses.replace(config, jit_compile=JITS_VARYING_LENGTHS)
 
-    def new_training(one: ComputeSettings) -> tuple[AlbertWithHead, Callable[[], Any]]:
+    def new_training(compute: ComputeSettings) -> TimedTraining:
         """Return a new model and what begins the batches of the task."""
-        settings = dataclasses.replace(config, **one.recorded())
-        return trainer.new_model(settings), lambda: trainer.batches_from(0, settings)
+        settings = dataclasses.replace(config, **compute.recorded())
+        return TimedTraining(trainer.new_model(settings), lambda: trainer.batches_from(0, settings))
 
     chosen = choose_compute(
         config,
@@ -45,10 +45,10 @@ def choose_finetuning_compute(
         new_training=new_training,
         seed=config.seed,
         progress=trainer.progress,
-        is_as_formerly=has_original_recipe(config, trainer.program.task),
+        keeps_former_defaults=has_original_recipe(config, trainer.preprocessor.task),
     )
     compilations = _describe_compilations(trainer, config, chosen)
-    trainer.progress(0, 0, f"computing in {chosen}; {compilations}")
+    report_message(trainer.progress, f"computing in {chosen}; {compilations}")
     return chosen
 
 

@@ -6,13 +6,6 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from albert_core.checks import (
-    check_at_least,
-    check_between,
-    check_distinct,
-    check_minimum,
-    check_seed,
-)
 from albert_core.errors import InputError
 from albert_core.finetuning.pooling_choice import PoolingSetting, choose_pooling
 from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES, LEAST_NUM_EXAMPLES
@@ -24,6 +17,13 @@ from albert_core.optimizers.settings import (
 )
 from albert_core.pooling import POOLINGS, HeadPooling
 from albert_core.settings import parse_settings
+from albert_core.settings.checks import (
+    check_at_least,
+    check_between,
+    check_distinct,
+    check_minimum,
+    check_seed,
+)
 from albert_core.tasks.task import Task
 from albert_core.training.config import TrainingConfig
 from albert_core.training.safeguards import SafeguardConfig
@@ -297,8 +297,10 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         if self.recipe == "original" and task.recipe.settings():
             is_timed = self.train_minutes is not None
             keeps_length = not is_timed and _LENGTHS.isdisjoint(exceptions)
-            of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
-            recipe = {**ORIGINAL_MOMENTS, **of_task()}
+            recipe_settings = (
+                task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
+            )
+            recipe = {**ORIGINAL_MOMENTS, **recipe_settings()}
             if is_timed:  # else the recipe's steps would replace the minutes
                 recipe = {name: value for name, value in recipe.items() if name not in _LENGTHS}
         config = self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")

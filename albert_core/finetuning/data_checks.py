@@ -59,7 +59,7 @@ def check_task_data(
     say(f"{task.name}: {describe_files(task, folder)}")
     leaves_out = config.leaves_out(task)
     for split in SPLITS:
-        invalid_rows = InvalidRows.of_split(task, split, leaves_out=leaves_out)
+        invalid_rows = InvalidRows.for_split(task, split, leaves_out=leaves_out)
         if task.kind == "token_classification":
             read_sentences(task, folder, split, invalid_rows=invalid_rows)
             continue

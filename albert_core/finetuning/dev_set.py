@@ -4,7 +4,7 @@ import dataclasses
 
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.prediction import predict_outputs
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.model_function import ModelFunction
 
 
@@ -13,27 +13,29 @@ class DevSet:
     """A task's dev set, and the score of a model on it.
 
     Attributes:
-        program: The task.
+        preprocessor: That of the task.
         data: Its dev set, or a part of it, with labels.
         score: Value of the task's first metric on `data` for the model in the runtime that others
             are compared with.
     """
 
-    program: TaskProgram
+    preprocessor: TaskPreprocessor
     data: TaskData
     score: float
 
     @property
     def metric(self) -> str:
         """Name of the task's first metric."""
-        return self.program.task.metrics[0]
+        return self.preprocessor.task.metrics[0]
 
     def compute_score(self, run: ModelFunction) -> float:
         """Run the model in another runtime over this dev set and return its first metric."""
-        return compute_first_metric(run, self.program, self.data)
+        return compute_first_metric(run, self.preprocessor, self.data)
 
 
-def compute_first_metric(run: ModelFunction, program: TaskProgram, data: TaskData) -> float:
+def compute_first_metric(
+    run: ModelFunction, preprocessor: TaskPreprocessor, data: TaskData
+) -> float:
     """Run a model over a split with known answers and return the task's first metric.
 
     Batches are padded to the multiple for Keras's backend, which is imported, whatever runs the
@@ -42,10 +44,10 @@ def compute_first_metric(run: ModelFunction, program: TaskProgram, data: TaskDat
 
     Args:
         run: The model.
-        program: The task.
+        preprocessor: That of the task.
         data: The split, with at least one example; every example has its answer.
     """
     outputs = predict_outputs(
-        run, data.features, program.inputs, max_length=program.config.sequence_length
+        run, data.features, preprocessor.inputs, max_length=preprocessor.config.sequence_length
     )
-    return evaluate_outputs(program, data, outputs).metrics()[program.task.metrics[0]]
+    return evaluate_outputs(preprocessor, data, outputs).metrics()[preprocessor.task.metrics[0]]

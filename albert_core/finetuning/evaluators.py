@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.answer_search import search_answers
 from albert_core.finetuning.answers import Answers
-from albert_core.finetuning.evaluator import Evaluator, softmax
+from albert_core.finetuning.evaluator_interface import Evaluator, softmax
 from albert_core.finetuning.prediction import ExampleOutputs
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.finetuning.token_evaluator import TokenEvaluator
 from albert_core.tasks.metrics import (
     CLASSIFICATION_NAME,
@@ -260,12 +260,16 @@ class QuestionEvaluator(Evaluator):
 
 
 def evaluate_outputs(
-    program: TaskProgram, data: TaskData, outputs: ExampleOutputs, *, threshold: float | None = None
+    preprocessor: TaskPreprocessor,
+    data: TaskData,
+    outputs: ExampleOutputs,
+    *,
+    threshold: float | None = None,
 ) -> Evaluator:
     """Return the evaluator of the task's kind, which has computed nothing yet.
 
     Args:
-        program: The task and its settings.
+        preprocessor: That of the task, with its settings.
         data: The split.
         outputs: The model's outputs for each example, in their order; for each window of questions.
         threshold: Null odds from which on a question has no answer; None: the best on this split.
@@ -275,5 +279,5 @@ def evaluate_outputs(
         "question_answering": QuestionEvaluator,
         "token_classification": TokenEvaluator,
     }
-    evaluator = evaluators.get(program.task.kind, TextEvaluator)
-    return evaluator(program, data, outputs, threshold)
+    evaluator = evaluators.get(preprocessor.task.kind, TextEvaluator)
+    return evaluator(preprocessor, data, outputs, threshold)

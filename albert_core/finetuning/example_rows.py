@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.finetuning.evaluator import Evaluator, softmax
+from albert_core.finetuning.evaluator_interface import Evaluator, softmax
 from albert_core.finetuning.evaluators import QuestionEvaluator, TextEvaluator
 from albert_core.finetuning.token_evaluator import TokenEvaluator
 

@@ -27,11 +27,15 @@ class Features:
             encoded separately, else 1; they lie one after the other.
         num_left_out: Number of examples from which no sequence could be made; for words with tags,
             the number of tokens that are cut off words longer than a sequence.
+        whole_lengths: Number of tokens that each sequence would have without limits, int32 [N]. For
+            questions and for words with tags, of which a long text becomes several sequences, that
+            is the number it has.
     """
 
     ids: np.ndarray
     begins: np.ndarray
     second_starts: np.ndarray
+    whole_lengths: np.ndarray
     targets: Mapping[str, np.ndarray]
     group_size: int = 1
     num_left_out: int = 0
@@ -44,6 +48,7 @@ class Features:
         targets: Mapping[str, np.ndarray],
         group_size: int = 1,
         num_left_out: int = 0,
+        whole_lengths: Sequence[int] | None = None,
     ) -> "Features":
         """Return features from sequences of ids, which are copied one after the other.
 
@@ -53,6 +58,7 @@ class Features:
             targets: As the attribute.
             group_size: As the attribute; N is a multiple of it (not checked).
             num_left_out: As the attribute.
+            whole_lengths: As the attribute; None: the lengths of `sequences`.
         """
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
@@ -61,6 +67,7 @@ class Features:
             ids=np.concatenate([np.zeros(0, np.int32), *arrays]),
             begins=np.concatenate([[0], np.cumsum(lengths)]),
             second_starts=np.asarray(second_starts, np.int32),
+            whole_lengths=np.asarray(lengths if whole_lengths is None else whole_lengths, np.int32),
             targets=targets,
             group_size=group_size,
             num_left_out=num_left_out,
@@ -73,6 +80,12 @@ class Features:
     def lengths(self) -> np.ndarray:
         """Number of tokens of the longest sequence of each example [M]."""
         return np.diff(self.begins).reshape(-1, self.group_size).max(axis=1, initial=0)
+
+    @property
+    def are_truncated(self) -> np.ndarray:
+        """Whether any sequence of each example has lost tokens to a limit, bool [M]."""
+        is_shorter = np.diff(self.begins) < self.whole_lengths
+        return np.logical_or.reduce(is_shorter.reshape(-1, self.group_size), axis=1)
 
 
 def make_features(
@@ -114,14 +127,19 @@ def make_features(
         for texts in zip(*(example.texts for example in examples), strict=True)
     ]
     num_choices = len(columns) - 1 if len(columns) > 2 else 1
-    sequences, second_starts = [], []
+    sequences, second_starts, whole_lengths = [], [], []
     for texts in zip(*columns, strict=True):
         for pair in _pairs(texts, sequence_length, max_choice_length):
             sequence, second_start = _sequence(pair, tokenizer.special_ids)
             sequences.append(sequence)
             second_starts.append(second_start)
+        whole_lengths += _whole_lengths(texts)
     return Features.from_sequences(
-        sequences, second_starts, _targets(examples), group_size=num_choices
+        sequences,
+        second_starts,
+        _targets(examples),
+        group_size=num_choices,
+        whole_lengths=whole_lengths,
     )
 
 
@@ -133,12 +151,17 @@ def _make_features_apart(
     A missing second text is empty. Each text that is too long loses its end.
     """
     texts = [text for example in examples for text in (*example.texts, "")[:2]]
+    encoded = tokenizer.encode_batch(texts)
     sequences = [
-        _sequence(_cut([ids], sequence_length), tokenizer.special_ids)[0]
-        for ids in tokenizer.encode_batch(texts)
+        _sequence(_cut([ids], sequence_length), tokenizer.special_ids)[0] for ids in encoded
     ]
-    ends = [len(sequence) for sequence in sequences]
-    return Features.from_sequences(sequences, ends, _targets(examples), group_size=2)
+    return Features.from_sequences(
+        sequences,
+        [len(sequence) for sequence in sequences],
+        _targets(examples),
+        group_size=2,
+        whole_lengths=[length for ids in encoded for length in _whole_lengths([ids])],
+    )
 
 
 def _targets(examples: Sequence[Example]) -> dict[str, np.ndarray]:
@@ -180,6 +203,14 @@ def _pairs(
         end = choice[-min(max_choice_length, sequence_length - 4) :]
         pairs.append([first[: sequence_length - 3 - len(end)], end])
     return pairs
+
+
+def _whole_lengths(texts: Sequence[list[int]]) -> list[int]:
+    """Return the lengths that the sequences of an example (`_pairs`) would have without limits."""
+    if len(texts) <= 2:
+        return [sum(map(len, texts)) + len(texts) + 1]
+    first, *choices = texts
+    return [len(first) + len(choice) + 3 for choice in choices]
 
 
 def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:

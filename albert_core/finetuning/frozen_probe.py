@@ -32,7 +32,7 @@ from albert_core.finetuning.probe_results import (
 )
 from albert_core.finetuning.ridge import RidgePredictions, predict_by_ridge
 from albert_core.model_function import ModelFunction
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Example, Task
 from albert_core.tasks.examples import spread_evenly
 from albert_core.tasks.metrics import (
@@ -106,17 +106,26 @@ def probe_frozen_encoder(
     if task.kind == "multiple_choice":
         num_examples = max(LEAST_NUM_EXAMPLES, num_examples // (num_columns - 1))
     train, dev = spread_evenly(train, num_examples), spread_evenly(dev, num_examples)
-    problem = _Problem(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
-    progress(0, 0, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples")
+    data = _ProbeData(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
+    report_message(
+        progress, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples"
+    )
     encoder = pretrained_encoder(config, weights, source=source)
     means = means_function(encoder)
-    model = problem.predict(means, source)
+    predictions = data.predict(means, source)
     # In the same encoder, which is compiled already.
     encoder.set_weights(random_encoder(config, seed).get_weights())
-    control = problem.predict(means, "random weights")
-    of_model, of_control = problem.score(model), problem.score(control)
-    best = (of_model.best_layer - 1, of_control.best_layer - 1)
-    last = (len(model) - 1, len(control) - 1)
+    control_predictions = data.predict(means, "random weights")
+    scores, control_scores = data.score(predictions), data.score(control_predictions)
+
+    def gain(layer: int, control_layer: int) -> Gain:
+        """Return the gain of a layer over one of random weights; the first layers are number 1."""
+        low, high = data.gain_interval(
+            predictions[layer - 1], control_predictions[control_layer - 1]
+        )
+        score = scores.layers[layer - 1].score
+        return Gain(gain=score - control_scores.layers[control_layer - 1].score, low=low, high=high)
+
     probe = FrozenProbe(
         task=task.name,
         metric=task.metrics[0],
@@ -125,16 +134,16 @@ def probe_frozen_encoder(
         sequence_length=sequence_length,
         seed=seed,
         seconds=round(time.monotonic() - started, 1),
-        pretrained=of_model,
-        random_weights=of_control,
-        best_layer_gain=_gain(problem, (model, control), (of_model, of_control), best),
-        last_layer_gain=_gain(problem, (model, control), (of_model, of_control), last),
+        pretrained=scores,
+        random_weights=control_scores,
+        best_layer_gain=gain(scores.best_layer, control_scores.best_layer),
+        last_layer_gain=gain(len(predictions), len(control_predictions)),
     )
-    progress(0, 0, describe_probe(probe))
+    report_message(progress, describe_probe(probe))
     return probe
 
 
-class _Problem:
+class _ProbeData:
     """The examples of a probe with their sequences and targets, for any encoder.
 
     Args:
@@ -182,11 +191,16 @@ class _Problem:
         from albert_core.finetuning.frozen_encoder import layer_means
 
         train, dev = (
-            [layer_means(means, one, max_length=self._length, source=source) for one in columns]
+            [
+                layer_means(means, column, max_length=self._length, source=source)
+                for column in columns
+            ]
             for columns in (self._train_columns, self._dev_columns)
         )
         return [
-            self._predict_from([one[:, layer] for one in train], [one[:, layer] for one in dev])
+            self._predict_from(
+                [column[:, layer] for column in train], [column[:, layer] for column in dev]
+            )
             for layer in range(train[0].shape[1])
         ]
 
@@ -235,7 +249,10 @@ class _Problem:
         The best layer is the one that scores best on the held-out training examples, not on the dev
         set; its score is that on the dev set.
         """
-        layers = [self._score_layer(number + 1, one) for number, one in enumerate(predictions)]
+        layers = [
+            self._score_layer(number + 1, layer_predictions)
+            for number, layer_predictions in enumerate(predictions)
+        ]
         best = max(layers, key=lambda layer: layer.held_out_score)
         return EncoderScores(
             layers=layers,
@@ -271,26 +288,7 @@ class _Problem:
         self, first: RidgePredictions, second: RidgePredictions
     ) -> tuple[float, float]:
         """Return the paired 95 % interval of the gain of the first predictions over the second."""
-        predicted, others = (predicted_values(self._task, one.outputs) for one in (first, second))
+        predicted, others = (
+            predicted_values(self._task, predictions.outputs) for predictions in (first, second)
+        )
         return gain_interval(self._task, self._dev_targets, predicted, others, self._sources)
-
-
-def _gain(
-    problem: _Problem,
-    predictions: Sequence[Sequence[RidgePredictions]],
-    scores: Sequence[EncoderScores],
-    layers: tuple[int, int],
-) -> Gain:
-    """Return the gain of a layer of the model over one of random weights.
-
-    Args:
-        problem: The examples.
-        predictions: Predictions from each layer of both encoders.
-        scores: Their scores.
-        layers: The index of the layer of each.
-    """
-    first, second = (one.layers[layer].score for one, layer in zip(scores, layers, strict=True))
-    low, high = problem.gain_interval(
-        *(one[layer] for one, layer in zip(predictions, layers, strict=True))
-    )
-    return Gain(gain=first - second, low=low, high=high)

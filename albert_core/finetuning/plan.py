@@ -8,7 +8,7 @@ from albert_core.finetuning.num_steps import (
     num_evaluations,
     num_train_steps,
 )
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_preprocessor import TaskData
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
 from albert_core.tasks import Task

@@ -88,4 +88,4 @@ def _examples(task: Task) -> _Examples:
     if task.kind == "multiple_choice":
         return "choices"
     sources = (*task.train, *task.dev, *task.test)
-    return "pairs" if all(len(one.texts or task.texts) == 2 for one in sources) else "texts"
+    return "pairs" if all(len(source.texts or task.texts) == 2 for source in sources) else "texts"

@@ -18,7 +18,7 @@ ExampleOutputs = Mapping[str, Sequence[np.ndarray]]
 """A model's outputs by name: one array for each example [M], in the order of the examples."""
 
 MakeInputs = Callable[[Features, np.ndarray, int], ModelInputs]
-"""Function of features, the numbers of a batch's examples and the batch's length to inputs."""
+"""Function of features, the indices of a batch's examples and the batch's length to inputs."""
 
 
 def predict_outputs(
@@ -55,22 +55,22 @@ def predict_outputs(
         SignalError: A signal has come during the training that this is an evaluation of.
     """
     outputs: dict[str, list[np.ndarray]] = {}
-    for examples in length_sorted_batches(features.lengths, batch_size, batch_cost_tokens):
+    for indices in length_sorted_batches(features.lengths, batch_size, batch_cost_tokens):
         raise_if_signal()
-        length = padded_length(features, examples, max_length, multiple=length_multiple)
+        length = padded_length(features, indices, max_length, multiple=length_multiple)
         if on_batch:
-            on_batch(len(examples))
-        for name, rows in run(make_inputs(features, examples, length)).items():
+            on_batch(len(indices))
+        for name, rows in run(make_inputs(features, indices, length)).items():
             by_example = outputs.setdefault(name, [np.zeros(0)] * len(features))
-            for example, row in zip(examples, np.asarray(rows), strict=True):
-                by_example[example] = row
+            for index, row in zip(indices, np.asarray(rows), strict=True):
+                by_example[index] = row
     return outputs
 
 
 def length_sorted_batches(
     lengths: np.ndarray, batch_size: int, batch_cost_tokens: int | None = None
 ) -> list[np.ndarray]:
-    """Return the numbers of all examples [M], each once, the shortest first, cut into batches.
+    """Return the indices of all examples [M], each once, the shortest first, cut into batches.
 
     Args:
         lengths: Tokens of each example [M].
@@ -88,7 +88,7 @@ def _cut(batch: np.ndarray, lengths: np.ndarray, batch_cost_tokens: int) -> list
     """Return a batch in the parts that cost least in all, each padded to its longest example.
 
     Args:
-        batch: Numbers of its examples, the shortest first.
+        batch: Indices of its examples, the shortest first.
         lengths: Their lengths, in tokens.
         batch_cost_tokens: What each part costs beside its tokens.
     """

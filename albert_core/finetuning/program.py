@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,20 @@ from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
 from albert_core.checkpoints.vocabulary import require_tokenizer
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
-from albert_core.files import write_json
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.compute import choose_finetuning_compute
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
 from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
-from albert_core.finetuning.task_program import TaskData, task_program
-from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
-from albert_core.progress import ReportProgress, quiet
+from albert_core.finetuning.task_preprocessor import TaskData, make_preprocessor
+from albert_core.finetuning.trials import Trial, TrialTrainer, trials_of_best_settings
+from albert_core.finetuning.truncation import count_truncated, describe_truncation
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import Task
 from albert_core.tasks.description import describe_files
-from albert_core.tokenization import Tokenizer
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
@@ -86,8 +86,8 @@ def run_finetuning(
         rate, batch size and seed of the best model, and of a training by minutes its steps and its
         warm-up; `majority_score` of a baseline that needs no model; the scores of the frozen probe;
         the sizes of both sets; in words the files that they are from; `training_precision` and
-        `training_jit_compile`; training rows left out, by cause; `strategy`, the devices in words,
-        if they are several.
+        `training_jit_compile`; training examples that lost tokens, see `count_truncated`; training
+        rows left out, by cause; `strategy`, the devices in words, if they are several.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -96,30 +96,32 @@ def run_finetuning(
     """
     checkpoint = pretrained.with_pooler()
     for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
-        progress(0, 0, note)
-    length = config.sequence_length
-    if warning := warn_of_untrained_positions([task.name], length, trained_length):
-        progress(0, 0, f"warning: {warning}")
+        report_message(progress, note)
+    if warning := warn_of_untrained_positions([task.name], config.sequence_length, trained_length):
+        report_message(progress, f"warning: {warning}")
     tokenizer = require_tokenizer(checkpoint)
     model_config = tuned_architecture(checkpoint.config, config)
-    weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
-        progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
+        report_message(
+            progress, f"the original has no recipe for {task.name}: the settings stay as they are"
+        )
     with use_devices(
         config.strategy, model_parallel_size=config.model_parallel_size, prefix="finetuning."
     ) as devices:
         if devices.num_devices > 1:
-            progress(0, 0, f"training: {devices}")
-        program = task_program(task, config, tokenizer, feature_cache)
+            report_message(progress, f"training: {devices}")
+        preprocessor = make_preprocessor(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
-        progress(0, 0, f"{task.name}: {files}")
-        progress(0, 0, "making features")
-        train, dev = program.read(data, "train"), program.read(data, "dev")
+        report_message(progress, f"{task.name}: {files}")
+        report_message(progress, "making features")
+        train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
+        if note := describe_truncation(train.features, "training"):
+            report_message(progress, f"{task.name}: {note}")
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
-            program=program,
+            preprocessor=preprocessor,
             model_config=model_config,
-            weights=weights,
+            weights=checkpoint.weights if initialization == "pretrained" else {},
             train=train,
             dev=dev,
             checkpoints=checkpoints,
@@ -127,64 +129,63 @@ def run_finetuning(
             progress=progress,
             devices=devices,
             track=track,
-            is_alone=len(configs) == 1,
+            is_only_trial=len(configs) == 1,
         )
         compute = choose_finetuning_compute(trainer, configs)
         with use_precision(compute.precision):
             trials = [
-                trainer.run(dataclasses.replace(one, **compute.recorded())) for one in configs
+                trainer.run(dataclasses.replace(trial_config, **compute.recorded()))
+                for trial_config in configs
             ]
-    group = best_trials(trials, task.metrics[0])
-    best = max(group, key=lambda trial: trial.best[task.metrics[0]])
+    metric = task.metrics[0]
+    seed_trials = trials_of_best_settings(trials, metric)
+    chosen = max(seed_trials, key=lambda trial: trial.best_metrics[metric])
     if devices.is_chief:
-        _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+        _write_results(results, trainer, trials, chosen)
     # In every process: those that only waited for the first one would give up before it ends.
-    probed = _probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress)
+    probe_scores = _probe(trainer, checkpoint, results)
     return {
-        **_dev_metrics(group, best, task),
-        "majority_score": round(baseline_score(program, train, dev), 4),
-        **probed,
+        **_dev_metrics(seed_trials, chosen, task),
+        "majority_score": round(baseline_score(preprocessor, train, dev), 4),
+        **probe_scores,
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         "data_files": files,
         "training_precision": compute.precision,
         "training_jit_compile": compute.jit_compile,
         **_count_untrained(train, trained_length),
+        **count_truncated(train.features),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }
 
 
-def _probe(
-    checkpoint: Checkpoint,
-    weights: Mapping[str, np.ndarray],
-    tokenizer: Tokenizer,
-    task: Task,
-    config: FinetuningConfig,
-    train: TaskData,
-    dev: TaskData,
-    results: Path,
-    progress: ReportProgress,
-) -> dict[str, float]:
+def _probe(trainer: TrialTrainer, checkpoint: Checkpoint, results: Path) -> dict[str, float]:
     """Write the frozen probe of a pretrained model into `results`; return its metrics.
 
-    Nothing is done and the result empty without weights, for a task that has no probe, or where
+    Nothing is done and the result empty for random weights, for a task that has no probe, or where
     the settings want none.
+
+    Args:
+        trainer: What the model was trained by; tells the task, its data and the weights.
+        checkpoint: The model before fine-tuning.
+        results: Folder that exists.
     """
-    wanted = weights and config.num_probe_examples
-    if not wanted or not can_probe(task, len(train.examples)):
+    preprocessor, train = trainer.preprocessor, trainer.train.examples
+    wants_probe = trainer.weights and preprocessor.config.num_probe_examples
+    if not wants_probe or not can_probe(preprocessor.task, len(train)):
         return {}
     probe = probe_frozen_encoder(
-        task=task,
+        task=preprocessor.task,
         config=checkpoint.config,
-        weights=weights,
-        tokenizer=tokenizer,
-        train=train.examples,
-        dev=dev.examples,
-        sequence_length=config.sequence_length,
-        num_examples=config.num_probe_examples,
+        weights=trainer.weights,
+        tokenizer=preprocessor.tokenizer,
+        train=train,
+        dev=trainer.dev.examples,
+        sequence_length=preprocessor.config.sequence_length,
+        num_examples=preprocessor.config.num_probe_examples,
         source=checkpoint.source,
-        progress=progress,
+        progress=trainer.progress,
     )
     write_json(results / PROBE_NAME, dataclasses.asdict(probe))
     return probe_metrics(probe)
@@ -217,65 +218,59 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
     )
 
 
-def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
-    """Return the best trial's dev metrics, step and settings; with several seeds also mean and std.
+def _dev_metrics(seed_trials: Sequence[Trial], chosen: Trial, task: Task) -> Metrics:
+    """Return a trial's dev metrics, step and settings; with several seeds also mean and std.
 
     For a training by minutes there are also its steps and its warm-up; for several seeds their
     number, as `num_seeds`.
 
     Args:
-        trials: The trials of the best settings, one for each seed; the sample std is over these.
-        best: The one of them whose model is kept.
+        seed_trials: The trials of the best settings, one for each seed; the sample std is over
+            these.
+        chosen: The one of them whose model is kept.
         task: The task, whose metrics are returned, rounded to 4 decimals.
     """
-    metrics: dict[str, Any] = {name: round(best.best[name], 4) for name in task.metrics}
-    if len(trials) > 1:
-        metrics["num_seeds"] = len(trials)
+    metrics: dict[str, Any] = {name: round(chosen.best_metrics[name], 4) for name in task.metrics}
+    if len(seed_trials) > 1:
+        metrics["num_seeds"] = len(seed_trials)
         for name in task.metrics:
-            values = [trial.best[name] for trial in trials]
+            values = [trial.best_metrics[name] for trial in seed_trials]
             metrics[f"{name}_mean"] = round(float(np.mean(values)), 4)
             metrics[f"{name}_std"] = round(float(np.std(values, ddof=1)), 4)
     return {
         **metrics,
-        "global_step": best.best["global_step"],
-        "learning_rate": best.config.learning_rate,
-        "batch_size": best.config.batch_size,
-        "seed": best.config.seed,
-        **best.settled,
+        "global_step": chosen.best_metrics["global_step"],
+        "learning_rate": chosen.config.learning_rate,
+        "batch_size": chosen.config.batch_size,
+        "seed": chosen.config.seed,
+        **chosen.settled,
     }
 
 
 def _write_results(
-    results: Path,
-    model_config: AlbertConfig,
-    tokenizer: Tokenizer,
-    task: Task,
-    trials: Sequence[Trial],
-    best: Trial,
-    checkpoints: Path,
+    results: Path, trainer: TrialTrainer, trials: Sequence[Trial], chosen: Trial
 ) -> None:
-    """Write the best trial's model, history and log, the task, and the best row of every trial.
+    """Write a trial's model, history and log, the task, and the best metrics of every trial.
 
     Args:
         results: Folder that exists.
-        model_config: The architecture.
-        tokenizer: The vocabulary.
-        task: The task.
+        trainer: What trained them; tells architecture, vocabulary and task, and the folder with a
+            folder for each trial, which has its best weights.
         trials: All trials, of all settings.
-        best: The one whose weights, vocabulary, metrics.jsonl and training_log.jsonl are written.
-        checkpoints: Folder with a folder for each trial, which has its best weights.
+        chosen: The one whose weights, metrics.jsonl and training_log.jsonl are written.
 
     Raises:
         StepFailedError: The best weights were damaged since they were written.
     """
-    model_config.to_json_file(results / CONFIG_NAME)
-    tokenizer.save(results)
-    copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
-    shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
-    write_json(results / TASK_NAME, dataclasses.asdict(task))
+    folder = trainer.checkpoints / chosen.name
+    trainer.model_config.to_json_file(results / CONFIG_NAME)
+    trainer.preprocessor.tokenizer.save(results)
+    copy_best(folder, chosen.weights, results / WEIGHTS_NAME)
+    shutil.copy(folder / LOG_NAME, results / LOG_NAME)
+    write_json(results / TASK_NAME, dataclasses.asdict(trainer.preprocessor.task))
     rows = [
-        {"name": trial.name, "seed": trial.config.seed, **trial.settled, **trial.best}
+        {"name": trial.name, "seed": trial.config.seed, **trial.settled, **trial.best_metrics}
         for trial in trials
     ]
-    write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
-    write_history(results, best.history)
+    write_json(results / TRIALS_NAME, {"chosen": chosen.name, "trials": rows})
+    write_history(results, chosen.history)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.files import write_json
-from albert_core.finetuning.evaluator import Evaluator, softmax
+from albert_core.files.atomic import write_json
+from albert_core.finetuning.evaluator_interface import Evaluator, softmax
 from albert_core.finetuning.token_features import SentenceWindow
 from albert_core.tasks.metrics import CLASSIFICATION_NAME, Scores
 from albert_core.tasks.source import Split
@@ -40,13 +40,15 @@ class TokenEvaluator(Evaluator):
     @functools.cached_property
     def scores(self) -> TagScores:
         """The scores of the predictions; only if `is_scored`."""
-        return TagScores(self.task, [one.tags for one in self.data.examples], self.predicted)
+        return TagScores(
+            self.task, [sentence.tags for sentence in self.data.examples], self.predicted
+        )
 
     @property
     def is_scored(self) -> bool:
         """Whether there are sentences and all of them have tags."""
         sentences = self.data.examples
-        return bool(sentences) and all(one.tags is not None for one in sentences)
+        return bool(sentences) and all(sentence.tags is not None for sentence in sentences)
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
         return self.scores.metrics(rows)

@@ -73,16 +73,16 @@ def make_token_features(
     # Each word once: few are different.
     words = list(dict.fromkeys(word for sentence in sentences for word in sentence.words))
     ids_of = dict(zip(words, tokenizer.encode_batch(words), strict=True))
-    builder = _Builder(tokenizer, has_tags=all(one.tags is not None for one in sentences))
+    builder = _Builder(tokenizer, has_tags=all(sentence.tags is not None for sentence in sentences))
     num_cut, cut_sentences = 0, set()
     for number, sentence in enumerate(sentences):
-        whole = [ids_of[word] or [tokenizer.special_ids.unknown] for word in sentence.words]
-        pieces = [ids[:room] for ids in whole]
-        num_lost = sum(map(len, whole)) - sum(map(len, pieces))
+        whole_ids = [ids_of[word] or [tokenizer.special_ids.unknown] for word in sentence.words]
+        word_ids = [ids[:room] for ids in whole_ids]
+        num_lost = sum(map(len, whole_ids)) - sum(map(len, word_ids))
         if num_lost:
             num_cut += num_lost
             cut_sentences.add(number)
-        builder.add(number, pieces, sentence.tags, room)
+        builder.add(number, word_ids, sentence.tags, room)
     return TokenFeatures(
         features=builder.features(num_cut),
         windows=builder.windows,
@@ -108,19 +108,19 @@ class _Builder:
         self._tags: list[np.ndarray] = []
 
     def add(
-        self, number: int, pieces: Sequence[list[int]], tags: Sequence[int] | None, room: int
+        self, number: int, word_ids: Sequence[list[int]], tags: Sequence[int] | None, room: int
     ) -> None:
         """Add the windows of a sentence.
 
         Args:
             number: Its number.
-            pieces: The token ids of each word, at least one each.
+            word_ids: The token ids of each word, at least one each.
             tags: The tag of each word; read only if all sentences have tags.
             room: Most tokens of a window, no fewer than a word has.
         """
-        lengths = [len(ids) for ids in pieces]
+        lengths = [len(ids) for ids in word_ids]
         for (start, end), (first, last) in _windows(lengths, room):
-            shown = [token for ids in pieces[start:end] for token in ids]
+            shown = [token for ids in word_ids[start:end] for token in ids]
             begins = 1 + np.concatenate([[0], np.cumsum(lengths[start : end - 1], dtype=int)])
             positions = begins[first - start : last - start]
             self._sequences.append([self._special_ids.cls, *shown, self._special_ids.sep])
@@ -167,20 +167,20 @@ def _windows(lengths: Sequence[int], room: int) -> list[tuple[_Span, _Span]]:
             start = int(np.searchsorted(begins, begins[end] - room // _OVERLAP))
             if begins[end + 1] - begins[start] > room:  # the next word leaves no room to overlap
                 start = end
-    parts = [0, *((one[1] + two[0] + 1) // 2 for one, two in itertools.pairwise(shown))]
+    parts = [0, *((earlier[1] + later[0] + 1) // 2 for earlier, later in itertools.pairwise(shown))]
     return list(zip(shown, zip(parts, [*parts[1:], len(lengths)], strict=True), strict=True))
 
 
-def pad_tags(features: Features, examples: np.ndarray, length: int) -> np.ndarray:
+def pad_tags(features: Features, indices: np.ndarray, length: int) -> np.ndarray:
     """Return the targets of a batch, int32 [B, S]: tags, and `NO_TAG` also for padding.
 
     Args:
         features: All features, with the target `tags`.
-        examples: Numbers of the sequences in the batch [B].
+        indices: Indices of the sequences in the batch [B].
         length: Length S of the batch, no less than its longest sequence.
     """
-    tags_BS = np.full((len(examples), length), NO_TAG, np.int32)
-    for row, example in enumerate(examples):
-        begin, end = features.begins[example : example + 2]
+    tags_BS = np.full((len(indices), length), NO_TAG, np.int32)
+    for row, index in enumerate(indices):
+        begin, end = features.begins[index : index + 2]
         tags_BS[row, : end - begin] = features.targets["tags"][begin:end]
     return tags_BS

@@ -16,14 +16,14 @@ from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.models import new_task_model
 from albert_core.finetuning.plan import describe_settled, make_plan, make_schedule
 from albert_core.finetuning.prediction import predict_outputs
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.model import load_weights
 from albert_core.model.classification import PooledOutputModel
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.pooling import POOLINGS
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.tasks import Task
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.batch_division import BatchDivision, divide_batch
@@ -42,7 +42,7 @@ class Trial:
         name: Name of its folder.
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
-        best: The row of `history` whose weights are kept.
+        best_metrics: The row of `history` whose weights are kept.
         weights: File of these weights in the folder, as `write_best` describes it; with several
             processes, only the first one knows it.
         settled: Steps and warm-up of a training by minutes; otherwise empty.
@@ -51,7 +51,7 @@ class Trial:
     name: str
     config: FinetuningConfig
     history: Sequence[Mapping[str, Any]]
-    best: Mapping[str, Any]
+    best_metrics: Mapping[str, Any]
     weights: Mapping[str, Any]
     settled: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class TrialTrainer:
     """Trains a model for each trial on the same data, from the same weights.
 
     Attributes:
-        program: The task.
+        preprocessor: That of the task.
         model_config: The architecture, with the dropout of fine-tuning.
         weights: What the encoder starts from, by name; arrays of heads are ignored. Empty for
             random weights.
@@ -72,11 +72,11 @@ class TrialTrainer:
         progress: Receives the number of steps done.
         track: Called with each row of the logs and of the evaluations.
         devices: The devices that train.
-        is_alone: Whether there is only one trial; with several, the tracked names begin with the
-            trial's name.
+        is_only_trial: Whether there is no other trial; with several, the tracked names begin with
+            the trial's name.
     """
 
-    program: TaskProgram
+    preprocessor: TaskPreprocessor
     model_config: AlbertConfig
     weights: Mapping[str, np.ndarray]
     train: TaskData
@@ -86,12 +86,15 @@ class TrialTrainer:
     progress: ReportProgress
     devices: Devices
     track: TrackRow = untracked
-    is_alone: bool = True
+    is_only_trial: bool = True
 
     def trainings(self, configs: Sequence[FinetuningConfig]) -> dict[Path, str]:
         """Return the folder of each trial's checkpoints, with what is trained in it."""
-        names = map(trial_name, configs)
-        return {self.checkpoints / name: f"{self.work} {name}" for name in names}
+        return dict(self._training(trial_name(config)) for config in configs)
+
+    def _training(self, name: str) -> tuple[Path, str]:
+        """Return the folder of a trial's checkpoints, and what is trained in it."""
+        return self.checkpoints / name, f"{self.work} {name}"
 
     def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
@@ -111,13 +114,13 @@ class TrialTrainer:
                 one cannot be written.
         """
         name = trial_name(config)
-        ((folder, work),) = self.trainings([config]).items()
+        folder, work = self._training(name)
         folder.mkdir(exist_ok=True)
-        plan = make_plan(config, self.program.task, self.train, self.dev)
+        plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
         model = self.new_model(config)
         predict = compiled_function(model)
         if note := self._describe_filling(config):
-            self.progress(0, 0, note)
+            report_message(self.progress, note)
         state = train(
             model,
             batches_from=lambda step: self.batches_from(step, config),
@@ -127,16 +130,15 @@ class TrialTrainer:
             work=work,
             progress=self.progress,
             safeguards=config.safeguards,
-            track=self.track if self.is_alone else self._track_as(name),
+            track=self.track if self.is_only_trial else self._track_as(name),
             compute=config.compute,
             is_chief=self.devices.is_chief,
         )
-        best = best_row(state.history, plan.monitor)
         return Trial(
             name=name,
             config=config,
             history=state.history,
-            best=best,
+            best_metrics=best_row(state.history, plan.monitor),
             weights=state.best,
             settled=describe_settled(state),
         )
@@ -162,19 +164,19 @@ class TrialTrainer:
         Raises:
             InputError: The weights do not fit the architecture.
         """
-        plan = make_plan(config, self.program.task, self.train, self.dev)
+        plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
         gc.collect()  # the model of the trial before, which would take memory of the devices
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.set_random_seed(config.seed)
-        model = new_task_model(self.program.task, config, self.model_config)
+        model = new_task_model(self.preprocessor.task, config, self.model_config)
         if self.weights:
             load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
         _freeze(model, config.frozen)
-        start_at_mean_label(model, self.program.task, self.train)
+        start_at_mean_label(model, self.preprocessor.task, self.train)
         optimizer = make_phased_optimizer(
             config.optimizer,
             make_schedule(config, plan),
-            head_rate_multiplier=config.head_rate_of(self.program.task),
+            head_rate_multiplier=config.head_rate_of(self.preprocessor.task),
             **config.optimizer_settings,
         )
         model.compile(optimizer=optimizer, jit_compile=config.jit_compile)
@@ -213,11 +215,11 @@ class TrialTrainer:
         num_rows = self._divide_batch(config).num_rows
         rows = self.devices.rows_of_process(num_rows)
 
-        def make_batch(examples: np.ndarray) -> Any:
-            length = padded_length(features, examples, config.sequence_length)
-            filled, weights = fill_up(examples, num_rows)
-            batch = self.program.batch(features, filled[rows], length)
-            return batch if num_rows == len(examples) else (*batch, weights[rows])
+        def make_batch(indices: np.ndarray) -> Any:
+            length = padded_length(features, indices, config.sequence_length)
+            filled, weights = fill_up(indices, num_rows)
+            batch = self.preprocessor.batch(features, filled[rows], length)
+            return batch if num_rows == len(indices) else (*batch, weights[rows])
 
         return training_batches(
             features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step
@@ -231,10 +233,10 @@ class TrialTrainer:
         outputs = predict_outputs(
             predict,
             self.dev.features,
-            self.program.inputs,
-            max_length=self.program.config.sequence_length,
+            self.preprocessor.inputs,
+            max_length=self.preprocessor.config.sequence_length,
         )
-        return evaluate_outputs(self.program, self.dev, outputs).metrics()
+        return evaluate_outputs(self.preprocessor, self.dev, outputs).metrics()
 
 
 def trial_name(config: FinetuningConfig) -> str:
@@ -245,7 +247,7 @@ def trial_name(config: FinetuningConfig) -> str:
     return f"rate-{rate}-batch-{config.batch_size}-seed-{config.seed}"
 
 
-def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
+def trials_of_best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials, one for each seed, of the settings with the best mean of a dev metric.
 
     Trials with equal rate and batch size have the same settings; if means are equal, the first
@@ -253,13 +255,16 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
 
     Args:
         trials: All trials, at least one.
-        metric: Name of the metric in each trial's `best`.
+        metric: Name of the metric in each trial's `best_metrics`.
     """
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
     # By the mean, not by the best seed: with many seeds luck would choose the settings.
-    return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
+    return max(
+        groups.values(),
+        key=lambda group: np.mean([trial.best_metrics[metric] for trial in group]),
+    )
 
 
 def start_at_mean_label(model: AlbertWithHead, task: Task, train: TaskData) -> None:

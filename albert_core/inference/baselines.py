@@ -10,7 +10,7 @@ import numpy as np
 
 from albert_core.finetuning.baseline import constant_outputs, most_frequent_tags
 from albert_core.finetuning.evaluators import TextEvaluator
-from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.finetuning.tfidf_baseline import predict_with_tfidf
 from albert_core.tasks import InvalidRows, TaggedSentence, Task, read_examples, read_sentences
 from albert_core.tasks.metrics import bootstrap_interval, predicted_values
@@ -50,13 +50,15 @@ class ScoredBaseline:
         return {**values, "num_train": self.num_train}
 
 
-def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[ScoredBaseline]:
+def score_baselines(
+    preprocessor: TaskPreprocessor, folder: Path, dev: TaskData
+) -> list[ScoredBaseline]:
     """Predict a dev set without the model, and score the predictions as the model's are.
 
     Invalid rows of the training files are left out if the model's settings say so.
 
     Args:
-        program: The task.
+        preprocessor: That of the task.
         folder: Folder of the task's files, whose training files are read.
         dev: The dev set, with labels.
 
@@ -69,22 +71,22 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     Raises:
         InputError: A training file is missing or cannot be used.
     """
-    task = program.task
+    task = preprocessor.task
     if task.kind == "question_answering":
         return []
-    leaves_out = program.config.leaves_out(task)
-    invalid_rows = InvalidRows.of_split(task, "train", leaves_out=leaves_out)
+    leaves_out = preprocessor.config.leaves_out(task)
+    invalid_rows = InvalidRows.for_split(task, "train", leaves_out=leaves_out)
     if task.kind == "token_classification":
         sentences = read_sentences(task, folder, "train", invalid_rows=invalid_rows)
         return list(_score_frequent_tags(task, sentences, dev.examples))
     train = read_examples(task, folder, "train", invalid_rows=invalid_rows)
     baselines = []
     if tfidf := predict_with_tfidf(task, train, dev.examples):
-        evaluator = TextEvaluator(program, dev, {"logits": list(tfidf.outputs)})
+        evaluator = TextEvaluator(preprocessor, dev, {"logits": list(tfidf.outputs)})
         baselines.append(_score(WITHOUT_MODEL, tfidf.method, evaluator, tfidf.num_train))
     targets = np.array([example.target for example in train])
     constant = constant_outputs(task, targets, len(dev.examples))
-    evaluator = TextEvaluator(program, dev, {"logits": list(constant)})
+    evaluator = TextEvaluator(preprocessor, dev, {"logits": list(constant)})
     methods = {
         "regression": "mean of the training set",
         "multi_label": "labels of more than half of the training set",
@@ -111,8 +113,10 @@ def _score_frequent_tags(
         (MAJORITY, "most frequent tag", {}),
     )
     for name, method, by_word in ways:
-        predictions = [[by_word.get(word, frequent.tag) for word in one.words] for one in dev]
-        scores = TagScores(task, [one.tags or () for one in dev], predictions)
+        predictions = [
+            [by_word.get(word, frequent.tag) for word in sentence.words] for sentence in dev
+        ]
+        scores = TagScores(task, [sentence.tags or () for sentence in dev], predictions)
         first = functools.partial(_first_metric, task, scores)
         low, high = bootstrap_interval(first, len(dev))
         yield ScoredBaseline(

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from albert_core.checks import check_minimum
 from albert_core.config import AlbertConfig
 from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
 from albert_core.inference.masks import MAX_MASKS
+from albert_core.settings.checks import check_minimum
 
 if TYPE_CHECKING:
     from albert_core.inference.loaded_model import LoadedModel
@@ -47,8 +47,8 @@ def resolve_batch_size(
     memory_bytes = distribution.accelerator_memory_bytes()
     if memory_bytes is None:
         return DEFAULT_BATCH_SIZE
-    of_device = batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
-    return max(of_device // num_sequences, 1) * model.num_data_parallel
+    device_batch_size = batch_size_for(model.config, model.settings.sequence_length, memory_bytes)
+    return max(device_batch_size // num_sequences, 1) * model.num_data_parallel
 
 
 def sequences_per_example(model: "LoadedModel") -> int:
@@ -72,11 +72,11 @@ def batch_size_for(config: AlbertConfig, sequence_length: int, memory_bytes: int
     """
     # What a layer has at a time: its inputs, queries, keys, values, their result and the sum; the
     # feed-forward layer before and after its activation; and the attention of all heads.
-    of_token = (
+    numbers_per_token = (
         6 * config.hidden_size
         + 2 * config.intermediate_size
         + config.num_attention_heads * sequence_length
     )
-    numbers = sequence_length * of_token + 2 * MAX_MASKS * config.vocab_size
+    numbers = sequence_length * numbers_per_token + 2 * MAX_MASKS * config.vocab_size
     num_examples = int(_FRACTION * memory_bytes / (_NUMBER_BYTES * numbers))
     return min(_MOST_EXAMPLES, 1 << max(num_examples.bit_length() - 1, 0))

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.dev_set import DevSet, compute_first_metric
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.example_rows import write_example_rows
 from albert_core.finetuning.prediction import predict_outputs
+from albert_core.finetuning.truncation import describe_truncation
 from albert_core.inference.baselines import BASELINES_NAME, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks import has_training
 from albert_core.tasks.metrics import Scores, combined_score
 from albert_core.tasks.source import Split
@@ -51,49 +52,53 @@ def evaluate_splits(
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
             be used.
     """
-    program = model.task_program()
+    preprocessor = model.preprocessor()
     for note in model.notes:
-        progress(0, 0, note)
+        report_message(progress, note)
     scores: Scores = {}
     for split in _SPLITS:
-        progress(0, 0, f"predicting {split}")
-        split_data = program.read(data, split)
+        report_message(progress, f"predicting {split}")
+        split_data = preprocessor.read(data, split)
         if not split_data.examples:
             continue
         for cause, number in split_data.left_out.items():
-            progress(0, 0, f"left out of {split}: {number:,} ({cause})")
+            report_message(progress, f"left out of {split}: {number:,} ({cause})")
+        if note := describe_truncation(split_data.features, split):
+            report_message(progress, note)
         outputs = predict_outputs(
             model.run,
             split_data.features,
-            program.inputs,
-            max_length=program.config.sequence_length,
+            preprocessor.inputs,
+            max_length=preprocessor.config.sequence_length,
             length_multiple=model.length_multiple,
         )
         # The dev set comes first in `_SPLITS`: the test set is scored at its threshold.
         evaluator = evaluate_outputs(
-            program, split_data, outputs, threshold=scores.get("null_threshold")
+            preprocessor, split_data, outputs, threshold=scores.get("null_threshold")
         )
         if split == "dev":
             metrics = evaluator.metrics()
             low, high = evaluator.interval()
-            score = combined_score(program.task, metrics)
+            score = combined_score(preprocessor.task, metrics)
             scores = {**metrics, "score": score, "low": low, "high": high}
             baselines = []
-            if with_baselines and not has_training(program.task, data):
-                progress(0, 0, "no training files: no score of simpler baselines")
+            if with_baselines and not has_training(preprocessor.task, data):
+                report_message(progress, "no training files: no score of simpler baselines")
             elif with_baselines:
-                progress(0, 0, "scoring baselines")
-                baselines = score_baselines(program, data, split_data)
-                descriptions = {one.name: one.description() for one in baselines}
+                report_message(progress, "scoring baselines")
+                baselines = score_baselines(preprocessor, data, split_data)
+                descriptions = {baseline.name: baseline.description() for baseline in baselines}
                 write_json(results / BASELINES_NAME, descriptions)
-            write_example_rows(results, evaluator, {one.name: one.predictions for one in baselines})
+            write_example_rows(
+                results, evaluator, {baseline.name: baseline.predictions for baseline in baselines}
+            )
         elif evaluator.is_scored:
             scores |= {f"{split}_{name}": value for name, value in evaluator.metrics().items()}
         evaluator.write(results, split)
     return scores
 
 
-def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
+def score_dev_set(model: LoadedModel, *, data: Path, max_examples: int) -> DevSet:
     """Return a model's dev set with its score, to compare the model with in other formats.
 
     The score is the task's first metric. Runs the model on the examples; batches are padded to the
@@ -102,12 +107,16 @@ def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
-        most: Largest number of examples, spread over the dev set.
+        max_examples: Largest number of examples, spread over the dev set.
 
     Raises:
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
             be used.
     """
-    program = model.task_program()
-    dev = program.read(data, "dev", most=most)
-    return DevSet(program=program, data=dev, score=compute_first_metric(model.run, program, dev))
+    preprocessor = model.preprocessor()
+    dev = preprocessor.read(data, "dev", max_examples=max_examples)
+    return DevSet(
+        preprocessor=preprocessor,
+        data=dev,
+        score=compute_first_metric(model.run, preprocessor, dev),
+    )

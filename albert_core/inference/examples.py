@@ -7,7 +7,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.words import Bounds, join_words, split_words
-from albert_core.json_values import has_lone_surrogate
+from albert_core.settings.json_values import has_lone_surrogate
 from albert_core.tasks import Example, Question, TaggedSentence
 from albert_core.tasks.race_file import fill_blank
 from albert_core.tokenization.masked import MASK

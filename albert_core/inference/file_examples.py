@@ -9,7 +9,7 @@ from albert_core.errors import InputError
 from albert_core.inference.examples import example_fields
 from albert_core.inference.row_files import Row
 from albert_core.inference.signature import TaskSignature
-from albert_core.json_values import FieldError, as_id, as_text, as_texts, describe_value
+from albert_core.settings.json_values import FieldError, as_id, as_text, as_texts, describe_value
 from albert_core.tasks import Task
 from albert_core.tasks.layouts import HUGGING_FACE_ID, find_layout
 

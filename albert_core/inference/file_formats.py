@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
-from albert_core.compression import without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import without_compression
 
 RowFormat = Literal["lines", "tsv", "csv", "jsonl", "parquet", "conll"]
 ResultFormat = Literal["jsonl", "tsv", "csv", "parquet"]

@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,13 +28,25 @@ from albert_core.inference.row_files import RowFile, open_rows
 from albert_core.inference.sentence_vectors import Pooling
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.vector_files import open_vectors
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import exists, is_remote
 from albert_core.tasks import Task
 
 # Examples of similar length are run together, for which there must be some to choose from.
 _BATCHES_IN_MEMORY = 16
 _REPORT_EVERY_S = 5.0
+
+
+class RowCounts(NamedTuple):
+    """How many rows of a file were predicted for.
+
+    Attributes:
+        num_rows: All rows.
+        num_invalid: Those without a prediction.
+    """
+
+    num_rows: int
+    num_invalid: int
 
 
 def predict_file(
@@ -45,8 +58,8 @@ def predict_file(
     result_format: ResultFormat | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     progress: ReportProgress = quiet,
-) -> tuple[int, int]:
-    """Predict for every row of a file, and write the predictions in the order of the rows.
+) -> RowCounts:
+    """Predict for every row of a file, write the predictions in their order, and count the rows.
 
     The output appears whole at the end, and after an error there is none; standard output gets it
     part by part. A row for which there can be no prediction, such as a text without a mask, has
@@ -60,9 +73,6 @@ def predict_file(
         result_format: Format of the output, if not by its ending.
         batch_size: Examples in a batch.
         progress: Called every few seconds with how much has been read.
-
-    Returns:
-        The number of rows, and of those without a prediction.
 
     Raises:
         InputError: The model cannot predict, a file cannot be read or written, or a row has not the
@@ -83,8 +93,8 @@ def predict_file(
             predictions = predictor.predict([example.fields for example in part])
             writer.write([example.id for example in part], predictions)
             num_rows += len(part)
-            num_invalid += sum(isinstance(one, InvalidExample) for one in predictions)
-    return num_rows, num_invalid
+            num_invalid += sum(isinstance(prediction, InvalidExample) for prediction in predictions)
+    return RowCounts(num_rows, num_invalid)
 
 
 def _word_column(task: Task | None) -> int:
@@ -172,7 +182,7 @@ def _parts(
             reported = now
             speed = f"{num_rows:,} rows, {num_rows / (now - started):,.0f} a second"
             share = f"{min(1.0, file.done() / file.total):.0%}, " if file.total else ""
-            progress(0, 0, share + speed)
+            report_message(progress, share + speed)
 
 
 def refuse_unusable_files(path: str, output: str) -> None:

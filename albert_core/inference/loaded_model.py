@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.checks import check_minimum
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
@@ -26,6 +25,7 @@ from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
 from albert_core.pooling import POOLINGS
 from albert_core.pretraining.objectives import GENERATOR_FOLDER
+from albert_core.settings.checks import check_minimum
 from albert_core.storage import local_path
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
@@ -33,7 +33,7 @@ from albert_core.training.compute import ComputeSettings
 
 if TYPE_CHECKING:
     from albert_core.checkpoints import Checkpoint
-    from albert_core.finetuning.task_program import TaskProgram
+    from albert_core.finetuning.task_preprocessor import TaskPreprocessor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,7 @@ class LoadedModel:
             )
         return self.tokenizer
 
-    def task_program(self) -> "TaskProgram":
+    def preprocessor(self) -> "TaskPreprocessor":
         """Return the task with the model's settings and vocabulary, to read and score its data.
 
         Features are not cached.
@@ -255,13 +255,13 @@ class LoadedModel:
         Raises:
             InputError: The model's folder declares no task, or has no vocabulary.
         """
-        from albert_core.finetuning.task_program import task_program
+        from albert_core.finetuning.task_preprocessor import make_preprocessor
 
         if self.task is None:
             raise InputError(
                 f"{self.name}: declares no task; expected a model that `albert finetune` wrote"
             )
-        return task_program(
+        return make_preprocessor(
             self.task,
             self.settings,
             self.require_tokenizer(),

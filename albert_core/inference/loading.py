@@ -1,10 +1,11 @@
 """Load a model from whatever holds it: a checkpoint of any format, or an export."""
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import Checkpoint, build_model, detect
@@ -97,41 +98,57 @@ def load(
     """
     folder = input_folder(_follow_links(find_model(path)))
     export_format = find_export_format(folder)
-    if export_format is None:
-        read_source = functools.partial(
-            read_for_task,
-            folder,
-            task=task,
-            config=config,
-            vocab=vocab,
-            lower_case=lower_case,
-            strip_accents=strip_accents,
-        )
-        load_on = functools.partial(
-            _load_checkpoint,
-            folder,
-            read_source,
-            precision,
-            "batches" if many_at_a_time else "single_texts",
-        )
-        if strategy == "single" and model_parallel_size == 1:
-            # As Keras has it: no process waits for others, and XLA keeps its flags.
-            from albert_core.backends import distribution
+    if export_format is not None:
+        _refuse_other_settings(path, precision, task, config, vocab, lower_case, strip_accents)
+        return _load_export(folder, export_format)
+    read_source = functools.partial(
+        read_for_task,
+        folder,
+        task=task,
+        config=config,
+        vocab=vocab,
+        lower_case=lower_case,
+        strip_accents=strip_accents,
+    )
+    purpose: Purpose = "batches" if many_at_a_time else "single_texts"
+    with _devices_to_predict_on(strategy, model_parallel_size) as devices:
+        return _load_checkpoint(folder, read_source, precision, purpose, devices)
 
-            return load_on(distribution.first_device())
-        with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
-            return load_on(devices)
+
+def _refuse_other_settings(path: str | Path, precision: Precision, *settings: Any) -> None:
+    """Refuse settings of a checkpoint for an export, which was written with its own.
+
+    Args:
+        path: The export, for the message.
+        precision: As given.
+        *settings: `task`, `config`, `vocab`, `lower_case` and `strip_accents`, as given.
+
+    Raises:
+        InputError: The precision is bfloat16, or another setting is given.
+    """
     if precision == "bfloat16":
         raise InputError(
             f"precision: got bfloat16 for the export {path}, which computes as it was written; "
             "expected auto, or the checkpoint it was exported from"
         )
-    if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
+    if any(value is not None for value in settings):
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
             f"{path} has its own"
         )
-    return _load_export(folder, export_format)
+
+
+@contextlib.contextmanager
+def _devices_to_predict_on(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+    """Let a model made inside predict on the devices of a strategy; yield these devices."""
+    if strategy == "single" and model_parallel_size == 1:
+        # As Keras has it: no process waits for others, and XLA keeps its flags.
+        from albert_core.backends import distribution
+
+        yield distribution.first_device()
+        return
+    with use_devices(strategy, model_parallel_size=model_parallel_size, prefix="") as devices:
+        yield devices
 
 
 def _follow_links(path: str) -> str:

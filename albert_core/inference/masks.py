@@ -81,20 +81,20 @@ class MaskPredictor(Predictor):
             )
         return ids
 
-    def _pad_with_masks(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+    def _pad_with_masks(self, features: Features, indices: np.ndarray, length: int) -> ModelInputs:
         """Return a batch's inputs with the positions of its masks, `masked_lm_positions` [B, P].
 
         P is the largest number of masks in a text of this batch; rows with fewer end in zeros.
 
         Args:
             features: The sequences of all texts.
-            examples: Numbers [B] of those in the batch.
+            indices: Indices [B] of the examples in the batch.
             length: Tokens that each is padded to.
         """
-        inputs = pad_inputs(features, examples, length)
+        inputs = pad_inputs(features, indices, length)
         is_mask_BS = inputs["input_ids"] == self.tokenizer.special_ids.mask
         num_predictions = int(is_mask_BS.sum(axis=1).max())
-        positions_BP = np.zeros((len(examples), num_predictions), np.int32)
+        positions_BP = np.zeros((len(indices), num_predictions), np.int32)
         for row, is_mask_S in enumerate(is_mask_BS):
             places = np.flatnonzero(is_mask_S)
             positions_BP[row, : len(places)] = places

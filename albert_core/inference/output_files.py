@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from albert_core.files import hash_json
-from albert_core.partial_files import partial_file, scratch_file
+from albert_core.files.atomic import hash_json
+from albert_core.files.partial_files import partial_file, scratch_file
+from albert_core.processes.user_folder import user_folder
 from albert_core.storage import is_remote, write_file
-from albert_core.user_folder import user_folder
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from albert_core.compression import damage_errors, open_unpacked, without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import damage_errors, open_unpacked, without_compression
 from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
 from albert_core.row_formats import (
     NumberedCells,

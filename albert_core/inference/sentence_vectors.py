@@ -36,14 +36,16 @@ def encode_texts(
 ) -> np.ndarray:
     """Return a vector for each text or pair [M, H], float32, in their order.
 
-    Without texts the model is not run, and only `pooling` is checked.
+    Long texts are cut to the model's sequence length. Without texts the model is not run, and only
+    `pooling` is checked.
 
     Args:
         model: Gives vocabulary, settings and names for messages; its `run` is not called.
         run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
             pretrained model.
         texts: Texts or pairs; longer tuples are not checked for.
-        pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
+        pooling: `mean` over all tokens, special ones included, the output at [CLS] (`cls`), or that
+            of the `pooler`.
         batch_size: Texts in a batch; texts and pairs are run in separate batches.
 
     Raises:
@@ -81,18 +83,18 @@ def _features(model: "LoadedModel", pairs: Sequence[tuple[str, ...]]) -> Feature
     return make_features(examples, model.require_tokenizer(), model.settings.sequence_length)
 
 
-def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+def _pretraining_inputs(features: Features, indices: np.ndarray, length: int) -> ModelInputs:
     """Return the inputs of a pretrained model, which also wants a place to predict for.
 
     That is `masked_lm_positions` [B, 1], all 0: the output there is not read.
 
     Args:
         features: The sequences of all texts.
-        examples: Numbers [B] of those in the batch.
+        indices: Indices [B] of the examples in the batch.
         length: Tokens that each is padded to.
     """
-    places_B1 = np.zeros((len(examples), 1), np.int32)
-    return {**pad_inputs(features, examples, length), "masked_lm_positions": places_B1}
+    places_B1 = np.zeros((len(indices), 1), np.int32)
+    return {**pad_inputs(features, indices, length), "masked_lm_positions": places_B1}
 
 
 def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: str) -> np.ndarray:

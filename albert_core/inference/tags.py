@@ -42,22 +42,15 @@ class TagPredictor(Predictor):
         sentences = [TaggedSentence(id="", words=text.words) for text in usable]
         encoded = make_token_features(sentences, self.tokenizer, self.settings.sequence_length)
         logits = self.outputs(encoded.features)["logits"] if usable else ()
-        found = iter(
-            self._prediction(text, probabilities, is_truncated=number in encoded.cut_sentences)
-            for number, (text, probabilities) in enumerate(
-                zip(
-                    usable,
-                    word_probabilities(
-                        encoded.windows, logits, [len(text.bounds) for text in usable]
-                    ),
-                    strict=True,
-                )
+        num_words = [len(text.bounds) for text in usable]
+        probabilities = word_probabilities(encoded.windows, logits, num_words)
+        predictions = iter(
+            self._prediction(text, text_probabilities, is_truncated=index in encoded.cut_sentences)
+            for index, (text, text_probabilities) in enumerate(
+                zip(usable, probabilities, strict=True)
             )
         )
-        return [
-            next(found) if _is_usable(text) else _BLANK_WORD if text.words else _NO_WORDS
-            for text in texts
-        ]
+        return [next(predictions) if _is_usable(text) else _explain(text) for text in texts]
 
     def _prediction(
         self, text: SplitText, probabilities_WC: np.ndarray, *, is_truncated: bool
@@ -89,6 +82,11 @@ class TagPredictor(Predictor):
             entities=_join_entities(text.text, words) if all(map(is_entity_tag, labels)) else [],
             is_truncated=is_truncated,
         )
+
+
+def _explain(text: SplitText) -> InvalidExample:
+    """Return why a text is not usable."""
+    return _BLANK_WORD if text.words else _NO_WORDS
 
 
 def _is_usable(text: SplitText) -> bool:

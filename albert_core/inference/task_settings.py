@@ -8,9 +8,9 @@ from typing import Any
 from albert_core.checkpoints.side_files import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
-from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 from albert_core.settings import parse_settings
+from albert_core.settings.json_values import read_json_object
 from albert_core.tasks import Task
 
 _DEFAULT_LENGTH = 512

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.features import make_features
 from albert_core.inference.examples import to_text_example
 from albert_core.inference.predictions import (
     InvalidExample,
@@ -21,8 +21,6 @@ from albert_core.inference.predictions import (
 )
 from albert_core.inference.predictor import Predictor
 from albert_core.tasks import Example
-
-_NO_LIMIT = 1 << 30
 
 
 class TextPredictor(Predictor):
@@ -52,40 +50,15 @@ class TextPredictor(Predictor):
         Args:
             examples: At least one.
         """
-        features = self._features(
-            examples, self.settings.sequence_length, self.settings.max_choice_length
-        )
-        rows = zip(
-            self.outputs(features)["logits"], self._are_truncated(examples, features), strict=True
-        )
-        return [self._prediction(logits_C, is_truncated) for logits_C, is_truncated in rows]
-
-    def _are_truncated(self, examples: Sequence[Example], features: Features) -> list[bool]:
-        """Return for each example whether its sequences would be longer without limits.
-
-        Encodes them again without limits, unless no sequence is as long as the settings allow.
-        """
-        # A choice may be cut though its sequence is not full: it has a limit of its own.
-        is_full = features.lengths.max() == self.settings.sequence_length
-        if self.signature.kind != "multiple_choice" and not is_full:
-            return [False] * len(examples)
-        whole = self._features(examples, _NO_LIMIT, _NO_LIMIT)
-        is_shorter = np.diff(features.begins) < np.diff(whole.begins)
-        return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
-
-    def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
-        """Return the sequences of examples, cut to `length` tokens.
-
-        In multiple choice, each choice is cut to `choice_length` before. Texts that the model
-        encodes separately are sequences of their own.
-        """
-        return make_features(
+        features = make_features(
             examples,
             self.tokenizer,
-            length,
-            max_choice_length=choice_length,
+            self.settings.sequence_length,
+            max_choice_length=self.settings.max_choice_length,
             are_apart=self.model.encodes_apart,
         )
+        rows = zip(self.outputs(features)["logits"], features.are_truncated.tolist(), strict=True)
+        return [self._prediction(logits_C, is_truncated) for logits_C, is_truncated in rows]
 
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
         """Return the prediction from an example's logits [C]; for regression the score [1].

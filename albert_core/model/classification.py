@@ -82,8 +82,8 @@ class PooledOutputModel(AlbertWithHead):
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs].
 
-        For texts that are encoded separately the inputs are [2 B, S], and each pair of sequences
-        gives one row.
+        For texts that are encoded separately the inputs are [2 B, S]: sequences 2 k and 2 k + 1 are
+        the texts of example k, and give one row.
 
         Raises:
             InputError: An input does not have the axes [B, S].

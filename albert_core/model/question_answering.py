@@ -133,7 +133,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         """
         super().__init__(config)
         self.start_n_top, self.end_n_top = start_n_top, end_n_top
-        self._check_search_sizes(most=config.max_position_embeddings)
+        self._check_search_sizes(longest=config.max_position_embeddings)
         self.start_logits = dense(config, 1, "dense")
         self.end_pair = PairLayer(config)
         self.end_norm = layer_norm()
@@ -249,7 +249,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         """
         length = sequence_BSH.shape[1]
         if length is not None:
-            self._check_search_sizes(most=length)
+            self._check_search_sizes(longest=length)
         # K and L are fixed: a threshold would find more or fewer, and compiled steps need one
         # shape.
         start_log_probs_BK, starts_BK = ops.top_k(
@@ -265,15 +265,15 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
             "end_top_index": ops.reshape(ends_BKL, flat),
         }
 
-    def _check_search_sizes(self, most: int) -> None:
-        """Refuse to search fewer than one position, or more than `most`.
+    def _check_search_sizes(self, longest: int) -> None:
+        """Refuse to search fewer than one position, or more than `longest`.
 
         Raises:
             InputError: `start_n_top` or `end_n_top` is out of this range.
         """
         for name, number in {"start_n_top": self.start_n_top, "end_n_top": self.end_n_top}.items():
-            if not 1 <= number <= most:
-                raise InputError(f"{name}: got {number}, expected 1 to sequence length={most}")
+            if not 1 <= number <= longest:
+                raise InputError(f"{name}: got {number}, expected 1 to sequence length={longest}")
 
 
 class PairLayer(keras.layers.Layer):

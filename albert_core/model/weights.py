@@ -10,7 +10,7 @@ import safetensors
 import safetensors.numpy
 
 from albert_core.errors import InputError
-from albert_core.files import write_atomically
+from albert_core.files.atomic import write_atomically
 
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:

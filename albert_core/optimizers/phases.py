@@ -45,9 +45,9 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         begins = [0, *itertools.accumulate(self.num_steps[:-1])]
         rate = None
         for begin, schedule in zip(begins, self.schedules, strict=True):
-            of_phase = schedule(step - begin if begin and not self.spans_run else step)
+            phase_rate = schedule(step - begin if begin and not self.spans_run else step)
             # The step is a tensor inside the compiled training step: no `if` can choose by it.
-            rate = of_phase if rate is None else ops.where(step >= begin, of_phase, rate)
+            rate = phase_rate if rate is None else ops.where(step >= begin, phase_rate, rate)
         return rate
 
     def get_config(self) -> dict[str, Any]:

@@ -35,9 +35,9 @@ class ScheduleConfig:
     @property
     def schedule_settings(self) -> dict[str, Any]:
         """The settings that the named schedule takes, by name."""
-        of_schedule = {field.name for field in dataclasses.fields(SCHEDULES[self.schedule])}
+        schedule_settings = {field.name for field in dataclasses.fields(SCHEDULES[self.schedule])}
         names = [field.name for field in dataclasses.fields(ScheduleConfig)]
-        return {name: getattr(self, name) for name in names if name in of_schedule}
+        return {name: getattr(self, name) for name in names if name in schedule_settings}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from albert_core.checks import check_between, check_minimum
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_between, check_minimum
 from albert_core.training.devices import Precision
 
 OptimizerName = Literal["lamb", "adamw", "muon"]

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.files import link_or_copy
-from albert_core.partial_files import partial_path, remove_whole_folder
+from albert_core.files.atomic import link_or_copy
+from albert_core.files.partial_files import partial_path, remove_whole_folder
 from albert_core.places.outputs import ARTIFACTS_NAME, PLACES, RunOutputs, find_outputs
 from albert_core.places.scores import task_scores, write_scores
 

@@ -196,8 +196,8 @@ def _choose(models: Mapping[str, str], name: str, prefer: Preference) -> dict[st
         }
     finetuned = {place: models[place] for place in models if place.startswith(f"{MODELS_PLACE}/")}
     pretrained = {place: models[place] for place in models if place == PRETRAINED_PLACE}
-    of_run = (finetuned, pretrained) if prefer == "finetuned" else (pretrained, finetuned)
-    return of_run[0] or of_run[1] or dict(models)
+    candidates = (finetuned, pretrained) if prefer == "finetuned" else (pretrained, finetuned)
+    return candidates[0] or candidates[1] or dict(models)
 
 
 def _names_of_models(folder: Path) -> list[str]:

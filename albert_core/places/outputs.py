@@ -207,7 +207,8 @@ def _find_report(
     reports = [output for output in outputs if output.manifest.step == "report"]
     if report is not None:
         return next(
-            (one for one in reports if Path(one.folder).resolve() == report.resolve()), None
+            (output for output in reports if Path(output.folder).resolve() == report.resolve()),
+            None,
         )
     if not reports:
         return None
@@ -295,7 +296,7 @@ def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) ->
         models: The models that count, by task.
     """
     exports: dict[str, str] = {}
-    of_model: dict[str, str] = {}
+    model_exports: dict[str, str] = {}
     for output in outputs:
         if output.manifest.step != "export":
             continue
@@ -304,8 +305,8 @@ def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) ->
                 continue
             exports[task] = join(output.folder, task)
             if output.manifest.inputs.get(f"{task} model") == model.manifest.content_hash:
-                of_model[task] = exports[task]
-    return exports | of_model
+                model_exports[task] = exports[task]
+    return exports | model_exports
 
 
 def _rank(place: str) -> tuple[int, str]:

@@ -128,7 +128,7 @@ def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
         model: The manifest of a fine-tuning.
         control: The manifest of the fine-tuning on the same task from random weights.
     """
-    first, second = (one.config.get("finetuning", {}) for one in (model, control))
+    first, second = (manifest.config.get("finetuning", {}) for manifest in (model, control))
     names = [
         name
         for name in sorted(first.keys() | second.keys())

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.pretraining.phases import Phase
+from albert_core.settings.checks import check_at_least, check_between
 from albert_core.training.minutes import UNSETTLED, PhaseMinutes
 
 ScheduleSpan = Literal["phase", "run"]
@@ -193,7 +193,7 @@ class BudgetConfig(ScheduleConfig):
         minutes = []
         for phase, end in zip(phases, ends, strict=True):
             goes_on = self.spans_run and end < ends[-1]
-            of_phase = PhaseMinutes(
+            phase_end = PhaseMinutes(
                 end_s=60 * self.train_minutes * end / ends[-1],
                 peak=phase.learning_rate,
                 num_warmup_steps=phase.num_warmup_steps,
@@ -202,5 +202,5 @@ class BudgetConfig(ScheduleConfig):
                 schedule_ratio=num_steps / phase.num_train_steps if self.spans_run else 1.0,
                 is_revisable=not self.spans_run,
             )
-            minutes.append(of_phase)
+            minutes.append(phase_end)
         return tuple(minutes)

@@ -1,21 +1,20 @@
 """How a pretraining computes: as its settings or the machine say, or the fastest of some steps."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from albert_core.config import AlbertConfig
-from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData
 from albert_core.pretraining.phases import Phase
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.records.batch import InputTimer
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.compute_choice import choose_compute
 from albert_core.training.devices import Devices
+from albert_core.training.timed_steps import TimedTraining
 
 
 def choose_pretraining_compute(
@@ -46,18 +45,18 @@ def choose_pretraining_compute(
         work: What is trained.
         progress: Called with a message about the choice.
     """
-    index = max(range(len(phases)), key=lambda one: phases[one].num_tokens)
+    index = max(range(len(phases)), key=lambda index: phases[index].num_tokens)
     phase = phases[index]
     # What these steps wait for records is no part of the training's measure.
     records = dataclasses.replace(data[index], input_timer=InputTimer())
 
-    def new_training(one: ComputeSettings) -> tuple[PretrainingModel, Callable[[], Any]]:
+    def new_training(compute: ComputeSettings) -> TimedTraining:
         """Return a new model and what begins the batches of the phase."""
-        settings = dataclasses.replace(config, **one.recorded())
+        settings = dataclasses.replace(config, **compute.recorded())
         model = compiled_model(model_config, settings, [phase], devices)
         model.set_depth(phase.architecture(model_config).num_hidden_layers)
         model.num_micro_batches = phase.num_micro_batches(devices.num_data_parallel)
-        return model, lambda: records.train_batches(phase.batch_size)
+        return TimedTraining(model, lambda: records.train_batches(phase.batch_size))
 
     chosen = choose_compute(
         config,
@@ -67,7 +66,7 @@ def choose_pretraining_compute(
         new_training=new_training if config.num_train_steps else None,
         seed=config.seed,
         progress=progress,
-        is_as_formerly=not config.num_train_steps,
+        keeps_former_defaults=not config.num_train_steps,
     )
-    progress(0, 0, f"computing in {chosen}")
+    report_message(progress, f"computing in {chosen}")
     return chosen

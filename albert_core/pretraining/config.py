@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
@@ -13,6 +12,7 @@ from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.pretraining.phases import Phase, PhaseConfig
 from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
+from albert_core.settings.checks import check_at_least, check_between, check_seed
 from albert_core.training.config import TrainingConfig
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
@@ -26,14 +26,15 @@ class PretrainingConfig(
 
     Objective, schedule, optimizer and positions have the settings of `ObjectiveConfig`,
     `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`; devices, memory, checkpoints and what
-    ends training early those of `TrainingConfig`.
+    ends training early those of `TrainingConfig`. Settings that are out of their range or do not go
+    together are refused with an InputError.
 
     Attributes:
         optimizer: `lamb`, `adamw` or `muon`.
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
-        num_train_steps: Steps of training; 0 evaluates only.
+        num_train_steps: Steps of training; 0 evaluates only, which needs `init_checkpoint`.
         num_warmup_steps: Steps of linear warm-up.
         batch_size: Sequences in a step, over all devices.
         phases: Phases on sequences of different lengths, one after the other, each with its own
@@ -46,7 +47,8 @@ class PretrainingConfig(
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
         residual_init_scale: What the initial kernels of attention output and feed-forward output,
-            whose results are added to the residual stream, are multiplied by; only for new weights.
+            whose results are added to the residual stream, are multiplied by; only for new weights,
+            so not with `init_checkpoint`.
         ema_decay: Decay of an exponential moving average of the weights, which is then what is
             evaluated and published; None: the weights themselves are.
         masking: What is predicted.
@@ -112,8 +114,9 @@ class PretrainingConfig(
             )
         self._check_phases()
         phases = self.resolved_phases(sequence_length=1)
-        for phase in phases if self.num_train_steps else ():
-            self.get_schedule(phase).check()
+        if self.num_train_steps:
+            for phase in phases:
+                self.get_schedule(phase).check()
         self.plan(phases)
 
     def _check_phases(self) -> None:
@@ -131,8 +134,8 @@ class PretrainingConfig(
                 "run anyway; expected phase, or several pretraining.phases"
             )
         self.check_budget([self._resolved(phase) for phase in phases])
-        for phase in phases if self.spans_run else ():
-            if phase.num_warmup_steps is not None:
+        for phase in phases:
+            if self.spans_run and phase.num_warmup_steps is not None:
                 raise InputError(
                     f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
                     "phase, expected none with schedule_spans run, whose only warm-up is "
@@ -283,12 +286,14 @@ class PretrainingConfig(
         None if neither is set. A budget of more tokens than all phases have counts as not set.
         """
         steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
-        left, before = self.stop_after_tokens, 0
+        tokens_left, steps_before = self.stop_after_tokens, 0
         for phase in phases:
-            if left is None:
+            if tokens_left is None:
                 break
-            if left <= phase.num_tokens:
-                steps.append(before + math.ceil(left / (phase.batch_size * phase.sequence_length)))
+            if tokens_left <= phase.num_tokens:
+                tokens_per_step = phase.batch_size * phase.sequence_length
+                steps.append(steps_before + math.ceil(tokens_left / tokens_per_step))
                 break
-            left, before = left - phase.num_tokens, before + phase.num_train_steps
+            tokens_left -= phase.num_tokens
+            steps_before += phase.num_train_steps
         return min(steps, default=None)

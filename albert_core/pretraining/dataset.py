@@ -183,7 +183,7 @@ class PretrainingData:
         self,
         epochs: np.ndarray,
         indices: np.ndarray,
-        pieces: Sequence[bytes] | np.ndarray,
+        token_bytes: Sequence[bytes] | np.ndarray,
         first_lengths: np.ndarray,
         labels: np.ndarray,
     ) -> list[np.ndarray]:
@@ -192,7 +192,7 @@ class PretrainingData:
         Args:
             epochs: int64 [B].
             indices: int64 [B], places in the epoch.
-            pieces: bytes [B], token ids as the records hold them.
+            token_bytes: bytes [B], token ids as the records hold them.
             first_lengths: int64 [B], numbers of tokens of the first segments.
             labels: int64 [B], `UNDECIDED`, or the order if the records decide it.
 
@@ -201,8 +201,8 @@ class PretrainingData:
         """
         dtype = token_dtype(len(self.word_starts))
         pairs = SegmentPairs(
-            token_ids=np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
-            lengths=np.array([len(text) // dtype.itemsize for text in pieces]),
+            token_ids=np.frombuffer(b"".join(token_bytes), dtype).astype(np.int32),
+            lengths=np.array([len(ids) // dtype.itemsize for ids in token_bytes]),
             first_lengths=first_lengths,
             labels=labels.astype(np.int8),
             rng_states=record_rng_states(self.seed, epochs, indices),

@@ -153,18 +153,18 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
     raise_if_signal()
     metrics["loss"] = metrics[_LOSS]
     names = (*model.model.metric_names, "loss", *model.model.evaluation_names)
-    kept = {name: float(metrics[name]) for name in names}
+    results = {name: float(metrics[name]) for name in names}
     for part, whole in _DETECTION_PARTS.items():
-        if kept.get(whole) == 0:
-            del kept[part]
+        if results.get(whole) == 0:
+            del results[part]
     for shown in SHOWN:
         fraction = float(metrics[f"{_PREFIX}_{shown}_fraction"])
         if fraction:
             for what in ("accuracy", "loss"):
                 name = f"{_PREFIX}_{shown}_{what}"
-                kept[name] = float(metrics[name])
-        kept[f"{_PREFIX}_{shown}_fraction"] = fraction
-    return kept
+                results[name] = float(metrics[name])
+        results[f"{_PREFIX}_{shown}_fraction"] = fraction
+    return results
 
 
 def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:

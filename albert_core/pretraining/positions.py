@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Collection, Iterable
 
-from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_at_least, check_between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -17,13 +16,13 @@ from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.compute import choose_pretraining_compute
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
-from albert_core.pretraining.effective_rank import measure_effective_ranks
-from albert_core.pretraining.held_out import HeldOutModel, evaluate_held_out, published_metrics
+from albert_core.pretraining.held_out import published_metrics
 from albert_core.pretraining.initialization import initialize, scale_residual_kernels
+from albert_core.pretraining.phase_trainer import PhaseTrainer
 from albert_core.pretraining.phases import Phase
 from albert_core.pretraining.publication import count_parameters, write_results
-from albert_core.pretraining.speed import SpeedMeter, summarize_speed
-from albert_core.progress import ReportProgress, quiet
+from albert_core.pretraining.speed import summarize_speed
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.records.description import RecordsDescription
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
@@ -31,7 +30,6 @@ from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.history import best_row
 from albert_core.training.log import read_log, recover_log
-from albert_core.training.loop import train
 from albert_core.training.minutes import PhaseTiming
 from albert_core.training.state import TrainingState
 
@@ -88,26 +86,10 @@ def run_pretraining(
         devices = stack.enter_context(
             use_devices(config.strategy, model_parallel_size=config.model_parallel_size)
         )
-        progress(0, 0, f"training: {devices}")
+        report_message(progress, f"training: {devices}")
         phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
-        data = [
-            PretrainingData.from_records(
-                records[phase.sequence_length],
-                masking=config.masking,
-                tokenizer=tokenizer,
-                # Phases on the same records must not repeat each other's order and masks.
-                seed=config.seed + index,
-                replaces_tokens=config.detects_replaced_tokens,
-                process_index=devices.process_index,
-                num_processes=devices.num_processes,
-                position_offset_probability=config.position_offset_probability,
-                max_position_offset=config.max_position_offset(
-                    phase.sequence_length, model_config.max_position_embeddings
-                ),
-            )
-            for index, phase in enumerate(phases)
-        ]
+        data = _open_records(records, phases, config, tokenizer, model_config, devices)
         with locate_corrupt_record(data):  # which timed steps may meet
             compute = choose_pretraining_compute(
                 model_config,
@@ -121,19 +103,11 @@ def run_pretraining(
             )
         config = dataclasses.replace(config, **compute.recorded())
         stack.enter_context(use_precision(compute.precision))
-        model = compiled_model(model_config, config, phases, devices)
-        if config.init_checkpoint:
-            initialize(
-                model,
-                config.init_checkpoint,
-                tokenizer,
-                may_differ_in_depth=bool(config.num_train_steps),
-            )
-        else:
-            scale_residual_kernels(model, config.residual_init_scale)
+        model = _new_model(model_config, config, phases, devices, tokenizer)
         with locate_corrupt_record(data):
-            state = _train(model, data, phases, config, devices, checkpoints, work, progress, track)
-        phases = _settled(phases, state)
+            trainer = PhaseTrainer(model, data, phases, config, devices)
+            state = trainer.run(checkpoints=checkpoints, work=work, progress=progress, track=track)
+        phases = _with_settled_steps(phases, state)
         best = best_row(state.history, config.monitor)
         if devices.is_chief:
             recover_log(checkpoints, state)
@@ -155,101 +129,65 @@ def run_pretraining(
     }
 
 
-def _train(
-    model: PretrainingModel,
-    data: Sequence[PretrainingData],
+def _open_records(
+    records: Mapping[int, RecordsDescription],
     phases: Sequence[Phase],
     config: PretrainingConfig,
+    tokenizer: Tokenizer,
+    model_config: AlbertConfig,
     devices: Devices,
-    checkpoints: Path,
-    work: str,
-    progress: ReportProgress,
-    track: TrackRow,
-) -> TrainingState:
-    """Train all phases, each on its own data; return the final state.
-
-    The last row of its history also has the effective ranks, unless several processes train.
-
-    Args:
-        model: Compiled.
-        data: The records of each phase.
-        phases: Phases of `config`, resolved.
-        config: How to train, with the precision and the compilation that were chosen.
-        devices: The devices that train.
-        checkpoints: Folder of checkpoints, best weights and log.
-        work: What is trained.
-        progress: Called with the progress of the work.
-        track: Called with each row of the log and of the evaluations.
+) -> list[PretrainingData]:
+    """Return the records of each phase as batches for this process; nothing is read yet.
 
     Raises:
-        InputError: A batch cannot be divided evenly, too few records are held out, the newest
-            checkpoint does not fit the model, or the minutes are too few for the warm-up.
-        StepFailedError: Training was interrupted or diverged, or a checkpoint cannot be written.
+        InputError: `masking` is not what static records were masked with.
     """
-    plan = config.plan(phases)
-    num_data_parallel = devices.num_data_parallel
-    num_micro_batches = [phase.num_micro_batches(num_data_parallel) for phase in phases]
-    # Evaluated in micro-batches too: whatever fits into memory for training fits here.
-    held_out = [
-        records.held_out_batches(phase.batch_size // num, multiple_of=num_data_parallel)
-        for records, phase, num in zip(data, phases, num_micro_batches, strict=True)
+    return [
+        PretrainingData.from_records(
+            records[phase.sequence_length],
+            masking=config.masking,
+            tokenizer=tokenizer,
+            # Phases on the same records must not repeat each other's order and masks.
+            seed=config.seed + index,
+            replaces_tokens=config.detects_replaced_tokens,
+            process_index=devices.process_index,
+            num_processes=devices.num_processes,
+            position_offset_probability=config.position_offset_probability,
+            max_position_offset=config.max_position_offset(
+                phase.sequence_length, model_config.max_position_embeddings
+            ),
+        )
+        for index, phase in enumerate(phases)
     ]
 
-    depths = [phase.architecture(model.config).num_hidden_layers for phase in phases]
-    models = [HeldOutModel(model, records.special_ids.mask) for records in data]
 
-    def evaluate(step: int) -> dict[str, Any]:
-        """Return the held-out metrics at a step, on the records of its phase, and their masking.
+def _new_model(
+    model_config: AlbertConfig,
+    config: PretrainingConfig,
+    phases: Sequence[Phase],
+    devices: Devices,
+    tokenizer: Tokenizer,
+) -> PretrainingModel:
+    """Return the compiled model, with the weights of `init_checkpoint` or new ones.
 
-        Gives the model the number of layers of that phase.
-        """
-        index = plan.phase_of(max(step - 1, 0))
-        model.set_depth(depths[index])
-        masking = data[index].masking_of_batches
-        described = {"masking": masking.describe()} if masking else {}
-        with model.optimizer.averages_in_place():
-            return {**evaluate_held_out(models[index], held_out[index]), **described}
-
-    def batches_from(step: int) -> Any:
-        """Return the batches of the phase at a step, from there on.
-
-        Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
-        """
-        index = plan.phase_of(step)
-        model.set_depth(depths[index])
-        model.num_micro_batches = num_micro_batches[index]
-        # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
-        model.make_train_function(force=True)
-        begin = plan.phase_ends[index] - plan.phase_steps[index]
-        return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
-
-    state = train(
-        model,
-        batches_from=batches_from,
-        evaluate=evaluate,
-        plan=plan,
-        folder=checkpoints,
-        work=work,
-        progress=progress,
-        safeguards=config.safeguards,
-        measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
-        compute=config.compute,
-        track=track,
-        is_chief=devices.is_chief,
-    )
-    # Once, as it costs as much as an evaluation; the outputs of several processes are on several
-    # machines.
-    if devices.num_processes == 1:
-        index = plan.phase_of(max(state.step - 1, 0))
-        model.set_depth(depths[index])
-        batches = held_out[index]
-        with model.optimizer.averages_in_place():
-            ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
-        state.history[-1].update(ranks)
-    return state
+    Raises:
+        InputError: The checkpoint's architecture or vocabulary is another, or there is none.
+        ServiceError: The storage of a checkpoint in the cloud failed.
+    """
+    model = compiled_model(model_config, config, phases, devices)
+    if config.init_checkpoint:
+        initialize(
+            model,
+            config.init_checkpoint,
+            tokenizer,
+            may_differ_in_depth=bool(config.num_train_steps),
+        )
+    else:
+        scale_residual_kernels(model, config.residual_init_scale)
+    return model
 
 
-def _settled(phases: Sequence[Phase], state: TrainingState) -> tuple[Phase, ...]:
+def _with_settled_steps(phases: Sequence[Phase], state: TrainingState) -> tuple[Phase, ...]:
     """Return the phases with the steps that minutes gave them; those that did not begin have 0.
 
     A phase whose steps were not settled has those that were done. Without minutes they are as they
@@ -273,7 +211,7 @@ def _describe_settled(
     """Return `settled_phases`: the steps of phases by minutes that began; empty without minutes.
 
     Args:
-        phases: With these steps, as `_settled` returns them.
+        phases: With these steps, as `_with_settled_steps` returns them.
         state: The final one.
     """
     if not state.timings:

@@ -100,8 +100,8 @@ def generator_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return the weights of the generator, by the original's names, with the shared embeddings."""
     scope = GENERATOR_SCOPE
     shared = {name: array for name, array in weights.items() if name.startswith(_EMBEDDINGS)}
-    own = {n.removeprefix(scope): array for n, array in weights.items() if n.startswith(scope)}
-    return {**shared, **own}
+    unshared = {n.removeprefix(scope): array for n, array in weights.items() if n.startswith(scope)}
+    return {**shared, **unshared}
 
 
 def count_parameters(model: PretrainingModel) -> dict[str, int]:

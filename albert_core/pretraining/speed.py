@@ -1,7 +1,10 @@
 """Speed of a pretraining: tokens a second, use of the devices, time spent waiting for data."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import keras
 
 from albert_core.config import AlbertConfig
 from albert_core.pretraining.dataset import PretrainingData
@@ -17,7 +20,8 @@ class SpeedMeter:
     """Measures the speed between two rows of the log; called for each row, in order.
 
     `model_flops_utilization` (MFU) is the rate of the model's matrix products over the peak rate of
-    the devices: by the data sheet, or, without one, as measured when the meter is made.
+    the devices: by the data sheet, or, without one, as measured when the process's first meter for
+    these devices and their precision is made.
     `input_wait_fraction` is the fraction of the time that training waited for a batch.
 
     Args:
@@ -43,7 +47,9 @@ class SpeedMeter:
         The peak is that of all devices; the FLOPs of a token are calculated for each phase.
         """
         self._data, self._phases, self._plan = data, phases, plan
-        self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
+        policy = keras.config.dtype_policy().name
+        peak = peak_flops(devices.name) or _measured_peak(devices.name, policy)
+        self._peak = devices.num_devices * peak
         self._flops_per_token = [
             objective.flops_per_token(
                 phase.architecture(model_config), phase.sequence_length, records.num_predictions
@@ -62,7 +68,7 @@ class SpeedMeter:
             last: Last step.
             seconds: Time between them, above 0.
         """
-        index = self._plan.phase_of(last - 1)
+        index = self._plan.phase_of_last_step(last)
         phase = self._phases[index]
         tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
         waited_s = sum(records.input_timer.seconds for records in self._data)
@@ -75,6 +81,17 @@ class SpeedMeter:
             "model_flops_utilization": round(utilization, 4),
             "input_wait_fraction": round(wait_fraction, 4),
         }
+
+
+@functools.cache
+def _measured_peak(device_name: str, policy: str) -> float:
+    """Measure the rate of matrix products in FLOP/s; once in a process for the same arguments.
+
+    Args:
+        device_name: The default device's name.
+        policy: Keras's global policy, which decides in which type the products are made.
+    """
+    return measured_matrix_flops()
 
 
 def summarize_speed(

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_at_least, check_between, check_seed
 
 NUM_SPECIAL_TOKENS = 3  # [CLS] A [SEP] B [SEP]
 TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"

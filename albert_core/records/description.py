@@ -5,7 +5,7 @@ from pathlib import Path
 
 from albert_core.artifacts.manifest import find_manifest
 from albert_core.errors import InputError
-from albert_core.files import hash_json, sha256_of_file
+from albert_core.files.atomic import hash_json, sha256_of_file
 from albert_core.records.config import (
     HELD_OUT_PREFIX,
     TRAIN_PREFIX,

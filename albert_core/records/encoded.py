@@ -2,10 +2,10 @@
 
 Every split of the corpus becomes one file (or several, where it is too large for memory). A
 section holds the split's documents of one shard in the order of their keys. An index beside the
-file, which is sealed (`albert_core.checksums`), has the place of each section and the checksums of
-the sections and of the file. So a worker that builds a shard reads its own sections only, of all
-files, and merges them in little memory into an order that does not depend on how the corpus was
-split.
+file, which is sealed (`albert_core.files.checksums`), has the place of each section and the
+checksums of the sections and of the file. So a worker that builds a shard reads its own sections
+only, of all files, and merges them in little memory into an order that does not depend on how the
+corpus was split.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from albert_core.checksums import (
+from albert_core.files.checksums import (
     DamageError,
     FileFacts,
     describe_file,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # field numbers of Feature
 _LENGTH_DELIMITED = 2  # wire type of messages and bytes

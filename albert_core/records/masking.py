@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.config import MaskingConfig
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.rng import integer_below, uniform
@@ -53,15 +53,15 @@ def mask_pairs(
         in the original, padding has id 0 whatever token that is; `input_mask` tells it apart.
     """
     num_predictions = config.max_predictions(sequence_length)
-    of_tokens, of_predictions = (len(pairs), sequence_length), (len(pairs), num_predictions)
+    tokens_shape, predictions_shape = (len(pairs), sequence_length), (len(pairs), num_predictions)
     # In the order of the parameters of `_mask_batch`, which fills them in.
     batch = {
-        "input_ids": np.zeros(of_tokens, np.int32),
-        "input_mask": np.zeros(of_tokens, np.int32),
-        "segment_ids": np.zeros(of_tokens, np.int32),
-        "masked_lm_positions": np.zeros(of_predictions, np.int32),
-        "masked_lm_ids": np.zeros(of_predictions, np.int32),
-        "masked_lm_weights": np.zeros(of_predictions, np.float32),
+        "input_ids": np.zeros(tokens_shape, np.int32),
+        "input_mask": np.zeros(tokens_shape, np.int32),
+        "segment_ids": np.zeros(tokens_shape, np.int32),
+        "masked_lm_positions": np.zeros(predictions_shape, np.int32),
+        "masked_lm_ids": np.zeros(predictions_shape, np.int32),
+        "masked_lm_weights": np.zeros(predictions_shape, np.float32),
         "sentence_order_labels": np.zeros(len(pairs), np.int32),
     }
     _mask_batch(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.corpus.minhash import MinHasher
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.signature_table import KEY_BYTES, entry_dtype
 from albert_core.records.sorted_rows import Section, merge_rows
 

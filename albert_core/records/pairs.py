@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.config import NUM_SPECIAL_TOKENS, RecordsConfig
 from albert_core.records.rng import integer_below, next_bits, uniform
 from albert_core.records.word_borders import begins_word

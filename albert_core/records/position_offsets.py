@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.rng import integer_below, uniform
 
 

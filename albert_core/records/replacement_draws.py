@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.batch import DRAW_BITS
 from albert_core.records.rng import next_bits
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 
 # The constants of SplitMix64 (Steele, Lea, Flood 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -8,7 +8,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from albert_core.checksums import DamageError, describe_file, in_base64
+from albert_core.files.checksums import DamageError, describe_file, in_base64
 from albert_core.records.encoded import Section, merged_block_bytes
 from albert_core.storage import read_range, write_file
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.records.static import unmask
 from albert_core.records.word_borders import begins_word
 from albert_core.tokenization import SpecialIds

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from albert_core.kernels import kernel
+from albert_core.processes.kernels import kernel
 from albert_core.tokenization.word_borders import BEGINS_WORD, ENDS_WORD
 
 

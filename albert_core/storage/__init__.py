@@ -5,7 +5,7 @@ imported at the first gs:// address, botocore at the first of s3://, so that wor
 needs neither.
 """
 
-from albert_core.object_storage import Version
+from albert_core.object_storage.interface import Version
 from albert_core.storage.addresses import (
     GOOGLE_STORAGE,
     SCHEMES,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.google_storage import GoogleStorage
-from albert_core.object_storage import ObjectStorage
-from albert_core.s3_storage import S3Storage
+from albert_core.object_storage.google.storage import GoogleStorage
+from albert_core.object_storage.interface import ObjectStorage
+from albert_core.object_storage.s3.storage import S3Storage
 
 GOOGLE_STORAGE, S3_STORAGE = GoogleStorage(), S3Storage()
 STORAGES: Sequence[ObjectStorage] = (GOOGLE_STORAGE, S3_STORAGE)

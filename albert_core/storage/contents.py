@@ -8,17 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from albert_core.checksums import FileFacts, find_file_damage
 from albert_core.errors import InputError, NoAccessError
-from albert_core.files import (
+from albert_core.files.atomic import (
     link_or_copy,
     refuse_special_file,
     sha256_of_file,
     write_atomically,
 )
-from albert_core.object_storage import Generation, Version
+from albert_core.files.checksums import FileFacts, find_file_damage
+from albert_core.object_storage.errors import MissingObjectError, WriteConflictError, conflict_error
+from albert_core.object_storage.interface import Generation, Version
 from albert_core.storage.addresses import is_remote, storage_of
-from albert_core.storage_errors import MissingObjectError, WriteConflictError, conflict_error
 
 _READ_AHEAD_BYTES = 1 << 20
 

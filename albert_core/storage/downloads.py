@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import (
+from albert_core.errors import InputError
+from albert_core.files.atomic import hash_json
+from albert_core.files.checksums import (
     DamageError,
     FileFacts,
     describe_file,
@@ -13,19 +15,17 @@ from albert_core.checksums import (
     report_damage,
     write_sealed,
 )
-from albert_core.errors import InputError
-from albert_core.files import hash_json
-from albert_core.partial_files import (
+from albert_core.files.partial_files import (
     partial_path,
     remove_staged,
     remove_whole_folder,
     replace_folder,
     staging_folder,
 )
+from albert_core.processes.user_folder import user_folder
 from albert_core.storage.addresses import is_remote, storage_of
 from albert_core.storage.contents import fetch_file
 from albert_core.storage.listing import find_files
-from albert_core.user_folder import user_folder
 
 
 def local_folder(path: str | Path) -> Path:

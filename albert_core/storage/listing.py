@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
-from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
+from albert_core.files.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
 from albert_core.storage.addresses import find_storage, is_remote, storage_of
 
 
@@ -28,8 +28,8 @@ def find_files(pattern: str) -> list[StoredFile]:
     """Return the files that a pattern names, sorted by address.
 
     Args:
-        pattern: A file, a folder (read recursively) or a glob by the rules of `albert_core.globs`.
-            A file or folder of exactly this name wins over the glob.
+        pattern: A file, a folder (read recursively) or a glob by the rules of
+            `albert_core.files.globs`. A file or folder of exactly this name wins over the glob.
 
     Raises:
         InputError: There is none; or a folder, locally or the bucket, must not be read.

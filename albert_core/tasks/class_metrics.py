@@ -48,7 +48,7 @@ class ClassCounts:
         return ClassCounts(*(getattr(self, name).sum(keepdims=True) for name in _COUNTS))
 
     @property
-    def of_occurring(self) -> "ClassCounts":
+    def occurring(self) -> "ClassCounts":
         """The counts of the classes that are true or predicted at least once."""
         occurs_C = self.true + self.predicted > 0
         return ClassCounts(*(getattr(self, name)[occurs_C] for name in _COUNTS))
@@ -114,7 +114,7 @@ def averaged(average: str, score: str) -> Callable[[np.ndarray, np.ndarray], flo
         if average == "micro":
             counts = counts.total
         elif targets.ndim == 1:
-            counts = counts.of_occurring
+            counts = counts.occurring
         return float(np.mean(getattr(counts, score)))
 
     return compute

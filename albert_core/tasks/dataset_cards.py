@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.settings.yaml_text import load_yaml_as_text
 from albert_core.storage import exists, join, read_bytes
-from albert_core.yaml_text import load_yaml_as_text
 
 CARD_NAME = "README.md"
 
@@ -52,7 +52,9 @@ def read_class_names(folder: str, column: str) -> tuple[str, ...]:
 def _features(info: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the features of one configuration of a card."""
     features = info.get("features") if isinstance(info, Mapping) else None
-    for feature in features if isinstance(features, Sequence) else ():
+    if not isinstance(features, Sequence):
+        return
+    for feature in features:
         if isinstance(feature, Mapping):
             yield feature
 

@@ -79,14 +79,14 @@ class TaggedSentence:
     source: str = ""
 
 
-def spread_evenly(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
-    """Return at most `most` rows, in their order and evenly spread, the first one among them.
+def spread_evenly(rows: Sequence[Row], max_rows: int | None) -> Sequence[Row]:
+    """Return at most `max_rows` rows, in their order and evenly spread, the first one among them.
 
-    All are returned if `most` is None.
+    All are returned if `max_rows` is None.
     """
-    if most is None or len(rows) <= most:
+    if max_rows is None or len(rows) <= max_rows:
         return rows
-    return [rows[number * len(rows) // most] for number in range(most)]
+    return [rows[number * len(rows) // max_rows] for number in range(max_rows)]
 
 
 class InvalidRows:
@@ -108,7 +108,7 @@ class InvalidRows:
         self._num_choices: int | None = None
 
     @classmethod
-    def of_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
+    def for_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
         """Return a new collector for a split of a task.
 
         It leaves rows out if `leaves_out` is set and the rows are of training files, which hold the

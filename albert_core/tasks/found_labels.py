@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
-from albert_core.json_values import FieldError
 from albert_core.row_formats import open_parquet
+from albert_core.settings.json_values import FieldError
 from albert_core.storage import find_below, find_files, is_remote, join, local_file, open_file
 from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
 from albert_core.tasks.layouts import find_layout
@@ -164,12 +164,12 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
                 found[without_fraction(label) if reads_rows else label] = None
                 if len(found) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
-    labels = [one for one in found if one.strip() and one not in task.skipped_labels]
+    labels = [label for label in found if label.strip() and label not in task.skipped_labels]
     if not labels:
         raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
-    if scores := [one for one in labels if _is_fraction(one)]:
+    if scores := [label for label in labels if _is_fraction(label)]:
         raise _no_labels(task, f"scores such as {scores[0]} in its rows")
-    are_numbers = all(one.removeprefix("-").isdecimal() for one in labels)
+    are_numbers = all(label.removeprefix("-").isdecimal() for label in labels)
     return tuple(sorted(labels, key=int if are_numbers else None))
 
 

@@ -7,9 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.files import refuse_special_file
-from albert_core.json_values import FieldError, JsonObject, as_text, as_texts, label_spellings
+from albert_core.files.atomic import refuse_special_file
 from albert_core.row_formats import ParquetTable, open_parquet, read_json_objects
+from albert_core.settings.json_values import (
+    FieldError,
+    JsonObject,
+    as_text,
+    as_texts,
+    label_spellings,
+)
 from albert_core.tasks.layouts import find_layout
 from albert_core.tasks.rows import (
     Row,
@@ -148,7 +154,7 @@ class _ObjectRows(TaskRows, abc.ABC):
             return tuple(as_texts(named, str(column)))
         name = _class_name(value, classes)
         spellings = (*((name,) if name else ()), *label_spellings(value, str(column)))
-        return tuple(self._names.labels.get(one, one) for one in spellings)
+        return tuple(self._names.labels.get(spelling, spelling) for spelling in spellings)
 
     def _id(self, row: JsonObject, column: Column) -> str:
         self._value(row, column)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.json_values import (
+from albert_core.settings.json_values import (
     FieldError,
     JsonObject,
     as_id,

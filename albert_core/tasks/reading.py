@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.files import hash_json, sha256_of_file
+from albert_core.files.atomic import hash_json, sha256_of_file
 from albert_core.storage import find_below
 from albert_core.tasks.cell_rows import read_header
 from albert_core.tasks.dev_split import choose_dev_rows

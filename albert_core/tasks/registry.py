@@ -8,8 +8,9 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
+from albert_core.settings.suggestions import did_you_mean
+from albert_core.settings.yaml_text import load_yaml, load_yaml_as_text
 from albert_core.storage import local_folder, read_bytes
-from albert_core.suggestions import did_you_mean
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.found_labels import (
     find_source_files,
@@ -28,7 +29,6 @@ from albert_core.tasks.reading_comprehension import (
 from albert_core.tasks.source import Source, Split
 from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_files
 from albert_core.tasks.task import Task
-from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"
 
@@ -48,7 +48,9 @@ def _hub_name(task: str) -> str:
 
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{
-        name: tuple(path for one in (folder, _hub_name(name)) for path in (one, f"glue/{one}"))
+        name: tuple(
+            path for place in (folder, _hub_name(name)) for path in (place, f"glue/{place}")
+        )
         for name, folder in GLUE_FOLDERS.items()
     },
     **SQUAD_FOLDERS,
@@ -160,16 +162,16 @@ def _find_in_folders(
             continue
         folder = data_dir / candidate
         splits = splits_to_find(task, candidate, undeclared)
-        found = with_found_files(task, _names_in(folder), splits, folder=str(folder))
-        if any(existing_files(source, folder) for source in found.sources("dev")):
-            if has_training(found, folder):
-                return with_known_labels(found, task, str(folder)), folder
-            only_dev = only_dev or (found, folder)
-        wanted = wanted if wanted.dev else found
+        complete_task = with_found_files(task, _names_in(folder), splits, folder=str(folder))
+        if any(existing_files(source, folder) for source in complete_task.sources("dev")):
+            if has_training(complete_task, folder):
+                return with_known_labels(complete_task, task, str(folder)), folder
+            only_dev = only_dev or (complete_task, folder)
+        wanted = wanted if wanted.dev else complete_task
     if only_dev is None:
         raise no_dev_set(wanted, str(data_dir))
-    found, folder = only_dev
-    return with_known_labels(found, task, str(folder)), folder
+    complete_task, folder = only_dev
+    return with_known_labels(complete_task, task, str(folder)), folder
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -194,13 +196,13 @@ def _names_in(folder: Path) -> list[str]:
         ) from error
 
 
-def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
+def with_known_labels(task: Task, declared: Task, folder: str) -> Task:
     """Return a task with labels that its files have where it declares none.
 
     A test file that is not declared but found counts as labelled only if its first row has a label.
 
     Args:
-        found: The task with the files that are there.
+        task: The task with the files that are there.
         declared: The task as it is declared.
         folder: Address of the folder of its files.
 
@@ -209,12 +211,12 @@ def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
             file cannot be read.
         ServiceError: The storage failed.
     """
-    found = with_found_labels(found, folder)
-    if found.test == declared.test or declared.test:
-        return found
-    (source,) = found.test
-    is_labelled = has_labels(found, source, find_source_files(source, folder)[0])
-    return dataclasses.replace(found, test=(dataclasses.replace(source, is_labelled=is_labelled),))
+    task = with_found_labels(task, folder)
+    if task.test == declared.test or declared.test:
+        return task
+    (source,) = task.test
+    is_labelled = has_labels(task, source, find_source_files(source, folder)[0])
+    return dataclasses.replace(task, test=(dataclasses.replace(source, is_labelled=is_labelled),))
 
 
 def no_dev_set(task: Task, data_dir: str) -> InputError:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from albert_core.errors import InputError
-from albert_core.files import refuse_special_file
-from albert_core.json_values import FieldError, as_texts, describe_value
+from albert_core.files.atomic import refuse_special_file
 from albert_core.row_formats import (
     ConllLines,
     open_parquet,
     read_conll_sentences,
     read_json_objects,
 )
+from albert_core.settings.json_values import FieldError, as_texts, describe_value
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
 from albert_core.tasks.source import Column, Source
 from albert_core.tasks.task import Task

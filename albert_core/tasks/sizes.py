@@ -79,7 +79,7 @@ def count_examples(task: Task, folder: Path, *, leaves_out: bool) -> TaskSize:
     }.get(task.kind, read_examples)
 
     def count(split: Split) -> int:
-        rows = InvalidRows.of_split(task, split, leaves_out=leaves_out)
+        rows = InvalidRows.for_split(task, split, leaves_out=leaves_out)
         return len(read(task, folder, split, invalid_rows=rows))  # type: ignore[arg-type]
 
     return TaskSize(num_train=count("train"), num_dev=count("dev"), source=f"counted in {folder}")

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from albert_core.checks import refuse_nulls
 from albert_core.errors import InputError
+from albert_core.settings.checks import refuse_nulls
 
 Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race", "conll"]
 Split = Literal["train", "dev", "test"]

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from albert_core.compression import COMPRESSION_ENDINGS, without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import COMPRESSION_ENDINGS, without_compression
 from albert_core.row_formats import (
     open_parquet,
     read_conll_sentences,
@@ -91,7 +91,7 @@ def _find_sources(
     """
     declared = {"train": task.train, "dev": task.dev, "test": task.test}[split]
     if declared:
-        return tuple(_find_source(task, one, names, folder) or one for one in declared)
+        return tuple(_find_source(task, source, names, folder) or source for source in declared)
     found = _find_source(task, Source(file=f"{split}.tsv"), names, folder)
     return (found,) if found else ()
 
@@ -108,7 +108,7 @@ def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) 
     if not found:
         return None
     if len(found) > 1:
-        patterns = " and ".join(one.pattern for one in found)
+        patterns = " and ".join(source.pattern for source in found)
         raise InputError(
             f"task {task.name}: got {patterns} in {folder}, expected the files of one; remove the "
             "others, or declare the split in task.yaml"
@@ -142,8 +142,8 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
         rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
     )
     counts: dict[tuple[str, int], int] = {}
-    unpacked = {one: without_compression(one) for one in names}
-    alone = (one for one, plain in unpacked.items() if plain == one or plain not in unpacked)
+    unpacked = {name: without_compression(name) for name in names}
+    alone = (name for name, plain in unpacked.items() if plain == name or plain not in unpacked)
     for match in filter(None, map(name.fullmatch, alone)):
         pattern = match[0]
         if match["count"]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.json_values import FieldError, JsonObject, parse_json
 from albert_core.row_formats import open_parquet
+from albert_core.settings.json_values import FieldError, JsonObject, parse_json
 from albert_core.storage import open_file
 from albert_core.tasks.examples import Answer, InvalidRows, Question
 from albert_core.tasks.source import Source

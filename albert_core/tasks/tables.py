@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from albert_core.json_values import FieldError
+from albert_core.settings.json_values import FieldError
 from albert_core.tasks.cell_rows import CellRows, is_tab_separated
 from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
 from albert_core.tasks.object_rows import JsonRows, ParquetRows

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
 
-from albert_core.checks import check_distinct, refuse_nulls
-from albert_core.compression import without_compression
 from albert_core.errors import InputError
+from albert_core.files.compression import without_compression
+from albert_core.settings.checks import check_distinct, refuse_nulls
 from albert_core.tasks.entities import is_entity_tag
 from albert_core.tasks.recipe import Recipe
 from albert_core.tasks.source import COMMA, FORMATS_BY_ENDING, Column, Format, Source, Split

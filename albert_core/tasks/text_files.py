@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from albert_core.compression import damage_errors, open_unpacked, unpacked, without_compression
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, find_other
 from albert_core.errors import InputError
-from albert_core.files import read_regular_file
+from albert_core.files.atomic import read_regular_file
+from albert_core.files.compression import (
+    damage_errors,
+    open_unpacked,
+    unpacked,
+    without_compression,
+)
 from albert_core.storage import open_file
 
 

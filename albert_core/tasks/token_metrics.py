@@ -62,7 +62,7 @@ class TagScores:
         assert self._entities is not None  # as the declaration of the task was checked
         counts = self._entities.over(rows)
         if name == "macro_f1":
-            by_type = counts.of_occurring.f1
+            by_type = counts.occurring.f1
             return float(by_type.mean()) if len(by_type) else 0.0
         return float(getattr(counts.total, name)[0]) if self._entities.types else 0.0
 

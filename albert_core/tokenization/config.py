@@ -1,9 +1,10 @@
 """Settings of the vocabulary."""
 
 import dataclasses
+from typing import Literal
 
-from albert_core.checks import check_between, check_positive
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_between, check_positive
 from albert_core.tokenization.kinds import KindName
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
 
@@ -24,7 +25,8 @@ class VocabConfig:
             from all text for SentencePiece, from lower-cased text for WordPiece, as the original
             does.
         memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
-            of its sentences that fits is used, chosen by their hashes.
+            of its sentences that fits is used, chosen by their hashes. `auto` is 8, or the largest
+            of 4, 2, 1, 0.5 and 0.25 that is free where the vocabulary is trained.
         source: A vocabulary to take instead of training one, local, gs:// or s3://: a model's
             folder or one that `albert vocab` wrote. It must be of the kind, size, case and accents
             set here.
@@ -35,7 +37,7 @@ class VocabConfig:
     character_coverage: float = 0.99995
     lower_case: bool = True
     strip_accents: bool = True
-    memory_gb: float = 8.0
+    memory_gb: float | Literal["auto"] = "auto"
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -52,4 +54,5 @@ class VocabConfig:
                 "pieces"
             )
         check_between(self, "vocab", "character_coverage", low=0.9)
-        check_positive(self, "vocab", "memory_gb")
+        if self.memory_gb != "auto":
+            check_positive(self, "vocab", "memory_gb")

@@ -1,7 +1,7 @@
 """The kinds of tokenizer there are. A new kind is a module of its own and an entry here."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Literal, Protocol
 
@@ -20,7 +20,7 @@ class Trainer(Protocol):
 
     def __call__(
         self,
-        sentences: Sequence[str],
+        sentences: Iterable[str],
         *,
         size: int,
         character_coverage: float,
@@ -30,7 +30,7 @@ class Trainer(Protocol):
         """Return a tokenizer of `size` pieces, special ones included.
 
         Args:
-            sentences: Text.
+            sentences: Text, read once.
             size: Number of pieces.
             character_coverage: Fraction of the text's characters that get a piece.
             lower_case: Whether text is lower-cased, in training and by the tokenizer.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.json_values import as_bool, read_json_object
+from albert_core.settings.json_values import as_bool, read_json_object
 from albert_core.storage import local_folder
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
 from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns

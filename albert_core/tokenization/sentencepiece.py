@@ -12,7 +12,7 @@ import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.tokenization.interface import (
     ContextRules,
     Tokenizer,

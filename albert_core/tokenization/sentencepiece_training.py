@@ -3,7 +3,7 @@
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import sentencepiece
 
@@ -26,7 +26,7 @@ _NUM_THREADS = 2  # part of the result: other numbers of threads give other last
 
 
 def train_sentencepiece(
-    sentences: Sequence[str],
+    sentences: Iterable[str],
     *,
     size: int,
     character_coverage: float,
@@ -39,7 +39,7 @@ def train_sentencepiece(
     which is counted in `training_counts` of the tokenizer.
 
     Args:
-        sentences: Text; their order is part of the result.
+        sentences: Text, read once; their order is part of the result.
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.tokenization.interface import (
     ContextRules,
     Tokenizer,

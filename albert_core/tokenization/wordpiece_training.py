@@ -1,7 +1,7 @@
 """Train a WordPiece vocabulary: the same sentences give the same bytes on every run."""
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from albert_core.errors import InputError
 from albert_core.tokenization.training_counts import TrainingCounts
@@ -16,7 +16,7 @@ _SPECIALS = (PAD, UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_wordpiece(
-    sentences: Sequence[str],
+    sentences: Iterable[str],
     *,
     size: int,
     character_coverage: float,
@@ -29,7 +29,7 @@ def train_wordpiece(
     tokenizer. The order of the sentences does not matter.
 
     Args:
-        sentences: Text, in any order.
+        sentences: Text, read once, in any order.
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.

@@ -34,8 +34,8 @@ SILENCE_S = 30.0  # without an answer, after which a line is said
 FLUSH_S = 5.0  # without an answer, after which the end is not waited for any longer
 LONGEST_FLUSH_S = 15.0
 START_S = 30.0  # to import the client, which depends on no server
-# Of a stopped step: less than `albert_core.stops.GRACE_S`, after which the process would be
-# ended before it has uploaded its work in progress.
+# Of a stopped step: less than `albert_core.processes.stops.GRACE_S`, after which the process would
+# be ended before it has uploaded its work in progress.
 STOPPED_FLUSH_S = 1.5
 
 

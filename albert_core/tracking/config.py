@@ -76,7 +76,7 @@ class TrackingConfig:
         return self.to != "none"
 
     @classmethod
-    def of_process(cls) -> "TrackingConfig":
+    def from_environment(cls) -> "TrackingConfig":
         """Return the settings in this process's environment; the defaults, no tracking, if none.
 
         They are JSON in the variable `TRACKING_VARIABLE`.
@@ -93,13 +93,13 @@ class TrackingConfig:
             raise InputError(f"{TRACKING_VARIABLE}: got {text!r}, expected JSON") from error
         return parse_settings(cls, values, source=TRACKING_VARIABLE)
 
-    def or_of_process(self) -> "TrackingConfig":
+    def or_from_environment(self) -> "TrackingConfig":
         """Return these settings, or this process's where these are off.
 
         Raises:
             InputError: The environment holds others than there are.
         """
-        return self if self.is_on else self.of_process()
+        return self if self.is_on else self.from_environment()
 
     def environment(self, group: str) -> dict[str, str]:
         """Return environment variables by which the steps of a run have these settings.
@@ -135,8 +135,9 @@ class TrackingConfig:
     def resolved_address(self, folder: Path | None) -> str:
         """Return the address: the given one, that of the environment, or a folder.
 
-        Folders are absolute, since steps have other current folders. Empty where the client knows
-        an address itself, or there is no folder.
+        Something must be tracked (`is_on`, not checked). Folders are absolute, since steps have
+        other current folders. Empty where no address is given and the client knows one itself, the
+        tracker takes no folders, or `folder` is None.
 
         Args:
             folder: What is taken where nothing else is given; None: nothing.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import code_version
-from albert_core.checksums import DamageError, read_sealed, report_damage, write_sealed
 from albert_core.errors import StoppedError
-from albert_core.progress import ReportProgress
+from albert_core.files.checksums import DamageError, read_sealed, report_damage, write_sealed
+from albert_core.progress import ReportProgress, report_message
 from albert_core.storage import is_remote
 from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.config import FOLDER_NAME, TrackingConfig, step_group
@@ -86,7 +86,7 @@ def tracked_step(
     Raises:
         InputError: The environment holds settings or an address that cannot be used.
     """
-    config = config.or_of_process()
+    config = config.or_from_environment()
     if not (config.is_on and is_chief):
         yield StepTracker(None)
         return
@@ -104,7 +104,7 @@ def tracked_step(
     )
     title = " at ".join(filter(None, (TRACKERS[config.to].title, run.address)))
     client = TrackingClient(
-        config.to, run, title=title, warn=lambda text: progress(0, 0, f"warning: {text}")
+        config.to, run, title=title, warn=lambda text: report_message(progress, f"warning: {text}")
     )
     status: Status = "interrupted"
     try:

@@ -12,7 +12,7 @@ from google.cloud.aiplatform_v1.types import Execution
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from albert_core.errors import ServiceError
-from albert_core.google_client import find_credentials
+from albert_core.object_storage.google.client import find_credentials
 from albert_core.tracking.run import (
     NothingTakenError,
     RefusedError,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from albert_core.connection_failures import explain_failure
+from albert_core.network.connection_failures import explain_failure
 from albert_core.tracking.messages import CLOSED, DONE, READY, TROUBLE, parse_line, to_line
 from albert_core.tracking.run import NothingTakenError, RefusedError, Row, TrackedRun, Tracker
 from albert_core.tracking.trackers import new_tracker

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import describe_file, find_file_damage
 from albert_core.errors import StepFailedError
+from albert_core.files.checksums import describe_file, find_file_damage
 from albert_core.model.weights import write_weights
 
 # Of versions that replaced one file; a training that such a version began is continued with it.

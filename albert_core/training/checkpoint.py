@@ -12,15 +12,15 @@ from typing import Any
 
 import keras
 
-from albert_core.checksums import (
+from albert_core.errors import InputError, StepFailedError
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import (
     DamageError,
     describe_file,
     parse_object,
     report_damage,
     write_sealed,
 )
-from albert_core.errors import InputError, StepFailedError
-from albert_core.files import write_atomically
 from albert_core.model.weights import (
     assign_by_name,
     read_weights,

@@ -1,8 +1,8 @@
 """In what precision a model computes, and whether XLA compiles its step.
 
 Where the settings leave it open (`auto`), what the machine consists of decides; where that leaves
-several ways, `compute_choice.py` times steps. Importing this module imports neither Keras nor a
-backend.
+several candidates, `compute_choice.py` times steps. Importing this module imports neither Keras nor
+a backend.
 """
 
 import dataclasses
@@ -12,9 +12,6 @@ from typing import Any, Literal
 from albert_core.training.devices import Devices, Precision
 
 ResolvedPrecision = Literal["float32", "bfloat16"]
-
-Way = tuple[ResolvedPrecision, bool]
-"""A precision, and whether XLA compiles the step."""
 
 Purpose = Literal["training", "batches", "single_texts"]
 """What is computed: steps of training, predictions for many texts at a time, or for few texts, and
@@ -49,35 +46,39 @@ class ComputeSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Ways to compute on a device, ranked by speed as far as its hardware tells.
+    """Settings for a device, ranked by speed as far as its hardware tells.
 
     Attributes:
-        settings: The ways, the fastest first as far as is known.
+        candidates: The settings, the fastest first as far as is known.
         num_undecided: How many of them, from the first on, may be the fastest.
     """
 
-    settings: Sequence[ComputeSettings]
+    candidates: Sequence[ComputeSettings]
     num_undecided: int = 1
 
     @classmethod
-    def of(cls, *ways: Way, num_undecided: int = 1, why: str = "") -> "Ranking":
-        """Return a ranking of ways in their order, all for the same reason.
+    def for_reason(
+        cls, *candidates: ComputeSettings, num_undecided: int = 1, why: str = ""
+    ) -> "Ranking":
+        """Return a ranking of settings in their order, all for the same reason.
 
         Args:
-            *ways: Precision, and whether XLA compiles, of each; the fastest first.
+            *candidates: The settings, the fastest first; their own reasons are replaced.
             num_undecided: As the attribute.
             why: The reason.
         """
-        settings = [ComputeSettings(precision=one, jit_compile=jits, why=why) for one, jits in ways]
-        return cls(settings=settings, num_undecided=num_undecided)
+        return cls(
+            candidates=[dataclasses.replace(candidate, why=why) for candidate in candidates],
+            num_undecided=num_undecided,
+        )
 
     def allowed(
         self, precision: Precision, jit_compile: bool | None
     ) -> tuple[ComputeSettings, ...]:
-        """Return the possibly fastest ways among those that some settings allow; at least one.
+        """Return the possibly fastest candidates among those that are allowed; at least one.
 
         They are those among the first `num_undecided`, in their order. Where none of these is
-        allowed it is one: the first other way that is, or else the first way of all with what is
+        allowed it is one: the first other candidate that is, or else the first of all with what is
         set in place of its own.
 
         Args:
@@ -85,19 +86,19 @@ class Ranking:
             jit_compile: Whether XLA compiles the step; None: as is faster.
         """
 
-        def is_allowed(one: ComputeSettings) -> bool:
-            fits = precision in ("auto", one.precision)
-            return fits and jit_compile in (None, one.jit_compile)
+        def is_allowed(candidate: ComputeSettings) -> bool:
+            fits = precision in ("auto", candidate.precision)
+            return fits and jit_compile in (None, candidate.jit_compile)
 
-        if undecided := tuple(filter(is_allowed, self.settings[: self.num_undecided])):
+        if undecided := tuple(filter(is_allowed, self.candidates[: self.num_undecided])):
             return undecided
-        best = next(filter(is_allowed, self.settings), self.settings[0])
+        best = next(filter(is_allowed, self.candidates), self.candidates[0])
         return (
             dataclasses.replace(
                 best,
                 precision=best.precision if precision == "auto" else precision,
                 jit_compile=best.jit_compile if jit_compile is None else jit_compile,
-                why=best.why if best == self.settings[0] else "as set",
+                why=best.why if best == self.candidates[0] else "as set",
             ),
         )
 
@@ -117,7 +118,7 @@ def possible_settings(
     jit_compile: bool | None,
     purpose: Purpose = "training",
 ) -> tuple[ComputeSettings, ...]:
-    """Return the ways to compute that may be the fastest here; one where the machine decides.
+    """Return the settings that may be the fastest here; one where the machine decides.
 
     Several, the likeliest first, are there only for a single device. Imports Keras.
 

@@ -5,13 +5,14 @@ precision, and the same compilation where there is one. With several processes, 
 first one is used by all.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.backends import of_first_process
-from albert_core.checksums import DamageError, parse_object, unseal
+from albert_core.backends import broadcast_from_first_process
+from albert_core.files.checksums import DamageError, parse_object, unseal
 from albert_core.progress import ReportProgress
 from albert_core.training.compute import (
     ComputeSettings,
@@ -25,7 +26,10 @@ from albert_core.training.state import STATE_NAME, list_checkpoints
 from albert_core.training.timed_steps import NewTraining, time_settings
 
 _PRECISIONS: tuple[ResolvedPrecision, ...] = ("float32", "bfloat16")
-_WAYS = tuple(itertools.product(_PRECISIONS, (False, True)))
+_ALL_SETTINGS = tuple(
+    ComputeSettings(precision=precision, jit_compile=jits)
+    for precision, jits in itertools.product(_PRECISIONS, (False, True))
+)
 
 
 def choose_compute(
@@ -37,17 +41,17 @@ def choose_compute(
     new_training: NewTraining | None,
     seed: int,
     progress: ReportProgress,
-    is_as_formerly: bool = False,
+    keeps_former_defaults: bool = False,
 ) -> ComputeSettings:
     """Choose precision and compilation for all trainings of a step, in all processes together.
 
     The precision that a checkpoint of theirs keeps wins over what is set; its compilation holds
     where none is set, and the backend and the devices may have it. A checkpoint of a version that
     kept nothing stands for what the settings meant then. Without one it is as set; what is left
-    open is as the machine tells, or the fastest of several ways by a few steps of training. Several
-    processes must call this at the same step; all return the first one's choice. Where steps are
-    timed, the random state is afterwards as the seed makes it, and the precision of new models
-    float32.
+    open is as the machine tells, or the fastest of several candidates by a few steps of training.
+    Several processes must call this at the same step; all return the first one's choice. Where
+    steps are timed, the random state is afterwards as the seed makes it, and the precision of new
+    models float32.
 
     Args:
         config: What is set, and what is left open.
@@ -55,39 +59,41 @@ def choose_compute(
         devices: The devices that train.
         trainings: The folders of the trainings' checkpoints, which need not exist, with what is
             trained in each.
-        new_training: Returns what is timed; None: nothing is, and the likeliest way is taken.
+        new_training: Returns what is timed; None: nothing is, and the likeliest candidate is taken.
         seed: Seed of all random states.
         progress: Called with a message that steps are timed.
-        is_as_formerly: Whether what is left open is as before the instructions of processors were
-            looked at: no CPU computes in bfloat16.
+        keeps_former_defaults: Whether what is left open is as before the instructions of processors
+            were looked at: no CPU computes in bfloat16.
     """
     settings: dict[str, Any] = {"precision": config.precision, "jit_compile": config.jit_compile}
     former = former_settings(devices, hidden_size, **settings)
-    possible = (former,) if is_as_formerly else possible_settings(devices, hidden_size, **settings)
+    candidates: Sequence[ComputeSettings] = (former,)
+    if not keeps_former_defaults:
+        candidates = possible_settings(devices, hidden_size, **settings)
     recorded = _find_recorded(trainings)
     if recorded is not None:
         began = ComputeSettings(**recorded) if recorded else former
-        chosen = _continued(began, config.jit_compile, devices, possible)
-    elif len(possible) == 1 or new_training is None:
-        chosen = possible[0]
+        chosen = _continued(began, config.jit_compile, devices, candidates)
+    elif len(candidates) == 1 or new_training is None:
+        chosen = candidates[0]
     else:
-        chosen = time_settings(possible, new_training, seed=seed, progress=progress)
-    return _of_first_process(chosen)
+        chosen = time_settings(candidates, new_training, seed=seed, progress=progress)
+    return _agree_on_compute(chosen)
 
 
 def _continued(
     began: ComputeSettings,
     jit_compile: bool | None,
     devices: Devices,
-    possible: Sequence[ComputeSettings],
+    candidates: Sequence[ComputeSettings],
 ) -> ComputeSettings:
-    """Return how a training that began in one way goes on here: always in the same precision.
+    """Return the settings by which a training goes on here: always in the same precision.
 
     Args:
-        began: The way.
+        began: The settings by which it began.
         jit_compile: Whether XLA compiles the step, as set; None: as it began, where that may be.
         devices: The devices that train.
-        possible: The ways that a new training would have, for a remark about its speed.
+        candidates: Those that a new training would have, for a remark about its speed.
     """
     from albert_core.backends import possible_compilations
 
@@ -98,8 +104,8 @@ def _continued(
     if jit_compile != began.jit_compile:
         before, here = ("with", "without") if began.jit_compile else ("without", "with")
         why = f"the training began {before} XLA, and goes on {here} it here"
-    if began.precision not in {one.precision for one in possible}:
-        why += f"; {possible[0].precision} is faster here"
+    if began.precision not in {candidate.precision for candidate in candidates}:
+        why += f"; {candidates[0].precision} is faster here"
     return ComputeSettings(precision=began.precision, jit_compile=jit_compile, why=why)
 
 
@@ -128,16 +134,13 @@ def _find_recorded(trainings: Mapping[Path, str]) -> Mapping[str, Any] | None:
     return None
 
 
-def _of_first_process(chosen: ComputeSettings) -> ComputeSettings:
+def _agree_on_compute(chosen: ComputeSettings) -> ComputeSettings:
     """Return the first process's choice in all processes: they run one program together.
 
     Waits for all of them. Where the choice here was another, its reason says whose it is.
     """
-    index = _WAYS.index((chosen.precision, chosen.jit_compile))
-    first_index = int(of_first_process(float(index)))
+    index = _ALL_SETTINGS.index(chosen)
+    first_index = int(broadcast_from_first_process(float(index)))
     if first_index == index:
         return chosen
-    precision, jit_compile = _WAYS[first_index]
-    return ComputeSettings(
-        precision=precision, jit_compile=jit_compile, why="as the first process computes"
-    )
+    return dataclasses.replace(_ALL_SETTINGS[first_index], why="as the first process computes")

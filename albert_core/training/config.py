@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from albert_core.checks import check_at_least
+from albert_core.settings.checks import check_at_least
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.safeguards import SafeguardConfig
 

@@ -79,8 +79,8 @@ def skipped_flops_per_token(
         num_predictions: Prediction slots P of a sequence.
     """
     unread = 1 - (1 + num_predictions) / sequence_length
-    of_all = 4 * config.hidden_size**2
-    return 3 * max(unread, 0.0) * (_block_flops(config, sequence_length) - of_all)
+    unskipped_flops = 4 * config.hidden_size**2
+    return 3 * max(unread, 0.0) * (_block_flops(config, sequence_length) - unskipped_flops)
 
 
 def encoder_flops_per_token(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from albert_core.old_names import rename_metrics
+from albert_core.settings.old_names import rename_metrics
 
 HISTORY_NAME = "metrics.jsonl"
 

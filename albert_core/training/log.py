@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import (
+from albert_core.errors import StepFailedError
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import (
     DamageError,
     FileFacts,
     describe_file,
     parse_object,
     report_damage,
 )
-from albert_core.errors import StepFailedError
-from albert_core.files import write_atomically
-from albert_core.old_names import rename_metrics
+from albert_core.settings.old_names import rename_metrics
 from albert_core.training.state import TrainingState, checkpoint_folder
 
 LOG_NAME = "training_log.jsonl"
@@ -87,7 +87,7 @@ def log_until(folder: Path, step: int) -> bytes:
 def matches_log(folder: Path, facts: FileFacts) -> bool:
     """Return whether the log begins with a part of this size and checksum; False without a log."""
     path = folder / LOG_NAME
-    return path.is_file() and describe_file(path, most=facts["bytes"]) == facts
+    return path.is_file() and describe_file(path, max_bytes=facts["bytes"]) == facts
 
 
 def recover_log(folder: Path, state: TrainingState) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 
+from albert_core.processes.stops import SAVING_S, longer_grace
 from albert_core.progress import ReportProgress
-from albert_core.stops import SAVING_S, longer_grace
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluate, Evaluation
 from albert_core.training.callbacks.log import LogWriter, MeasureSpeed
-from albert_core.training.callbacks.progress import ProgressReport
+from albert_core.training.callbacks.progress import ProgressReporter
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.callbacks.time_budget import TimeBudget
@@ -108,7 +108,7 @@ def train(
             *([TimeBudget(session)] if plan.minutes else []),
             Budget(session),
             Checkpointing(session, signal_name),
-            ProgressReport(session, progress),
+            ProgressReporter(session, progress),
         ]
         # A call of `fit` ends with the phase at the latest: the next one's batches have another
         # shape.

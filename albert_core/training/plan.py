@@ -1,4 +1,4 @@
-"""Training schedule: steps, evaluations, checkpoints, early stop. Does not import Keras."""
+"""The plan of a training: steps, evaluations, checkpoints, early stop. Does not import Keras."""
 
 import dataclasses
 import itertools
@@ -63,7 +63,9 @@ class TrainingPlan:
             InputError: The steps of a phase are no multiple of `interval_steps`, and
                 `are_last_intervals_short` is not set.
         """
-        for num_steps in () if self.are_last_intervals_short else self.phase_steps:
+        if self.are_last_intervals_short:
+            return
+        for num_steps in self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(
                     f"num_train_steps: got {num_steps}, expected a multiple of the "
@@ -97,7 +99,7 @@ class TrainingPlan:
         return sum(self.phase_steps[:index])
 
     def steps_of_interval(self, step: int) -> int:
-        """Return how many steps are done of the interval that the last of `step` steps is in.
+        """Return how many steps are done of the evaluation interval that the last of `step` is in.
 
         If that step ends the interval, these are all steps of the interval. Intervals count from
         the beginning of each phase; the last one of a phase may be short.
@@ -105,7 +107,7 @@ class TrainingPlan:
         Args:
             step: Steps done, above 0.
         """
-        step_of_phase = step - self.phase_begin(self.phase_of(step - 1))
+        step_of_phase = step - self.phase_begin(self.phase_of_last_step(step))
         return (step_of_phase - 1) % self.interval_steps + 1
 
     def phase_of(self, step: int) -> int:
@@ -115,3 +117,10 @@ class TrainingPlan:
         """
         # Without the last end: after the last step there is no further phase.
         return sum(step >= end for end in self.phase_ends[:-1])
+
+    def phase_of_last_step(self, step: int) -> int:
+        """Return the index, from 0, of the phase of the last of `step` steps; 0 before the first.
+
+        It differs from `phase_of` at the end of a phase alone.
+        """
+        return self.phase_of(max(step - 1, 0))

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_at_least, check_between
 
 # Above 0.5 by more than held-out samples of a few thousand pairs vary: still guessing below it.
 _CHANCE = 0.52

@@ -30,7 +30,8 @@ class TrainingSession:
         recent_metrics: Means over the steps since the last line of the log; None at steps without
             a line.
         log_row: The line of the log of the last step; None at steps without one.
-        last_log: Step of the last line of the log, and when it was written (monotonic seconds).
+        last_log_step: Step of the last line of the log.
+        last_log_s: When that was written (monotonic seconds).
         last_save_s: When the last checkpoint was written (monotonic seconds).
         saved_step: Step of the last checkpoint, written or restored; 0 without one.
     """
@@ -54,7 +55,7 @@ class TrainingSession:
         self._begin_s = now - state.seconds
         self.recent_metrics: Mapping[str, float] | None = None
         self.log_row: Mapping[str, float] | None = None
-        self.last_log = (state.step, now)
+        self.last_log_step, self.last_log_s = state.step, now
         self.last_save_s = now
         self.saved_step = state.step
 
@@ -74,7 +75,7 @@ class TrainingSession:
     @property
     def last_phase(self) -> int:
         """Index of the last step's phase, from 0; 0 before the first step."""
-        return self.plan.phase_of(max(self.state.step - 1, 0))
+        return self.plan.phase_of_last_step(self.state.step)
 
     @property
     def num_expected_steps(self) -> int:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from albert_core.stops import answered_signals, take_note
+from albert_core.processes.stops import answered_signals, take_note
 
 _received: list[str] = []
 

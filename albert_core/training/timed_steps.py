@@ -1,27 +1,39 @@
-"""Which of several ways to compute is the fastest here, by a few steps of training in each."""
+"""Which of several `ComputeSettings` is the fastest here, by a few steps of training with each."""
 
 import dataclasses
 import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.training.compute import ComputeSettings
 from albert_core.training.devices import use_precision
 
 _ROUNDS = 2
 _LEAST_STEPS, _MOST_STEPS, _SECONDS = 3, 50, 1.0
 _NOT_COUNTED = 2  # the first compiles; the second may still allocate memory
-# Of ways that are about as fast the likeliest is taken, so that noise does not choose.
+# Of settings that are about as fast the likeliest are taken, so that noise does not choose.
 _MARGIN = 1.03
 
-NewTraining = Callable[[ComputeSettings], tuple[keras.Model, Callable[[], Any]]]
-"""Function of a way; returns a new model compiled for it, made in the precision that is set, and
-what begins the batches that it is trained on."""
+
+class TimedTraining(NamedTuple):
+    """A training of which some steps are timed.
+
+    Attributes:
+        model: New and compiled; made in the precision that is set.
+        begin_batches: Begins the batches that it is trained on.
+    """
+
+    model: keras.Model
+    begin_batches: Callable[[], Any]
+
+
+NewTraining = Callable[[ComputeSettings], TimedTraining]
+"""Function of settings; returns a training that computes by them."""
 
 
 class StepTimes(keras.callbacks.Callback):
@@ -53,64 +65,69 @@ class StepTimes(keras.callbacks.Callback):
 
 
 def time_settings(
-    possible: Sequence[ComputeSettings],
+    candidates: Sequence[ComputeSettings],
     new_training: NewTraining,
     *,
     seed: int,
     progress: ReportProgress,
 ) -> ComputeSettings:
-    """Train a few steps in each way, in turns; return the fastest, with the times as its reason.
+    """Train a few steps by each candidate, in turns; return the fastest, with the times as reason.
 
-    The median of a way's steps counts; a way before another is taken unless that is more than 3 %
-    faster. Each is trained twice, for at most 50 steps. The models are dropped. Afterwards the
+    The median of a candidate's steps counts; one before another is taken unless that is more than
+    3 % faster. Each is trained twice, for at most 50 steps. The models are dropped. Afterwards the
     random state is as the seed makes it, and the precision of new models float32.
 
     Args:
-        possible: The ways, the likeliest first, at least one.
-        new_training: Returns a model for a way, and its batches.
+        candidates: The settings, the likeliest first, at least one.
+        new_training: Returns a new training that computes by one of them.
         seed: Seed of all random states that is set in the end.
         progress: Called with a message that steps are timed.
     """
-    progress(0, 0, f"timing a few steps in {len(possible)} ways")
+    report_message(progress, f"timing a few steps in {len(candidates)} ways")
     trainings = []
-    for one in possible:
-        with use_precision(one.precision):
-            trainings.append((one, *new_training(one)))
-    seconds: list[list[float]] = [[] for _ in possible]
+    for candidate in candidates:
+        with use_precision(candidate.precision):
+            trainings.append(new_training(candidate))
+    step_seconds: list[list[float]] = [[] for _ in candidates]
     for _ in range(_ROUNDS):
-        for (one, model, begin_batches), its_seconds in zip(trainings, seconds, strict=True):
-            times = StepTimes()
-            with use_precision(one.precision):
-                model.fit(
-                    begin_batches(),
-                    steps_per_epoch=_MOST_STEPS,
-                    callbacks=[times],
-                    shuffle=False,
-                    verbose=0,
-                )
-            its_seconds += times.seconds
-    del model
+        for candidate, training, seconds in zip(candidates, trainings, step_seconds, strict=True):
+            with use_precision(candidate.precision):
+                seconds += _time_steps(training)
+    del training
     trainings.clear()
     gc.collect()  # these models would take memory of the devices
     keras.utils.set_random_seed(seed)
-    return fastest(possible, [statistics.median(values) for values in seconds])
+    return fastest(candidates, [statistics.median(seconds) for seconds in step_seconds])
 
 
-def fastest(possible: Sequence[ComputeSettings], seconds: Sequence[float]) -> ComputeSettings:
-    """Return the fastest way, with the times of all, in milliseconds, as its reason.
+def _time_steps(training: TimedTraining) -> list[float]:
+    """Train some steps and return their seconds, without the first two."""
+    times = StepTimes()
+    training.model.fit(
+        training.begin_batches(),
+        steps_per_epoch=_MOST_STEPS,
+        callbacks=[times],
+        shuffle=False,
+        verbose=0,
+    )
+    return times.seconds
+
+
+def fastest(candidates: Sequence[ComputeSettings], seconds: Sequence[float]) -> ComputeSettings:
+    """Return the fastest settings, with the times of all, in milliseconds, as their reason.
 
     Args:
-        possible: The ways; an earlier one is taken unless a later one is more than 3 % faster.
-        seconds: Seconds of a step in each way, in the order of `possible`.
+        candidates: The settings; earlier ones are taken unless later ones are more than 3 % faster.
+        seconds: Seconds of a step by each candidate, in their order.
     """
-    best, best_s = possible[0], seconds[0]
-    for one, its_s in zip(possible, seconds, strict=True):
-        if its_s * _MARGIN < best_s:
-            best, best_s = one, its_s
+    best, best_s = candidates[0], seconds[0]
+    for candidate, step_s in zip(candidates, seconds, strict=True):
+        if step_s * _MARGIN < best_s:
+            best, best_s = candidate, step_s
     others = (
-        f"{1000 * its_s:.1f} in {one}"
-        for one, its_s in zip(possible, seconds, strict=True)
-        if one != best
+        f"{1000 * step_s:.1f} in {candidate}"
+        for candidate, step_s in zip(candidates, seconds, strict=True)
+        if candidate != best
     )
     why = f"timed: {1000 * best_s:.1f} ms a step, {', '.join(others)}"
     return dataclasses.replace(best, why=why)

@@ -1,7 +1,7 @@
 """Whether a checkpoint is whole, and of the training that it is to continue.
 
-`state.json` is sealed (`albert_core.checksums`) and has the checksums of the variables, of the
-best weights and of the log. Checkpoints of earlier versions have that of the variables only.
+`state.json` is sealed (`albert_core.files.checksums`) and has the checksums of the variables, of
+the best weights and of the log. Checkpoints of earlier versions have that of the variables only.
 """
 
 import dataclasses
@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import (
+from albert_core.errors import InputError
+from albert_core.files.atomic import sha256_of_file
+from albert_core.files.checksums import (
     DamageError,
     describe_file,
     find_file_damage,
@@ -18,8 +20,6 @@ from albert_core.checksums import (
     read_sealed,
     report_damage,
 )
-from albert_core.errors import InputError
-from albert_core.files import sha256_of_file
 from albert_core.model.weights import read_weights, write_weights
 from albert_core.optimizers.adamw import AVERAGE
 from albert_core.training.best_weights import OLD_BEST_NAME
@@ -164,9 +164,9 @@ def _describe_old_best(path: Path, shapes: Shapes) -> dict[str, Any]:
         DamageError: It is missing, cannot be read, or holds other variables than the model has.
     """
     try:
-        found = {name: array.shape for name, array in read_weights(path).items()}
+        file_shapes = {name: array.shape for name, array in read_weights(path).items()}
     except InputError as error:
         raise DamageError(str(error)) from error
-    if found != dict(shapes):
+    if file_shapes != dict(shapes):
         raise DamageError(f"{path.name} holds other variables than the model has")
     return {"file": path.name, "global_step": None, **describe_file(path)}

@@ -10,8 +10,8 @@ from albert_core.checkpoints import Checkpoint, detect, read_checkpoint, save_fo
 from albert_core.checkpoints.description import size_name
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
 from albert_core.errors import InputError
-from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import write_json
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import exists, is_remote
 from components.checkpoint.config import CheckpointConfig
 
@@ -47,11 +47,11 @@ def import_checkpoint(
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
-    progress(0, 0, "reading")
+    report_message(progress, "reading")
     path = fetch_checkpoint(config.path)
     checkpoint = read_configured(config, path)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_model(results: Path, _: Path) -> Metrics:
         """Write the model folder and checkpoint.json; return the latter's facts as metrics."""
         notes = (*checkpoint.notes, *save_folder(checkpoint, results))
         facts = _describe(checkpoint, config.path, path)
@@ -64,7 +64,7 @@ def import_checkpoint(
         inputs={"checkpoint": checkpoint.content_hash()},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_model,
     )
 
 

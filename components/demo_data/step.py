@@ -22,7 +22,7 @@ from pathlib import Path
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from components.demo_data.docstrings import PACKAGES, DocstringProse, read_documents
 from components.demo_data.examples import write_examples
 from components.demo_data.names import name_sentences, write_name_task
@@ -53,37 +53,41 @@ MAX_NAME_DEV_SENTENCES = 300
 def make_demo_data(
     *,
     output: str | Path,
+    packages: Sequence[str] = PACKAGES,
     seed: int = 12345,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Write the demo's corpus and tasks and publish them to `output`, unless they are there.
 
-    Needs no network: the text is the documentation of the installed packages PACKAGES.
+    Needs no network: the text is the documentation of installed packages.
 
     Args:
         output: Folder to make.
+        packages: Importable package names, or `python` for the standard library. Those of the demo
+            by default; fewer make a smaller data set of the same form.
         seed: Decides the split into train and dev and the draws of the tasks.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
     Raises:
-        InputError: One of the packages is not installed, or `output` holds something else.
+        InputError: A package is not installed, the packages hold too little documentation, or
+            `output` holds something else.
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
 
-    def body(results: Path, _: Path) -> Metrics:
-        progress(0, 0, f"reading the documentation of {', '.join(PACKAGES)}")
-        return write_demo_data(results, seed=seed)
+    def write_data(results: Path, _: Path) -> Metrics:
+        report_message(progress, f"reading the documentation of {', '.join(packages)}")
+        return write_data_set(results, packages=packages, seed=seed)
 
     return run_step(
         "demo-data",
         config={"seed": seed},
-        inputs={package: _version(package) for package in PACKAGES},
+        inputs={package: _version(package) for package in packages},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_data,
     )
 
 
@@ -99,33 +103,14 @@ def _version(package: str) -> str:
         return platform.python_version()
 
 
-def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int]:
-    """Write the demo's corpus and tasks and return their metrics.
-
-    Needs no network: the text is the documentation of the installed packages PACKAGES. The files
-    depend on these packages' versions and the seed, and on nothing else.
-
-    Args:
-        output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.
-        seed: Decides the split into train and dev and the draws of the tasks.
-
-    Returns:
-        `num_documents`, `num_sentences`, `corpus_bytes` of the corpus, `num_dev_documents`, and
-        `<task>_train_rows` and `<task>_dev_rows` of each task.
-
-    Raises:
-        InputError: One of the packages is not installed.
-    """
-    return write_data_set(output, packages=PACKAGES, seed=seed)
-
-
 def write_data_set(
     output: Path, *, packages: Sequence[str], seed: int, num_processes: int | None = None
 ) -> dict[str, float | int]:
     """Write a corpus and three tasks from the documentation of any installed packages.
 
     The corpus is the train documents; the dev documents are in the tasks' dev sets alone. Examples
-    of other formats, see `write_examples`, are made of both.
+    of other formats, see `write_examples`, are made of both. The files depend on the packages'
+    versions and the seed, and on nothing else.
 
     Args:
         output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.
@@ -134,7 +119,8 @@ def write_data_set(
         num_processes: Processes that parse the packages; by default one a core, at most 8.
 
     Returns:
-        The metrics that `write_demo_data` returns.
+        `num_documents`, `num_sentences`, `corpus_bytes` of the corpus, `num_dev_documents`, and
+        `<task>_train_rows` and `<task>_dev_rows` of each task.
 
     Raises:
         InputError: A package is not installed, or the packages hold too little documentation.

@@ -10,7 +10,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
 from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
@@ -79,12 +79,12 @@ def evaluate(
         "lower_case": lower_case,
         "strip_accents": strip_accents,
     }
-    scored = task or read_declared_task(model)
+    scored_task = task or read_declared_task(model)
     identity = _identify(model, side_files)
-    settings = {"task": scored.name, "initialization": identity.initialization}
+    settings = {"task": scored_task.name, "initialization": identity.initialization}
     inputs = {
         "model": identity.content_hash,
-        "data": task_fingerprint(scored, data, needs_training=False),
+        "data": task_fingerprint(scored_task, data, needs_training=False),
     }
 
     is_follower = is_led_by_another()
@@ -99,7 +99,7 @@ def evaluate(
 
         with tracked_step(
             tracking,
-            step=task_step_name("evaluate", scored.name, identity.initialization),
+            step=task_step_name("evaluate", scored_task.name, identity.initialization),
             settings=settings,
             places=places,
             output=output,
@@ -170,7 +170,7 @@ def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
         InputError: The checkpoint cannot be read.
     """
     manifest = find_manifest(model)
-    has_own = all(value is None for value in side_files.values())
-    if manifest is not None and manifest.step == "finetune" and has_own:
+    has_all_beside_it = all(value is None for value in side_files.values())
+    if manifest is not None and manifest.step == "finetune" and has_all_beside_it:
         return _Identity(manifest.content_hash, manifest.config["initialization"])
     return _Identity(read_checkpoint(model, **side_files).content_hash(), "pretrained")

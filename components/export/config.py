@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
-from albert_core.checks import check_between, check_distinct
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, QUANTIZED, Bounds, ExportFormat
+from albert_core.settings.checks import check_between, check_distinct
 from components.export.card.config import CardConfig
 
 

@@ -10,7 +10,7 @@ from albert_core.artifacts.manifest import read_manifest
 from albert_core.checkpoints.task_head import read_for_task
 from albert_core.exports.formats import FORMATS, refuse_other_classifiers, write_format
 from albert_core.inference.task_settings import read_declared_task
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.tasks import Task
 from components.export.card.render import write_card
 from components.export.config import ExportConfig
@@ -92,14 +92,14 @@ class Exporter:
         folder.mkdir(exist_ok=True)
         checkpoint = read_for_task(model, **(reading or {}))
         refuse_other_classifiers(checkpoint, self.config.formats)
-        self.progress(0, 0, f"{label}reference")
+        report_message(self.progress, f"{label}reference")
         dev_set = _score_dev_set(model, dev, reading or {}) if dev else None
         reference = make_reference(
             checkpoint, self.sentences.texts, dev_set, sentence_source=self.sentences.source
         )
         parities = []
         for name in self.config.formats:
-            self.progress(0, 0, f"{label}{name}")
+            report_message(self.progress, f"{label}{name}")
             write_format(checkpoint, folder / name, to=name)
             # Keras models hold cycles; without this the last runtime's copy stays in memory.
             gc.collect()
@@ -141,4 +141,4 @@ def _score_dev_set(model: Path, dev: DevFiles, reading: Mapping[str, Any]) -> "D
         strategy="single" if is_multi_process() else "auto",
         **reading,
     )
-    return score_dev_set(loaded, data=dev.data, most=_MAX_DEV_EXAMPLES)
+    return score_dev_set(loaded, data=dev.data, max_examples=_MAX_DEV_EXAMPLES)

@@ -10,7 +10,7 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifes
 from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.storage import local_path
 from albert_core.tokenization import load_tokenizer
 
@@ -80,8 +80,8 @@ class Lineage:
 
         Each once; those of the records come before that of the vocabulary.
         """
-        of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
-        codes = (manifest.config.get("language") for manifest in of_text)
+        text_manifests = [manifest for manifest in (*self.records, self.vocab) if manifest]
+        codes = (manifest.config.get("language") for manifest in text_manifests)
         return tuple(dict.fromkeys(code for code in codes if code))
 
     @property

@@ -14,7 +14,7 @@ from albert_core.checkpoints.task_head import read_for_task
 from albert_core.errors import InputError
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import FORMATS, ExportFormat, refuse_missing_packages
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes

@@ -9,7 +9,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.exports.formats import refuse_missing_packages
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet
 from components.export.config import ExportConfig
 from components.export.exporter import DevFiles, Exporter
@@ -94,7 +94,7 @@ def export_models(
     candidates = _candidates(models, evaluations, origins)
     folders = data or {}
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_exports(results: Path, _: Path) -> Metrics:
         """Export the candidates in order, write export.json and return the metrics."""
         lineage = candidates[0].lineage if candidates else Lineage()  # all have one vocabulary
         exporter = Exporter(config, proof_sentences(lineage), progress)
@@ -117,7 +117,7 @@ def export_models(
         | {f"{c.task} lineage": c.lineage.content_hash for c in candidates},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_exports,
     )
 
 

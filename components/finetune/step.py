@@ -23,11 +23,11 @@ from albert_core.training.devices import is_led_by_another
 from components.finetune.job import task_step_name
 
 _DEFAULTS = dataclasses.asdict(FinetuningConfig())
-# Settings shared with pretraining, of which fine-tuning had the precision alone.
-_SHARED = {field.name for field in dataclasses.fields(TrainingConfig)} - {"precision"}
-# What settings that earlier versions did not have were, in effect.
-_FORMERLY: Mapping[str, Any] = {
-    **{name: _DEFAULTS[name] for name in _SHARED},
+# Settings that pretraining has, too, of which fine-tuning had the precision alone at first.
+_SHARED_SETTINGS = {field.name for field in dataclasses.fields(TrainingConfig)} - {"precision"}
+# Settings that earlier versions did not have, with the values that they had in effect.
+_ADDED_SETTINGS: Mapping[str, Any] = {
+    **{name: _DEFAULTS[name] for name in _SHARED_SETTINGS},
     "evaluation_interval_steps": None,
     "train_minutes": None,
     "pooling": ORIGINAL_POOLING,
@@ -164,5 +164,5 @@ def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     return {
         name: value
         for name, value in settings.items()
-        if name not in _FORMERLY or value != _FORMERLY[name]
+        if name not in _ADDED_SETTINGS or value != _ADDED_SETTINGS[name]
     }

@@ -26,12 +26,14 @@ from albert_core.tracking.config import NO_TRACKING, TrackingConfig
 from albert_core.tracking.step import tracked_step
 from albert_core.training.devices import is_led_by_another
 
-# Settings of the schedule that the first version had, and other settings that it did not have.
-_FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
-_NEWER = {"residual_init_scale", "ema_decay", "sentence_order_weight"}
-_NEWER |= {field.name for field in dataclasses.fields(ObjectiveConfig)}
 _DEFAULTS = PretrainingConfig()
-_NO_DEPTH = ("num_hidden_layers", None)  # of a phase
+# Settings that the first version did not have; of the schedule's it had two.
+_ADDED_SETTINGS = {
+    field.name
+    for section in (BudgetConfig, PositionsConfig, ObjectiveConfig)
+    for field in dataclasses.fields(section)
+} - {"start_warmup_step", "poly_power"}
+_ADDED_SETTINGS |= {"residual_init_scale", "ema_decay", "sentence_order_weight"}
 
 
 def pretrain(
@@ -99,7 +101,7 @@ def pretrain(
     work = work_fingerprint("pretrain", settings, inputs)
     is_follower = is_led_by_another()
 
-    def body(results: Path, checkpoints: Path) -> Metrics:
+    def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the best model to `results`, return its metrics."""
         if not is_confirmed and not any(checkpoints.iterdir()):
             refuse_unconfirmed(config, model_config, next(iter(by_length)))
@@ -137,7 +139,7 @@ def pretrain(
         inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_model,
     )
 
 
@@ -150,15 +152,12 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """
     settings = without_unchanged(dataclasses.asdict(config))
     settings["masking"] = recorded_masking(settings["masking"])
-    added = (*dataclasses.fields(BudgetConfig), *dataclasses.fields(PositionsConfig))
-    newer = {field.name for field in added} - _FIRST_SCHEDULE | _NEWER
-    for name in newer:
+    for name in _ADDED_SETTINGS:
         if getattr(config, name) == getattr(_DEFAULTS, name):
             del settings[name]
-    settings["phases"] = tuple(
-        {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}
-        for phase in settings["phases"]
-    )
+    for phase in settings["phases"]:
+        if phase["num_hidden_layers"] is None:
+            del phase["num_hidden_layers"]
     return settings
 
 

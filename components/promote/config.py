@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from albert_core.checks import check_between
+from albert_core.settings.checks import check_between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

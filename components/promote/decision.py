@@ -55,7 +55,7 @@ class Promotion:
     @property
     def mean_gain(self) -> float | None:
         """Mean gain over the tasks with a gain; None if no task has one."""
-        gains = [one.gain for one in self.comparisons if one.gain is not None]
+        gains = [comparison.gain for comparison in self.comparisons if comparison.gain is not None]
         return statistics.fmean(gains) if gains else None
 
 
@@ -129,9 +129,10 @@ def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
             "retraining.accepted to begin anew"
         ]
     objections = [
-        f"{one.task} changed by {_points(one.gain)}, at most {_points(-config.max_loss)} is allowed"
-        for one in promotion.comparisons
-        if one.gain is not None and one.gain < -config.max_loss - _ROUNDING
+        f"{comparison.task} changed by {_points(comparison.gain)}, at most "
+        f"{_points(-config.max_loss)} is allowed"
+        for comparison in promotion.comparisons
+        if comparison.gain is not None and comparison.gain < -config.max_loss - _ROUNDING
     ]
     if mean < config.min_gain - _ROUNDING:
         objections.append(

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from albert_core.artifacts.manifest import MANIFEST_NAME, parse_manifest
-from albert_core.checksums import (
+from albert_core.errors import InputError
+from albert_core.files.checksums import (
     DamageError,
     parse_object,
     with_checksum,
     without_checksum,
 )
-from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.storage import (
     exists,

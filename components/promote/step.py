@@ -7,8 +7,8 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import write_json
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.storage import is_remote
 from components.finetune.job import refuse_repeated_tasks
 from components.promote.config import RetrainingConfig
@@ -78,12 +78,12 @@ def promote(
         scores=_scores(scored),
     )
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_decision(results: Path, _: Path) -> Metrics:
         """Decide, write promotion.json, accept the model if so decided; return the metrics.
 
         They are `promoted`, 0 or 1, and `mean_gain` where a task could be compared.
         """
-        progress(0, 0, "comparing")
+        report_message(progress, "comparing")
         decision = decide(model.scores, accepted, config, date=date)
         promotion = _reject_if_superseded(decision, model, accepted, config.accepted)
         write_json(results / PROMOTION_NAME, dataclasses.asdict(promotion))
@@ -99,12 +99,12 @@ def promote(
         config={"date": date, "title": title, "retraining": dataclasses.asdict(config)},
         inputs={
             "pretrained": trained.content_hash,
-            **{f"evaluate {index}": one.content_hash for index, one in enumerate(scored)},
+            **{f"evaluate {index}": manifest.content_hash for index, manifest in enumerate(scored)},
             **({"accepted": accepted.content_hash} if accepted else {}),
         },
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_decision,
     )
 
 

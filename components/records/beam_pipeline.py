@@ -18,10 +18,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from albert_core.checksums import describe_file
 from albert_core.corpus import CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import DocumentFilter
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
+from albert_core.files.checksums import describe_file
 from albert_core.records.documents import encode_documents, shard_names
 from albert_core.records.encoded import Section, merge_documents, write_encoded
 from albert_core.records.shards import ShardBuilder

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from albert_core.errors import InputError, StepFailedError
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from components.records.cluster_failures import (
     find_reason,
     is_cancellation,
@@ -75,7 +75,9 @@ def run_on_cluster(
                     f"beam.runner {cluster.engine}: {final or reason}; see {cluster.page}; the "
                     "same command goes on from what is done"
                 ) from error
-        progress(0, 0, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done")
+        report_message(
+            progress, f"beam.runner {cluster.engine}: {reason}; trying again, from what is done"
+        )
         time.sleep(_SLOTS_FREE_AFTER_S * _LONGER_PAUSE ** (num_tries - 1))
 
 
@@ -91,8 +93,9 @@ def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -
     if end_left_servers(work_name):
         num_left += cancel_jobs(cluster, work_name)
     if num_left:
-        progress(
-            0, 0, f"jobs of the same work cancelled, as a killed command leaves them: {num_left}"
+        report_message(
+            progress,
+            f"jobs of the same work cancelled, as a killed command leaves them: {num_left}",
         )
         time.sleep(_SLOTS_FREE_AFTER_S)
 

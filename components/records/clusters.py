@@ -6,8 +6,8 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from albert_core.connection_failures import explain_failure
 from albert_core.errors import InputError
+from albert_core.network.connection_failures import explain_failure
 
 Engine = Literal["flink", "spark"]
 

@@ -2,9 +2,9 @@
 
 import socket
 
-from albert_core.connection_failures import explain_failure
 from albert_core.errors import InputError
-from albert_core.progress import ReportProgress
+from albert_core.network.connection_failures import explain_failure
+from albert_core.progress import ReportProgress, report_message
 
 _CONNECT_WITHIN_S = 3.0
 _ANSWER_WITHIN_S = 30.0
@@ -38,7 +38,9 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{setting}: {' '.join(str(error).split())}; {_EXPECTED}") from error
     if not has_workers:
-        progress(0, 0, f"the Dask scheduler {address} has no workers yet: waiting for some")
+        report_message(
+            progress, f"the Dask scheduler {address} has no workers yet: waiting for some"
+        )
 
 
 def _check_connection(address: str, setting: str) -> None:

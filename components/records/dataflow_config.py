@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from albert_core.checks import check_at_least
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_at_least
 from albert_core.storage import GOOGLE_STORAGE, find_storage
 from components.google_names import (
     check_full_name,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
-from albert_core.progress import ReportProgress
-from albert_core.stops import SAVING_S, longer_grace
+from albert_core.processes.stops import SAVING_S, longer_grace
+from albert_core.progress import ReportProgress, report_message
 from components.records.cluster_failures import shorten_reason
 from components.records.dataflow_jobs import DataflowJobs, Message
 from components.records.dataflow_options import check_dataflow_options
@@ -67,7 +67,7 @@ def run_on_dataflow(
         try:
             with _submission_errors(jobs):
                 job = submit(options)
-            progress(0, 0, f"Dataflow job {job}: {jobs.page(job)}")
+            report_message(progress, f"Dataflow job {job}: {jobs.page(job)}")
             _JobWatch(jobs, job, progress).wait()
         except KeyboardInterrupt:
             # By its name where it may have been made without its id being known here; else that
@@ -94,7 +94,9 @@ def _end_left_jobs(jobs: DataflowJobs, name: str, progress: ReportProgress) -> N
     """
     left = jobs.find_active(name)
     for job in left:
-        progress(0, 0, f"Dataflow job {job} of the same work, as a killed command leaves it: ends")
+        report_message(
+            progress, f"Dataflow job {job} of the same work, as a killed command leaves it: ends"
+        )
         jobs.cancel(job)
     deadline = time.monotonic() + _CANCELLED_WITHIN_S
     while left and (left := jobs.find_active(name)):
@@ -162,7 +164,7 @@ class _JobWatch:
         began_s = time.monotonic()
         while (state := self.jobs.state(self.job)) not in _FINAL_STATES:
             if state != shown:
-                self.progress(0, 0, f"Dataflow job {self.job}: {state.replace('_', ' ')}")
+                report_message(self.progress, f"Dataflow job {self.job}: {state.replace('_', ' ')}")
                 shown = state
             self._read_messages()
             if state == "queued":  # for machines of a lower price, for hours
@@ -195,7 +197,7 @@ class _JobWatch:
             if message.importance == "error":
                 self._errors.append(message.text)
             text = _with_remedy(shorten_reason(message.text))
-            self.progress(0, 0, f"Dataflow {message.importance}: {text}")
+            report_message(self.progress, f"Dataflow {message.importance}: {text}")
 
     def _warn_of_start(self) -> None:
         """Tell that no worker has started in ten minutes, the usual reasons, and where to look."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from albert_core.errors import InputError, StepFailedError
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.storage import exists, join, local_file
 from components.records.clusters import Cluster
 
@@ -186,6 +186,7 @@ def _check_jar(jar: str, cluster: Cluster, progress: ReportProgress) -> None:
             f"expected {expected}"
         )
     if name["beam"] != apache_beam.__version__:
-        progress(
-            0, 0, f"the job server {jar} is of Beam {name['beam']}, not {apache_beam.__version__}"
+        report_message(
+            progress,
+            f"the job server {jar} is of Beam {name['beam']}, not {apache_beam.__version__}",
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.corpus.cleaning import RemovedDocuments
-from albert_core.parallel_calls import do_in_parallel
+from albert_core.processes.parallel_calls import do_in_parallel
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX
 from albert_core.records.documents import HELD_OUT_SHARD, shard_names
 from albert_core.records.statistics import Counts, add_counts, masking_statistics

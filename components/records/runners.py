@@ -5,9 +5,9 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING, Literal
 
-from albert_core.checks import check_at_least
 from albert_core.errors import InputError
-from albert_core.machine import num_usable_cores
+from albert_core.processes.machine import num_usable_cores
+from albert_core.settings.checks import check_at_least
 from components.records.cluster_options import ENGINES, check_cluster_settings
 from components.records.dataflow_config import (
     DataflowConfig,

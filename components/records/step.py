@@ -3,13 +3,12 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
-from albert_core.connection_failures import explain_failure
 from albert_core.corpus import (
     CorpusConfig,
     CorpusSplit,
@@ -20,11 +19,12 @@ from albert_core.corpus import (
 )
 from albert_core.corpus.cleaning import CleaningConfig, recorded_cleaning
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import hash_json, write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import hash_json, write_json
+from albert_core.network.connection_failures import explain_failure
+from albert_core.processes.stops import call_stoppably
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
-from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import name_splits, run_beam
@@ -95,13 +95,10 @@ def make_records(
         "evaluation_sets": cleaning.fingerprint(),
     }
 
-    def body(results: Path, work: Path) -> Metrics:
+    def write_records(results: Path, progress_folder: Path) -> Metrics:
         """Make the records with Beam and bring the shards here; return the metrics.
 
-        Beside the shards are cleaning_report.json, what cleaning left out, and
-        records_report.json, the metrics. What is left out and the estimated size go to `progress`
-        first. Removes the workers' folder if what they made is refused, and after success if it is
-        in `beam.shared_folder`.
+        What is left out and the estimated size go to `progress` first.
 
         Raises:
             InputError: There is no such runner or cluster, the disk is too small, or there are no
@@ -109,26 +106,22 @@ def make_records(
             StepFailedError: The workers failed, or the shards do not hold what was read.
             ServiceError: A storage or Dataflow failed.
         """
-        if beam.runner == "dask":
-            check_scheduler(beam.dask_scheduler, progress)
-        if is_dataflow(beam.runner):
-            check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
-        cluster = find_cluster(beam, quiet) if beam.runner in ENGINES else None
+        cluster = _find_workers(beam, progress)
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
             config=config,
             tokenizer=tokenizer,
-            folder=_work_folder(beam, work),
+            folder=_workers_folder(beam, progress_folder),
             work=work_fingerprint("records", settings, inputs),
         )
-        for note in filter(None, (listed.found, listed.note)):
-            progress(0, 0, note)
+        for note in filter(None, (listed.format_note, listed.left_out_note)):
+            report_message(progress, note)
         splits = name_splits(corpus_splits(corpus), hashes)
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))
-        progress(0, 0, estimate.text)
-        refuse_full_disk(estimate, work, shared_folder=beam.shared_folder)
+        report_message(progress, estimate.text)
+        refuse_full_disk(estimate, progress_folder, shared_folder=beam.shared_folder)
         _run_pipeline(
             context,
             splits,
@@ -137,16 +130,7 @@ def make_records(
             num_bytes=estimate.num_text_bytes,
             progress=progress,
         )
-        try:
-            metrics, cleaning_report = describe_records(context, list(splits))
-        except (InputError, StepFailedError):
-            # Another try would find these files, believe them and fail in the same way.
-            remove_folder(context.folder)
-            raise
-        write_json(results / "cleaning_report.json", cleaning_report)
-        for shard in shard_names(config):
-            fetch_file(context.shard_path(shard), results / f"{shard}.tfrecord")
-        write_json(results / "records_report.json", metrics)
+        metrics = _collect_results(context, list(splits), results)
         # `run_step` removes its own work folder, but not one that the user named.
         if beam.shared_folder:
             remove_folder(context.folder)
@@ -158,8 +142,53 @@ def make_records(
         inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_records,
     )
+
+
+def _find_workers(beam: BeamConfig, progress: ReportProgress) -> Cluster | None:
+    """Refuse a runner that cannot be reached or used, before any text is read.
+
+    Returns:
+        The Flink or Spark cluster that does the work, as it answers; None for other runners.
+
+    Raises:
+        InputError: A scheduler or cluster is not reached, or settings of Dataflow are wrong.
+    """
+    if beam.runner == "dask":
+        check_scheduler(beam.dask_scheduler, progress)
+    if is_dataflow(beam.runner):
+        check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
+    return find_cluster(beam, quiet) if beam.runner in ENGINES else None
+
+
+def _collect_results(context: WorkerContext, splits: Sequence[str], results: Path) -> Metrics:
+    """Bring the shards that the workers wrote into `results`; return the metrics.
+
+    Beside the shards are cleaning_report.json, what cleaning left out, and records_report.json, the
+    metrics. Removes the workers' folder if what they made is refused.
+
+    Args:
+        context: What every worker needed.
+        splits: Names of the splits of the corpus.
+        results: Folder that exists.
+
+    Raises:
+        InputError: There are no training or held-out records.
+        StepFailedError: The shards do not hold what was read.
+        ServiceError: The storage failed.
+    """
+    try:
+        metrics, cleaning_report = describe_records(context, splits)
+    except (InputError, StepFailedError):
+        # Another try would find these files, believe them and fail in the same way.
+        remove_folder(context.folder)
+        raise
+    write_json(results / "cleaning_report.json", cleaning_report)
+    for shard in shard_names(context.config):
+        fetch_file(context.shard_path(shard), results / f"{shard}.tfrecord")
+    write_json(results / "records_report.json", metrics)
+    return metrics
 
 
 def _run_pipeline(
@@ -261,18 +290,18 @@ def _work_name(context: WorkerContext) -> str:
     return f"albert-records-{hash_json([context.work, context.folder])[:12]}"
 
 
-def _work_folder(beam: BeamConfig, work: Path) -> str:
+def _workers_folder(beam: BeamConfig, progress_folder: Path) -> str:
     """Return the address of the folder for the workers' files; make nothing.
 
-    Without `beam.shared_folder` it is `work`, as an absolute path. Otherwise it is a folder in
-    `beam.shared_folder`, with the name of the folder that `work` is in.
+    Without `beam.shared_folder` it is the step's own `progress_folder`, as an absolute path.
+    Otherwise it is a folder in `beam.shared_folder`, with the name of the step's work folder.
 
     Args:
         beam: Where the work is done.
-        work: Folder `progress`, in the step's work folder.
+        progress_folder: Folder `progress`, in the step's work folder.
     """
     if not beam.shared_folder:
-        return str(work.absolute())
+        return str(progress_folder.absolute())
     # Named after the fingerprint of the work, so that the same work finds its files again and
     # different work in the same shared folder does not.
-    return join(beam.shared_folder, work.absolute().parent.name)
+    return join(beam.shared_folder, progress_folder.absolute().parent.name)

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import DamageError, report_damage, seal, unseal
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.minhash import MinHasher
 from albert_core.corpus.overlap import OverlapIndex
+from albert_core.files.checksums import DamageError, report_damage, seal, unseal
+from albert_core.object_storage.settings import StorageConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.records.encoded import EncodedFile, Section, index_path, read_index
 from albert_core.records.statistics import Counts
 from albert_core.storage import exists, find_stored_damage, join, read_bytes, write_bytes
-from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization import Tokenizer
 
 # Part of the names of intermediate files. Change it with their content: files of a killed run that
@@ -46,7 +46,7 @@ class WorkerContext:
     tokenizer: Tokenizer
     folder: str
     work: str = ""
-    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.of_process)
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.from_environment)
 
     def encoded_path(self, split: str, part: int) -> str:
         """Return the address of the file with one part of a split's encoded documents."""

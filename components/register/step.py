@@ -17,7 +17,7 @@ from albert_core.artifacts.manifest import (
 )
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from components.export.step import EXPORT_NAME
@@ -82,7 +82,7 @@ def register_models(
     tasks = _exported_tasks(str(exported), config.format) if is_promoted else []
     ids = {task: model_id(config.name, task) for task in tasks}
 
-    def body(results: Path, _: Path) -> Metrics:
+    def register_exports(results: Path, _: Path) -> Metrics:
         """Enter the models, write registration.json, return how many there are."""
         models = {}
         registry: Any = _registry(config, calls or CallConfig()) if ids else None
@@ -99,7 +99,7 @@ def register_models(
         inputs={"promotion": decided.content_hash, "exported": exports.content_hash},
         output=output,
         work_root=work_root,
-        body=body,
+        body=register_exports,
     )
 
 
@@ -130,13 +130,13 @@ def model_id(name: str, task: str) -> str:
     Raises:
         InputError: The id would be longer.
     """
-    found = f"{name}-{re.sub(r'[^a-z0-9_-]+', '-', task.lower())}"
-    if len(found) > _MAX_ID_CHARACTERS:
+    model = f"{name}-{re.sub(r'[^a-z0-9_-]+', '-', task.lower())}"
+    if len(model) > _MAX_ID_CHARACTERS:
         raise InputError(
-            f"vertex_models.name: got {name!r}, with which {found} has {len(found)} characters, "
+            f"vertex_models.name: got {name!r}, with which {model} has {len(model)} characters, "
             f"expected {_MAX_ID_CHARACTERS} at most; take a shorter name"
         )
-    return found
+    return model
 
 
 def _exported_tasks(folder: str, format_name: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from components.service_calls import NOT_FOUND, Service, http_status
 from components.vertex import REQUEST_LABEL, model_client, to_message
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.finetuning.truncation import LENGTH_FOR_MOST, NUM_TRUNCATED
 from albert_core.pretraining.objectives import has_detection
 from components.number_formats import (
     format_count,
@@ -12,7 +13,7 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import detection_baseline
 from components.report.summary import Advice, RunSummary, StepSummary, TaskSummary
 
 _FALLING_LOSS = 0.05  # over the last third of the steps
@@ -21,6 +22,7 @@ _MANY_EPOCHS = 10
 _PLATEAU_RATIO = 1.5
 _SMALL_TRAINING_SET = 5_000
 _WIDE_INTERVAL = 0.02
+_MANY_TRUNCATED = 0.1
 
 
 def give_advice(run: RunSummary) -> list[Advice]:
@@ -50,8 +52,8 @@ def _is_useful(task: TaskSummary) -> bool:
 
     A baseline without an interval does not count; False if none has one.
     """
-    known = [one for one in task.differences if one.low is not None]
-    return bool(known) and all(one.sign > 0 for one in known)
+    known = [difference for difference in task.differences if difference.low is not None]
+    return bool(known) and all(difference.sign > 0 for difference in known)
 
 
 def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
@@ -180,10 +182,12 @@ def _option(name: str, value: float) -> str:
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
     """Yield advice on tasks: long inputs, rising or falling curves, small training or dev sets.
 
-    One for each task with long inputs; of the others at most one each, naming all tasks it is of.
+    One for each task with long inputs, by pretraining's length or by its own; of the others at most
+    one each, naming all tasks it is of.
     """
     tasks = run.tasks
     yield from _on_untrained_positions(run.steps)
+    yield from _on_truncated_examples(run.steps)
     rising = [task.name for task in tasks if _is_rising(task)]
     if rising:
         yield Advice(
@@ -238,6 +242,24 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
         )
 
 
+def _on_truncated_examples(steps: Sequence[StepSummary]) -> Iterator[Advice]:
+    """Yield advice for each task of which many training examples lost tokens."""
+    for step in steps:
+        number = step.metrics.get(NUM_TRUNCATED, 0)
+        is_baseline = step.config.get("initialization") == "random"
+        if is_baseline or number <= _MANY_TRUNCATED * step.metrics.get("num_train", 0):
+            continue
+        name, length = step.config["task"], step.metrics[LENGTH_FOR_MOST]
+        yield Advice(
+            action=f"Pretrain and fine-tune {name} on longer sequences: many of its examples lose "
+            "their ends.",
+            reason=f"{number:,} of {format_count(step.metrics['num_train'], 'training example')} "
+            f"are longer than {step.config['finetuning']['sequence_length']} tokens; 95 % of all "
+            f"would fit into {length:,}.",
+            setting=f"--finetuning.sequence_length {length}",
+        )
+
+
 def _twice_the_epochs(steps: Sequence[StepSummary], tasks: Sequence[str]) -> str:
     """Return the option of the command line for twice the epochs that some tasks were trained for.
 
@@ -288,11 +310,14 @@ def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
     beaten = [
         task
         for task in tasks
-        if any(one.baseline == "without_model" and one.sign < 0 for one in task.differences)
+        if any(
+            difference.baseline == "without_model" and difference.sign < 0
+            for difference in task.differences
+        )
     ]
     tagging = [task.name for task in beaten if task.kind == "token_classification"]
     ways = {
-        "TF-IDF with a linear model": [one.name for one in beaten if one.name not in tagging],
+        "TF-IDF with a linear model": [task.name for task in beaten if task.name not in tagging],
         "each word's most frequent tag": tagging,
     }
     for way, names in ways.items():

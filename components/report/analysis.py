@@ -185,7 +185,7 @@ def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> 
         for number in range(_NUM_BINS)
         if (chosen := bins_M == number).any()
     ]
-    errors = [abs(one.mean_probability - one.fraction) * one.num_examples for one in bins]
+    errors = [abs(bin_.mean_probability - bin_.fraction) * bin_.num_examples for bin_ in bins]
     return Calibration(of=of, bins=bins, error=sum(errors) / len(probabilities_M))
 
 
@@ -219,7 +219,7 @@ def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | N
 
 
 def confident_mistakes(
-    rows: Sequence[ExampleRow], labels: Sequence[str], *, most: int = NUM_MISTAKES
+    rows: Sequence[ExampleRow], labels: Sequence[str], *, max_mistakes: int = NUM_MISTAKES
 ) -> tuple[list[Mistake], int]:
     """Return the most confident mistakes, the most confident first, and the number of all.
 
@@ -230,11 +230,11 @@ def confident_mistakes(
     Args:
         rows: The dev examples.
         labels: Names of the classes; none for other tasks.
-        most: How many to return.
+        max_mistakes: How many to return.
     """
     wrong = [row for row in rows if _is_wrong(row)]
     wrong.sort(key=_severity, reverse=True)
-    return [_mistake(row, labels) for row in wrong[:most]], len(wrong)
+    return [_mistake(row, labels) for row in wrong[:max_mistakes]], len(wrong)
 
 
 def _is_wrong(row: ExampleRow) -> bool:
@@ -256,10 +256,14 @@ def _confidence(row: ExampleRow) -> float | None:
     """
     if "words" in row:
         tags = zip(row["word_probabilities"], row["label"], row["prediction"], strict=True)
-        return max((one for one, label, said in tags if label != said), default=0.0)
+        return max((probability for probability, label, said in tags if label != said), default=0.0)
     if isinstance(row.get("label"), list):
         pairs = zip(row["probabilities"], row["label"], row["prediction"], strict=True)
-        wrong = [one if said else 1 - one for one, label, said in pairs if label != said]
+        wrong = [
+            probability if said else 1 - probability
+            for probability, label, said in pairs
+            if label != said
+        ]
         return max(wrong, default=0.0)
     if "probabilities" in row:
         return row["probabilities"][row["prediction"]]
@@ -280,7 +284,7 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
         expected, predicted = expected or "no answer", predicted or "no answer"
     elif "words" in row:
         tags = list(zip(row["words"], row["label"], row["prediction"], strict=True))
-        wrong = [one for one in tags if one[1] != one[2]]
+        wrong = [tag for tag in tags if tag[1] != tag[2]]
         expected = ", ".join(f"{word} {labels[label]}" for word, label, _ in wrong)
         predicted = ", ".join(f"{word} {labels[said]}" for word, _, said in wrong)
     elif isinstance(row["label"], list):
@@ -305,6 +309,6 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
     )
 
 
-def cut_text(text: str, *, most: int = MAX_CHARACTERS) -> CutText:
-    """Return the first `most` characters of a text, and the number of characters left out."""
-    return CutText(text=text[:most], num_left_out=max(0, len(text) - most))
+def cut_text(text: str, *, max_characters: int = MAX_CHARACTERS) -> CutText:
+    """Return the first `max_characters` of a text, and the number of characters left out."""
+    return CutText(text=text[:max_characters], num_left_out=max(0, len(text) - max_characters))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.pretraining.objectives import has_detection
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import detection_baseline
 from components.report.analysis import Calibration, RocCurve
 from components.report.drawing import FIRST, SECOND, THIRD, Line, draw_chart, draw_square
 from components.report.reference_run import reference_history
@@ -63,13 +63,13 @@ def masked_lm_chart(
         An `<svg>` element, or an empty string if there is nothing to draw.
     """
     reference = Line(label="most frequent token", points=[(0, 100 * most_frequent_fraction)])
-    of_mask = Line(
+    mask_line = Line(
         label="held-out, [MASK]",
         points=points(history, "masked_lm_mask_token_accuracy", scale=100),
         color=THIRD,
         marker="^",
     )
-    lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), of_mask]
+    lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), mask_line]
     if history and has_detection(history[-1]):
         lines = [line for line in lines if line.label != _REFERENCE_RUN]
     return draw_chart(name, lines, y_label="accuracy (%)", reference=reference)
@@ -198,7 +198,7 @@ def calibration_chart(calibration: Calibration, name: str) -> str:
     Returns:
         An `<svg>` element.
     """
-    bins = [(100 * one.mean_probability, 100 * one.fraction) for one in calibration.bins]
+    bins = [(100 * bin_.mean_probability, 100 * bin_.fraction) for bin_ in calibration.bins]
     return draw_square(
         name,
         [Line(label="model", points=bins)],

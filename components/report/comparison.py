@@ -8,12 +8,11 @@ from typing import Any
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.files import sha256_of_file, write_json
-from albert_core.json_values import read_json_object
-from albert_core.old_names import rename_settings
+from albert_core.files.atomic import sha256_of_file, write_json
+from albert_core.settings.json_values import read_json_object
+from albert_core.settings.old_names import rename_settings
 from albert_core.storage import local_path
-from components.masked_lm import SHOWN_ACCURACIES
-from components.replaced_tokens import DETECTION_METRICS
+from components.pretraining_metrics import DETECTION_METRICS, SHOWN_ACCURACIES
 from components.report.page import flatten
 from components.report.significance import unpaired_interval
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -156,8 +155,8 @@ def find_summary(run: str) -> Path:
     for path in (folder / SUMMARY_NAME, folder / "report" / SUMMARY_NAME):
         if path.is_file():
             return path
-    made = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
-    newest = max(made, key=lambda path: path.stat().st_mtime, default=None)
+    reports = folder.glob(f"artifacts/*/report/summary/{SUMMARY_NAME}")
+    newest = max(reports, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         raise InputError(
             f"{run}: no report there; expected the folder of a finished run or the output of "
@@ -235,15 +234,15 @@ def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
     """
     by_name = [{task["name"]: task for task in run["tasks"]} for run in runs]
     for name in dict.fromkeys(name for tasks in by_name for name in tasks):
-        found = [tasks.get(name) for tasks in by_name]
-        metric = next(task["metric"] for task in found if task)
-        first = found[0]
+        task_values = [tasks.get(name) for tasks in by_name]
+        metric = next(task["metric"] for task in task_values if task)
+        first = task_values[0]
         yield ComparedTask(
             name=name,
             metric=metric,
             scores=[
                 _compare_score(task, first if number else None, metric)
-                for number, task in enumerate(found)
+                for number, task in enumerate(task_values)
             ],
         )
 

@@ -11,9 +11,9 @@ Row = Mapping[str, Any]
 
 
 def thin_rows(
-    rows: Sequence[Row], keys: Sequence[str], *, most: int = MAX_POINTS
+    rows: Sequence[Row], keys: Sequence[str], *, max_points: int = MAX_POINTS
 ) -> list[dict[str, Any]]:
-    """Return at most `most` rows with only the step and some columns, in order.
+    """Return at most `max_points` rows with only the step and some columns, in order.
 
     First and last row stay. From each part of the curve in between, the rows with the smallest and
     the largest value of each column are kept, so that no peak of the whole curve is lost.
@@ -21,13 +21,13 @@ def thin_rows(
     Args:
         rows: Rows with `global_step`.
         keys: Columns to keep, where a row has them.
-        most: Largest number of rows; with k columns at least 2 k + 2 (not checked).
+        max_points: Largest number of rows; with k columns at least 2 k + 2 (not checked).
     """
     kept = [0, len(rows) - 1] if rows else []
-    if len(rows) <= most:
+    if len(rows) <= max_points:
         chosen = list(range(len(rows)))
     else:
-        num_parts = (most - 2) // (2 * len(keys))
+        num_parts = (max_points - 2) // (2 * len(keys))
         bounds = [1 + part * (len(rows) - 2) // num_parts for part in range(num_parts + 1)]
         for begin, end in itertools.pairwise(bounds):
             for key in keys:

@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 
 from albert_core.pretraining.objectives import has_detection
-from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import (
     NOTHING,
     format_bytes,
@@ -24,7 +23,12 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
-from components.replaced_tokens import describe_detection, masked_lm_title
+from components.pretraining_metrics import (
+    describe_detection,
+    describe_ranks,
+    masked_lm_title,
+    metrics_by_shown,
+)
 from components.report.charts import (
     loss_chart,
     masked_lm_chart,
@@ -68,7 +72,7 @@ def render_page(summary: RunSummary) -> str:
         headlines=list(_headlines(summary)),
         evaluations=_spread(summary.pretraining_history),
         published_evaluation=published_evaluation(summary.pretraining_history),
-        shown_rows=shown_rows(published_evaluation(summary.pretraining_history)),
+        metrics_by_shown=metrics_by_shown(published_evaluation(summary.pretraining_history)),
         detects=has_detection(published_evaluation(summary.pretraining_history)),
         effective_ranks=describe_ranks(summary.pretraining_history),
         published_source=SOURCE,
@@ -152,11 +156,13 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
             value=format_percent(best["replaced_token_accuracy"]),
             note=f"{held_out}; {describe_detection(best)}",
         )
-    of_mask = "".join(f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1])
+    mask_text = "".join(
+        f"; {shown.words}: {format_percent(shown.accuracy)}" for shown in metrics_by_shown(best)[:1]
+    )
     yield Headline(
         label=masked_lm_title(best),
         value=format_percent(best.get("masked_lm_accuracy")),
-        note=f"{held_out}{of_mask}; most frequent token: "
+        note=f"{held_out}{mask_text}; most frequent token: "
         f"{format_percent(summary.most_frequent_fraction)}",
     )
     yield Headline(
@@ -171,9 +177,9 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
     With several seeds it is the gain of the means. Without tasks the value is `NOTHING`.
     """
-    gains = [one.gain for one in against(tasks, "majority")]
+    gains = [difference.gain for difference in against(tasks, "majority")]
     notes = [f"points over majority, {format_count(len(tasks), 'task')}" if tasks else "no tasks"]
-    over_random = [one.gain for one in against(tasks, "random_weights")]
+    over_random = [difference.gain for difference in against(tasks, "random_weights")]
     if over_random:
         notes.append(f"{format_gain(statistics.fmean(over_random))} over random weights")
         if len(over_random) < len(tasks):
@@ -204,8 +210,8 @@ def task_details(task: TaskSummary) -> Iterator[str]:
         )
     for name, values in task.chosen_settings.items():
         chosen, *random = map(format_setting, values)
-        of_random = "".join(f"; from random weights {value}" for value in random)
-        yield f"Chosen {name.replace('_', ' ')}: {chosen}{of_random}"
+        random_text = "".join(f"; from random weights {value}" for value in random)
+        yield f"Chosen {name.replace('_', ' ')}: {chosen}{random_text}"
     if task.paper_scores:
         others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
         yield f"Published: {' · '.join(others)}"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.old_names import rename_metrics
 from albert_core.settings import parse_settings
+from albert_core.settings.old_names import rename_metrics
 from albert_core.training.history import read_history
 from albert_core.training.log import read_log
 from components.checkpoint.step import CHECKPOINT_NAME
@@ -57,8 +57,8 @@ def summarise(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
             _step_summary(name, manifest)
-            for step, of_step in manifests.items()
-            for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
+            for step, step_manifests in manifests.items()
+            for name, manifest in zip(step_names(step, step_manifests), step_manifests, strict=True)
         ],
         **_summarise_start(folders, manifests),
         tasks=summarise_tasks(folders, manifests, paths.tasks),

@@ -59,7 +59,7 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
             before=before,
             after=after,
             expected=expected,
-            candidates=[(one.text, round(one.probability, 4)) for one in prediction.masks[0]],
+            candidates=[(token.text, round(token.probability, 4)) for token in prediction.masks[0]],
         )
         for (before, expected, after), prediction in zip(masked, filled, strict=True)
     ]

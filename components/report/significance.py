@@ -101,7 +101,11 @@ def _half_width_over_seeds(seeds: Sequence[SeedScores]) -> float:
     """
     import scipy.stats
 
-    variances = [(one.std**2 / one.num, one.num - 1) for one in seeds if one.num > 1]
+    variances = [
+        (seed_scores.std**2 / seed_scores.num, seed_scores.num - 1)
+        for seed_scores in seeds
+        if seed_scores.num > 1
+    ]
     total = math.fsum(variance for variance, _ in variances)
     if not total:
         return 0.0
@@ -180,11 +184,11 @@ def mean_gain(differences: Sequence[Difference]) -> tuple[float, Interval | None
     Args:
         differences: Difference of each task, at least one; the tasks' dev sets are independent.
     """
-    mean = math.fsum(one.gain for one in differences) / len(differences)
+    mean = math.fsum(difference.gain for difference in differences) / len(differences)
     halves = [
-        (one.high - one.low) / 2
-        for one in differences
-        if one.low is not None and one.high is not None
+        (difference.high - difference.low) / 2
+        for difference in differences
+        if difference.low is not None and difference.high is not None
     ]
     if len(halves) < len(differences):
         return mean, None

@@ -1,16 +1,16 @@
 """Write the page of a run from the artifacts of its steps."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checks import check_distinct
 from albert_core.errors import InputError
-from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import write_json
+from albert_core.progress import ReportProgress, quiet, report_message
+from albert_core.settings.checks import check_distinct
 from components.checkpoint.step import CHECKPOINT_NAME
 from components.finetune.job import refuse_repeated_tasks
 from components.report.page import render_page
@@ -92,27 +92,26 @@ def write_report(
         step: [read_manifest(folder, step=step) for folder in outputs]
         for step, outputs in folders.items()
     }
-
-    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
-    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
-    check_distinct("report: sequence lengths of the records", lengths)
-    refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
+    _refuse_mixture(folders, manifests)
     paths = ModelPaths()
     if not in_run_folder:
         tasks = _tasks_of_models(finetuned, manifests["finetune"])
         paths = ModelPaths(pretrained=str(pretrained), tasks=tasks)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_page(results: Path, _: Path) -> Metrics:
         """Write submission, predictions, summary and page; return the number of tasks."""
         # Here: the command line needs the names in this module, and none of what this imports.
         from components.report.reading import summarise
 
-        progress(0, 0, "reading results and filling masks")
-        scored = (folders["evaluate"], manifests["evaluate"])
-        predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
+        report_message(progress, "reading results and filling masks")
+        predictions = copy_predictions(
+            folders["evaluate"], manifests["evaluate"], results / PREDICTIONS_FOLDER
+        )
         summary = dataclasses.replace(
             summarise(title, folders, manifests, paths),
-            submission=write_submission(*scored, results / SUBMISSION_NAME),
+            submission=write_submission(
+                folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME
+            ),
             predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
         )
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
@@ -128,13 +127,29 @@ def write_report(
         },
         inputs={
             f"{step} {index}": manifest.content_hash
-            for step, of_step in manifests.items()
-            for index, manifest in enumerate(of_step)
+            for step, step_manifests in manifests.items()
+            for index, manifest in enumerate(step_manifests)
         },
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_page,
     )
+
+
+def _refuse_mixture(
+    folders: Mapping[str, Sequence[Path]], manifests: Mapping[str, Sequence[Manifest]]
+) -> None:
+    """Refuse outputs that do not go together, given by the names of their steps.
+
+    Raises:
+        InputError: Evaluations are not those of the fine-tuned models in their order, two records
+            have one sequence length, or two models are of one task from the same weights.
+    """
+    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
+    check_distinct("report: sequence lengths of the records", lengths)
+    configs = [manifest.config for manifest in manifests["finetune"]]
+    refuse_repeated_tasks("report", configs, folders["finetune"])
 
 
 def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.checks import check_distinct
+from albert_core.settings.checks import check_distinct
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.glue import GLUE_TASKS
 from albert_core.tasks.task import SUBMISSION_FOLDER

@@ -130,7 +130,9 @@ class TaskSummary:
 
     def difference_from(self, baseline: str) -> Difference | None:
         """Return the score's difference from a baseline by its name; None if it was not run."""
-        return next((one for one in self.differences if one.baseline == baseline), None)
+        return next(
+            (difference for difference in self.differences if difference.baseline == baseline), None
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -234,11 +236,11 @@ class RunSummary:
         pretraining_history: A row for each held-out evaluation: global_step, phase (if there are
             several), seconds, train_loss and train_masked_lm_accuracy, and the held-out
             masked_lm_accuracy, masked_lm_loss, sentence_order_accuracy, sentence_order_loss, loss;
-            masked_lm_<kind>_accuracy, _loss and _fraction for each kind in `components.masked_lm`;
-            `masking` in words; in the last row effective ranks. With replaced-token detection those
-            of masked LM are the generator's, and there are replaced_token_accuracy, _loss,
-            _precision, _recall, _fraction and _predicted_fraction. Rows of earlier versions lack
-            those after `loss`.
+            masked_lm_<kind>_accuracy, _loss and _fraction for each kind in `SHOWN_NAMES` of
+            `components.pretraining_metrics`; `masking` in words; in the last row effective ranks.
+            With replaced-token detection those of masked LM are the generator's, and there are
+            replaced_token_accuracy, _loss, _precision, _recall, _fraction and
+            _predicted_fraction. Rows of earlier versions lack those after `loss`.
         most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
         tasks: Scores.
         submission: The files in the archive for GLUE's site; empty without one.

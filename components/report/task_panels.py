@@ -85,7 +85,7 @@ def make_panel(task: TaskSummary, number: int, sentence: str) -> TaskPanel:
     """
     analysis = task.analysis
     is_small = len(analysis.labels) <= MAX_MATRIX_CLASSES
-    largest = sorted(analysis.classes, key=lambda one: -one.num_examples)[:MAX_CLASSES]
+    largest = sorted(analysis.classes, key=lambda class_: -class_.num_examples)[:MAX_CLASSES]
     return TaskPanel(
         number=number,
         task=task,
@@ -93,7 +93,7 @@ def make_panel(task: TaskSummary, number: int, sentence: str) -> TaskPanel:
         charts=nonempty_charts(*_charts(task, number)),
         matrix=list(_matrix_rows(analysis)) if is_small else (),
         confusions=() if is_small else _confusions(analysis),
-        classes=[one for one in analysis.classes if one in largest],
+        classes=[class_ for class_ in analysis.classes if class_ in largest],
         num_left_out_classes=len(analysis.classes) - len(largest),
     )
 
@@ -147,4 +147,4 @@ def _confusions(analysis: TaskAnalysis) -> list[Confusion]:
         for number, count in enumerate(counts)
         if number != true_class and count
     ]
-    return sorted(confusions, key=lambda one: -one.count)[:_NUM_CONFUSIONS]
+    return sorted(confusions, key=lambda confusion: -confusion.count)[:_NUM_CONFUSIONS]

@@ -104,14 +104,14 @@ def summarise_tasks(
         manifests["evaluate"],
         strict=True,
     ):
-        of_task = runs.setdefault(tuned.config["task"], {})
-        of_task[tuned.config["initialization"]] = _TaskRun(
+        task_runs = runs.setdefault(tuned.config["task"], {})
+        task_runs[tuned.config["initialization"]] = _TaskRun(
             model=model, tuned=tuned, evaluation=evaluation, evaluated=evaluated
         )
     return [
-        _summarise(name, of_task["pretrained"], of_task.get("random"), model_paths)
-        for name, of_task in runs.items()
-        if "pretrained" in of_task
+        _summarise(name, task_runs["pretrained"], task_runs.get("random"), model_paths)
+        for name, task_runs in runs.items()
+        if "pretrained" in task_runs
     ]
 
 
@@ -169,7 +169,7 @@ def _describe_other_compute(name: str, tuned: Manifest, control: Manifest) -> st
     Where the precision is left open, each of the two machines chose. What an earlier version did
     not record is taken for alike.
     """
-    recorded = [one.metrics for one in (tuned, control)]
+    recorded = [manifest.metrics for manifest in (tuned, control)]
     known = [key for key in _COMPUTE if all(key in metrics for metrics in recorded)]
     if all(recorded[0][key] == recorded[1][key] for key in known):
         return ""
@@ -195,7 +195,7 @@ def _chosen_settings(run: _TaskRun, random: _TaskRun | None) -> dict[str, list[A
         return {}
     runs = [run, random] if random else [run]
     return {
-        name: [one.tuned.metrics.get(name) for one in runs]
+        name: [run.tuned.metrics.get(name) for run in runs]
         for name, grid in _GRIDS.items()
         if settings.get(grid)
     }

@@ -51,15 +51,20 @@ def judge(run: RunSummary) -> Verdict:
 
 def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
     """Return the differences from one baseline, in order, of all tasks that have it."""
-    return [one for task in tasks for one in task.differences if one.baseline == baseline]
+    return [
+        difference
+        for task in tasks
+        for difference in task.differences
+        if difference.baseline == baseline
+    ]
 
 
 def _simple_way(tasks: Sequence[TaskSummary]) -> str:
     """Return in words which baseline without a model the tasks have: TF-IDF, tags, or either."""
-    of_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
-    if all(of_tags) and of_tags:
+    are_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
+    if all(are_tags) and are_tags:
         return _MOST_FREQUENT_TAG
-    return f"TF-IDF or {_MOST_FREQUENT_TAG}" if any(of_tags) else "TF-IDF"
+    return f"TF-IDF or {_MOST_FREQUENT_TAG}" if any(are_tags) else "TF-IDF"
 
 
 def _sign(interval: Interval | None) -> int:
@@ -136,8 +141,8 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
         if not differences:
             continue
         gain, interval = mean_gain(differences)
-        num_better = sum(one.sign > 0 for one in differences)
-        num_worse = sum(one.sign < 0 for one in differences)
+        num_better = sum(difference.sign > 0 for difference in differences)
+        num_worse = sum(difference.sign < 0 for difference in differences)
         mean = "on average " if len(differences) > 1 else ""
         against_name = name.format(way=_simple_way(tasks))
         yield (
@@ -171,9 +176,9 @@ def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
     gains = [task.probe["best_layer_gain"] for task in tasks if task.probe]
     if not gains:
         return
-    num_better = sum(one["low"] > 0 for one in gains)
-    num_worse = sum(one["high"] < 0 for one in gains)
-    mean = math.fsum(one["gain"] for one in gains) / len(gains)
+    num_better = sum(gain["low"] > 0 for gain in gains)
+    num_worse = sum(gain["high"] < 0 for gain in gains)
+    mean = math.fsum(gain["gain"] for gain in gains) / len(gains)
     average = "on average " if len(gains) > 1 else ""
     yield (
         f"Frozen, read by a ridge regression: {average}{format_gain(mean)} points over random "
@@ -191,24 +196,26 @@ def _task_sentence(task: TaskSummary) -> str:
         return ""
     way = _simple_way([task])
     parts = [
-        f"{_words(one)} {_BASELINE_NAMES[one.baseline].format(way=way)} "
-        f"({format_points(one.score)}): {_points(one.gain, _interval(one))}"
-        for one in task.differences
+        f"{_words(difference)} {_BASELINE_NAMES[difference.baseline].format(way=way)} "
+        f"({format_points(difference.score)}): {_points(difference.gain, _interval(difference))}"
+        for difference in task.differences
     ]
     first = task.differences[0]
-    of_seeds = f", the mean of {first.num_seeds} seeds," if first.num_seeds > 1 else ""
-    return f"{format_points(first.model_score)}{of_seeds} is {'; '.join(parts)}."
+    seeds_text = f", the mean of {first.num_seeds} seeds," if first.num_seeds > 1 else ""
+    return f"{format_points(first.model_score)}{seeds_text} is {'; '.join(parts)}."
 
 
-def _words(one: Difference) -> str:
+def _words(difference: Difference) -> str:
     """Return how a score compares with a baseline, as far as the interval tells."""
-    if one.low is None:
+    if difference.low is None:
         return "compared with"
-    return {1: "better than", -1: "worse than", 0: "within chance of"}[one.sign]
+    return {1: "better than", -1: "worse than", 0: "within chance of"}[difference.sign]
 
 
-def _interval(one: Difference) -> Interval | None:
-    return None if one.low is None or one.high is None else (one.low, one.high)
+def _interval(difference: Difference) -> Interval | None:
+    if difference.low is None or difference.high is None:
+        return None
+    return difference.low, difference.high
 
 
 def _points(gain: float, interval: Interval | None) -> str:

@@ -12,7 +12,7 @@ from albert_core.places.copies import publish_places
 from albert_core.places.outputs import read_outputs
 from albert_core.storage import is_remote, join, write_bytes
 from components.finetune.job import TaskJob
-from components.outcomes import StepAttempt, read_attempts
+from components.step_attempts import StepAttempt, read_attempts
 from components.steps import STEPS
 
 SUMMARY_NAME = "summary.json"

@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 SENTENCES_NAME = "sentences.txt"
 _NUM_EXAMPLES = 200
@@ -27,7 +27,8 @@ def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
         heapq.heappush(sample, (negative_hash, sentence))
         while num_bytes > max_bytes:
             num_bytes -= len(heapq.heappop(sample)[1].encode())
-    return [sentence for _, sentence in sorted(sample, reverse=True)]
+    sample.sort(reverse=True)
+    return [sentence for _, sentence in sample]
 
 
 def example_sentences(sample: Sequence[str]) -> list[str]:
@@ -38,6 +39,20 @@ def example_sentences(sample: Sequence[str]) -> list[str]:
     Args:
         sample: Sentences as `sample_sentences` returns them: the first ones are a random choice.
     """
-    folded = (" ".join(sentence[:_LONGEST_EXAMPLE].split()) for sentence in sample)
-    distinct = dict.fromkeys(sentence for sentence in folded if sentence)
-    return list(distinct)[:_NUM_EXAMPLES]
+    distinct: dict[str, None] = {}
+    for sentence in sample:
+        if folded := " ".join(sentence[:_LONGEST_EXAMPLE].split()):
+            distinct[folded] = None
+        if len(distinct) == _NUM_EXAMPLES:
+            break
+    return list(distinct)
+
+
+def drained(sample: list[str]) -> Iterator[str]:
+    """Yield the sentences in order and remove each from the list, which is empty at the end.
+
+    A trainer that makes its own copy then need not share the memory with this one.
+    """
+    sample.reverse()
+    while sample:
+        yield sample.pop()

@@ -1,12 +1,12 @@
 """Train ALBERT's vocabulary on a corpus."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step
+from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.corpus import (
     CorpusConfig,
     ReadCounts,
@@ -15,16 +15,20 @@ from albert_core.corpus import (
     list_corpus,
 )
 from albert_core.errors import InputError
-from albert_core.files import write_json
-from albert_core.progress import ReportProgress, quiet
+from albert_core.files.atomic import write_json
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.report import describe_irregularities, describe_vocabulary
-from components.vocab.sample import SENTENCES_NAME, example_sentences, sample_sentences
+from components.vocab.sample import (
+    SENTENCES_NAME,
+    drained,
+    example_sentences,
+    sample_sentences,
+)
+from components.vocab.sample_size import choose_sample_size
 
 _REPORT_SENTENCES = 10_000
-# Bytes of memory for a byte of text. Measured at 5, 20 and 49 MB: training took 22, the sample 2.
-_MEMORY_PER_BYTE = 30
 
 
 def train_vocab(
@@ -60,60 +64,73 @@ def train_vocab(
     source = load_source(config) if config.source else None
     listed = list_corpus(corpus)
     corpus = dataclasses.replace(corpus, format=listed.format)
+    settings = {**dataclasses.asdict(config), "language": corpus.language}
+    inputs = {
+        "corpus": corpus_fingerprint(corpus),
+        **({"source": source.content_hash()} if source else {}),
+    }
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_vocabulary(results: Path, progress_folder: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
 
         Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows; the
         report describes some of them, and some are written as examples.
 
         Raises:
-            InputError: No file has text, or the vocabulary cannot be trained on it.
+            InputError: No file has text, the vocabulary cannot be trained on it, or the memory for
+                that is not free.
         """
-        for note in filter(None, (listed.found, listed.note)):
-            progress(0, 0, note)
-        progress(0, 0, "choosing sentences")
+        for note in filter(None, (listed.format_note, listed.left_out_note)):
+            report_message(progress, note)
+        report_message(progress, "choosing sentences")
+        work = work_fingerprint("vocab", settings, inputs)
+        size = choose_sample_size(config, progress_folder, work=work)
         reading = ReadCounts()
         corpus_sentences = _CountedSentences(corpus, reading)
-        sentences = sample_sentences(
-            corpus_sentences, max_bytes=int(config.memory_gb * 1e9 / _MEMORY_PER_BYTE)
-        )
-        if not sentences:
+        sample = sample_sentences(size.refusing(corpus_sentences), max_bytes=size.max_bytes)
+        if not (num_sampled := len(sample)):
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
-        if not source:
-            progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
-        tokenizer = source or _train(sentences, config)
-        _write_vocabulary(tokenizer, results)
-        examples = "".join(f"{sentence}\n" for sentence in example_sentences(sentences))
+        described = sample[:_REPORT_SENTENCES]
+        examples = "".join(f"{sentence}\n" for sentence in example_sentences(sample))
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
-        progress(0, 0, "describing the vocabulary")
-        irregularities = {
+        if not source:
+            if num_sampled < corpus_sentences.count:
+                report_message(progress, size.describe(num_sampled, corpus_sentences.count))
+            report_message(
+                progress, f"training {config.size:,} pieces on {num_sampled:,} sentences"
+            )
+        num_bytes = sum(len(sentence.encode()) for sentence in sample)
+        try:
+            tokenizer = source or _train(drained(sample), config)
+        except MemoryError as error:
+            raise size.out_of_memory(num_bytes) from error
+        _write_vocabulary(tokenizer, results)
+        report_message(progress, "describing the vocabulary")
+        counts = {
             "num_left_out_files": sum(map(len, listed.left_out.values())),
-            "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
+            "num_sentences_not_sampled": corpus_sentences.count - num_sampled,
             **dataclasses.asdict(reading),
             **dataclasses.asdict(tokenizer.training_counts),
         }
-        irregularities = {name: count for name, count in irregularities.items() if count}
-        if irregularities:
-            progress(0, 0, describe_irregularities(irregularities))
+        if irregularities := {name: count for name, count in counts.items() if count}:
+            report_message(progress, describe_irregularities(irregularities))
         report = {
-            "num_training_sentences": 0 if source else len(sentences),
+            "num_training_sentences": 0 if source else num_sampled,
             "irregularities": irregularities,
-            **describe_vocabulary(tokenizer, sentences[:_REPORT_SENTENCES]),
+            **describe_vocabulary(tokenizer, described),
         }
         write_json(results / "vocab_report.json", report)
+        # Not in the report's file: a size that has room for all text must not change the results.
+        report["memory_gb"] = size.memory_gb
         return {key: value for key, value in report.items() if key != "examples"}
 
     return run_step(
         "vocab",
-        config={**dataclasses.asdict(config), "language": corpus.language},
-        inputs={
-            "corpus": corpus_fingerprint(corpus),
-            **({"source": source.content_hash()} if source else {}),
-        },
+        config=settings,
+        inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_vocabulary,
     )
 
 
@@ -157,7 +174,7 @@ class _CountedSentences:
             yield from document
 
 
-def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
+def _train(sentences: Iterable[str], config: VocabConfig) -> Tokenizer:
     """Return a tokenizer of the configured kind, trained on the sentences.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from albert_core.errors import InputError
+from albert_core.settings.yaml_text import load_yaml, refuse_repeated_keys
 from albert_core.storage import find_files, split_addresses
-from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import parse_section, read_section
 
 

@@ -82,7 +82,7 @@ def completion_script(commands: Commands, shell: Shell) -> str:
         commands: The commands, with those of groups.
         shell: The shell.
     """
-    groups = {name: one for name, one in commands.items() if isinstance(one, CommandGroup)}
+    groups = {name: entry for name, entry in commands.items() if isinstance(entry, CommandGroup)}
     parts = [
         _OF_ZSH if shell == "zsh" else "",
         _BEGIN.replace("COMMANDS", " ".join(commands)),
@@ -103,7 +103,9 @@ def _all_commands(commands: Commands) -> Iterator[tuple[str, Command]]:
     """Yield what is typed for each command, with its group before it, and its function."""
     for name, entry in commands.items():
         if isinstance(entry, CommandGroup):
-            yield from ((f"{name} {one}", of.load()) for one, of in entry.commands.items())
+            yield from (
+                (f"{name} {inner}", command.load()) for inner, command in entry.commands.items()
+            )
         else:
             yield name, entry.load()
 
@@ -130,12 +132,12 @@ class _Words:
 def _words_of(command: Command) -> _Words:
     """Return what may follow a command, by its signature; takes up to 0.25 s."""
     parser = CommandParser(command)
-    of_command = list(find_options(parser.parser))
-    options = [one for one in of_command if one.is_named]
+    command_options = list(find_options(parser.parser))
+    options = [option for option in command_options if option.is_named]
     sections = list(find_sections(parser.parser))
-    known = {one.name for one in options}
+    known = {option.name for option in options}
     names = [
-        *(one.name for one in options if not one.section),
+        *(option.name for option in options if not option.section),
         *(f"--{name}" for name in sections if "." not in name),
         *(alias for alias, full in ALIASES.items() if full in known),
         *((PRINT_CONFIG,) if parser.takes_config else ()),
@@ -144,10 +146,14 @@ def _words_of(command: Command) -> _Words:
     ]
     return _Words(
         names=list(dict.fromkeys(names)),
-        settings=[one.name for one in options if one.section],
+        settings=[option.name for option in options if option.section],
         sections=sections,
-        values={one.name: one.choices for one in options if one.choices and not one.is_switch},
-        first=next((one.choices for one in of_command if not one.is_named), ()),
+        values={
+            option.name: option.choices
+            for option in options
+            if option.choices and not option.is_switch
+        },
+        first=next((option.choices for option in command_options if not option.is_named), ()),
     )
 
 
@@ -169,7 +175,10 @@ def _command_branch(name: str, command: Command) -> str:
         f'            sections="{" ".join(words.sections)}"',
         f'            [ "$COMP_CWORD" -eq 2 ] && values="{" ".join(words.first)}"',
         '            case "$previous" in',
-        *(f'                {one}) values="{" ".join(of)}" ;;' for one, of in words.values.items()),
+        *(
+            f'                {option}) values="{" ".join(choices)}" ;;'
+            for option, choices in words.values.items()
+        ),
         "            esac",
         "            ;;",
     ]

@@ -42,9 +42,9 @@ def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
         f"({size.source}); {recipe if has_recipe else 'the settings of finetuning'}"
     )
     group = step.sequences_of_example
-    of_each = f", {group} sequences an example" if group > 1 else ""
+    group_text = f", {group} sequences an example" if group > 1 else ""
     yield (
-        f"sequence length {config.sequence_length}{of_each}, {config.batch_size:,} examples a "
+        f"sequence length {config.sequence_length}{group_text}, {config.batch_size:,} examples a "
         f"step, {_division(found.asked)}"
     )
     yield ""

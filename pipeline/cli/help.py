@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import jsonargparse
 
 from albert_core.errors import InputError
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.help_layout import row, to_text, width, wrapped
 from pipeline.cli.options import (
     ALIASES,
@@ -46,17 +46,17 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
     if name in sections:
         return to_text(_section(name, options, sections, prog))
-    matching = [one for one in options if f".{one.dest}".endswith(f".{name}")]
-    takes_arguments = any(not one.is_named for one in options)
+    matching = [option for option in options if f".{option.dest}".endswith(f".{name}")]
+    takes_arguments = any(not option.is_named for option in options)
     if not matching and takes_arguments and (os.sep in topic or os.path.exists(topic)):
         return to_text(_first_layer(parser, prog))
     if not matching:
-        known = [*sections, *(one.dest for one in options)]
+        known = [*sections, *(option.dest for option in options)]
         raise InputError(
             f"--help {topic}: {prog} has no such section or setting"
             f"{did_you_mean(name, known) or f'; {prog} --help lists the sections'}"
         )
-    return to_text(line for one in matching for line in _setting(one))
+    return to_text(line for option in matching for line in _setting(option))
 
 
 def full_help(parser: CommandParser, *, prog: str) -> str:
@@ -64,8 +64,8 @@ def full_help(parser: CommandParser, *, prog: str) -> str:
     options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
     lines = [*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser)]
     for name in sections:
-        own = [one for one in options if one.section == name]
-        lines += ["", *wrapped(f"{name}: {sections[name]}"), *_rows(own)]
+        section_options = [option for option in options if option.section == name]
+        lines += ["", *wrapped(f"{name}: {sections[name]}"), *_rows(section_options)]
     return to_text(lines)
 
 
@@ -75,14 +75,18 @@ def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
     yield from (*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser))
     if not sections:
         return
-    example = max(sections, key=lambda name: sum(one.section == name for one in options))
+    example = max(sections, key=lambda name: sum(option.section == name for option in options))
     yield ""
     yield f"sections of settings ({prog} --help {example} shows one):"
     short = {ALIASES[name][2:]: f"{name} {value}" for name, value in _SHORT_VALUES.items()}
     for name in (name for name in sections if "." not in name):
-        aliases = [short[one.dest] for one in options if one.section == name and one.dest in short]
-        number = sum(f"{one.section}.".startswith(f"{name}.") for one in options)
-        words = [f"{number} setting{'s' * (number > 1)}", *(f"short: {one}" for one in aliases)]
+        aliases = [
+            short[option.dest]
+            for option in options
+            if option.section == name and option.dest in short
+        ]
+        number = sum(f"{option.section}.".startswith(f"{name}.") for option in options)
+        words = [f"{number} setting{'s' * (number > 1)}", *(f"short: {alias}" for alias in aliases)]
         yield from row(name, f"{sections[name]} ({'; '.join(words)})")
 
 
@@ -90,12 +94,14 @@ def _usage(parser: CommandParser, prog: str) -> list[str]:
     """Return the lines of usage and description of a command."""
     options = list(find_options(parser.parser))
     arguments = [
-        one.name.upper() if one.is_required else f"[{one.name.upper()} ...]"
-        for one in options
-        if not one.is_named
+        option.name.upper() if option.is_required else f"[{option.name.upper()} ...]"
+        for option in options
+        if not option.is_named
     ]
     needed = [
-        f"{one.name} {one.dest.upper()}" for one in options if one.is_named and one.is_required
+        f"{option.name} {option.dest.upper()}"
+        for option in options
+        if option.is_named and option.is_required
     ]
     usage = textwrap.wrap(
         " ".join([f"usage: {prog}", *arguments, *needed, "[options]"]),
@@ -107,9 +113,12 @@ def _usage(parser: CommandParser, prog: str) -> list[str]:
 
 def _groups(parser: CommandParser, options: Sequence[Option]) -> Iterator[str]:
     """Yield the lines of a command's arguments, then of its options outside of sections."""
-    if arguments := [one for one in options if not one.is_named]:
+    if arguments := [option for option in options if not option.is_named]:
         yield from ("arguments:", *_rows(arguments), "")
-    yield from ("options:", *_rows([one for one in options if one.is_named and not one.section]))
+    yield from (
+        "options:",
+        *_rows([option for option in options if option.is_named and not option.section]),
+    )
 
 
 def _help_options(parser: CommandParser) -> Iterator[str]:
@@ -134,10 +143,10 @@ def _section(
     if short := _SHORT_VALUES.get(f"--{name}"):
         typed = f"--{name} {short} is short for {ALIASES[f'--{name}']}"
     yield from wrapped(f"{typed}; in the file of a run it is the key {name}.")
-    yield from ("", *_rows([one for one in options if one.section == name]))
-    inner = [one for one in sections if one.startswith(f"{name}.")]
-    for one in inner:
-        yield from row(one, f"{sections[one]} ({prog} --help {one})")
+    yield from ("", *_rows([option for option in options if option.section == name]))
+    inner = [section for section in sections if section.startswith(f"{name}.")]
+    for section in inner:
+        yield from row(section, f"{sections[section]} ({prog} --help {section})")
 
 
 def _setting(option: Option) -> Iterator[str]:
@@ -154,8 +163,8 @@ def _setting(option: Option) -> Iterator[str]:
 
 
 def _rows(options: Sequence[Option]) -> Iterator[str]:
-    for one in options:
-        yield from row(f"{one.name} {one.placeholder}".rstrip(), _described(one))
+    for option in options:
+        yield from row(f"{option.name} {option.placeholder}".rstrip(), _described(option))
 
 
 def _described(option: Option) -> str:

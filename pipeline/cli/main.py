@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
-from albert_core.first_answer import interactive
-from albert_core.json_values import has_lone_surrogate
-from albert_core.library_logs import quiet_libraries
-from albert_core.stops import answered_stops, is_stopping
-from albert_core.suggestions import did_you_mean
-from albert_core.unused_imports import skip_unused_imports
+from albert_core.network.first_answer import interactive
+from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.stops import answered_stops, is_stopping
+from albert_core.processes.unused_imports import skip_unused_imports
+from albert_core.settings.json_values import has_lone_surrogate
+from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.commands import COMMANDS, Command, CommandGroup, Commands
 from pipeline.extras import describe_missing_package
 
@@ -200,7 +200,10 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     from pipeline.cli.printed_config import print_config, without_print_config
 
     parser = CommandParser(command)
-    asked = next((one for one in arguments if one.replace("_", "-") in (*_HELP, _FULL_HELP)), None)
+    asked = next(
+        (argument for argument in arguments if argument.replace("_", "-") in (*_HELP, _FULL_HELP)),
+        None,
+    )
     if asked and asked not in _HELP:
         print(full_help(parser, prog=prog), end="")
         return

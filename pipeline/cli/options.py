@@ -8,7 +8,7 @@ from typing import Any
 import jsonargparse
 
 from albert_core.settings import plain_values
-from albert_core.yaml_text import to_flow_yaml
+from albert_core.settings.yaml_text import to_flow_yaml
 
 # Short names of options, in the commands that have these.
 ALIASES = {
@@ -125,7 +125,7 @@ def dataclass_of(hint: Any) -> type | None:
     """Return the dataclass that a type is a tuple of; None for any other type."""
     items = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
     return next(
-        (one for one in items if isinstance(one, type) and dataclasses.is_dataclass(one)), None
+        (item for item in items if isinstance(item, type) and dataclasses.is_dataclass(item)), None
     )
 
 

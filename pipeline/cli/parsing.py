@@ -19,8 +19,8 @@ import docstring_parser
 import jsonargparse
 
 from albert_core.errors import InputError
-from albert_core.old_names import rename_setting, rename_settings
-from albert_core.storage_settings import StorageConfig
+from albert_core.object_storage.settings import StorageConfig
+from albert_core.settings.old_names import rename_setting, rename_settings
 from pipeline.cli.argument_values import (
     addresses_in,
     given_options,
@@ -344,5 +344,8 @@ def _nameless_lists(command: Command) -> dict[str, str]:
     parameters = inspect.signature(command).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]
     described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
-    texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
+    texts = {
+        parameter.arg_name: " ".join((parameter.description or "").split())
+        for parameter in described
+    }
     return {name: texts.get(name, "") for name in names}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from albert_core.settings import one_line
-from albert_core.suggestions import did_you_mean
+from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.options import ALIASES
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")

@@ -11,7 +11,7 @@ from albert_core.inference.file_formats import (
 )
 from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
-from albert_core.progress import to_stderr
+from albert_core.progress import report_message, to_stderr
 from albert_core.tasks import named_task
 from albert_core.training.devices import Precision, StrategyName
 
@@ -76,9 +76,9 @@ def predict(
         model_parallel_size=model_parallel_size,
     )
     if loaded.compute:
-        progress(0, 0, f"computing in {loaded.compute}")
+        report_message(progress, f"computing in {loaded.compute}")
     try:
-        num_rows, num_invalid = predict_file(
+        counts = predict_file(
             loaded,
             file,
             output,
@@ -93,8 +93,8 @@ def predict(
         # Whoever read the predictions wants no more, as `head` does; nor does Python's own end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    without = f", {num_invalid:,} without a prediction" if num_invalid else ""
-    progress(0, 0, f"{num_rows:,} rows{without}")
+    invalid = f", {counts.num_invalid:,} without a prediction" if counts.num_invalid else ""
+    report_message(progress, f"{counts.num_rows:,} rows{invalid}")
 
 
 def embed(
@@ -145,7 +145,7 @@ def embed(
         precision=precision,
     )
     if loaded.compute:
-        progress(0, 0, f"computing in {loaded.compute}")
+        report_message(progress, f"computing in {loaded.compute}")
     num_rows = embed_file(
         loaded,
         file,
@@ -155,4 +155,6 @@ def embed(
         batch_size=resolve_batch_size(batch_size, loaded),
         progress=progress,
     )
-    progress(0, 0, f"{num_rows:,} vectors of {loaded.config.hidden_size} numbers in {output}")
+    report_message(
+        progress, f"{num_rows:,} vectors of {loaded.config.hidden_size} numbers in {output}"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import docstring_parser
 
 from albert_core.settings import plain_values
-from albert_core.yaml_text import to_flow_yaml
+from albert_core.settings.yaml_text import to_flow_yaml
 from pipeline.cli.help import PRINT_CONFIG
 from pipeline.cli.parsing import CommandParser
 from pipeline.config import RunConfig
@@ -23,7 +23,11 @@ def without_print_config(parser: CommandParser, arguments: Sequence[str]) -> tup
     """
     if not parser.takes_config:
         return list(arguments), False
-    left = [one for one in arguments if one.replace("-", "_") != PRINT_CONFIG.replace("-", "_")]
+    left = [
+        argument
+        for argument in arguments
+        if argument.replace("-", "_") != PRINT_CONFIG.replace("-", "_")
+    ]
     return left, len(left) < len(arguments)
 
 
@@ -40,13 +44,13 @@ def print_config(settings: Mapping[str, Any]) -> None:
     given = {name: value for name, value in settings.items() if name in names}
     # A command's option may be called as a section is, and be a path: `--vocab`.
     defaults = RunConfig()
-    of_run = {
+    settings = {
         name: value
         for name, value in given.items()
         if isinstance(value, type(getattr(defaults, name)))
     }
-    config = RunConfig(**of_run)
-    print("\n".join(_lines(config, defaults, names=of_run, indent="")))
+    config = RunConfig(**settings)
+    print("\n".join(_lines(config, defaults, names=settings, indent="")))
 
 
 def _lines(
@@ -87,7 +91,7 @@ def _to_yaml(value: Any) -> str:
     What is not set in these is left out.
     """
     if isinstance(value, tuple):
-        value = [_to_values(one) for one in value]
+        value = [_to_values(item) for item in value]
     return to_flow_yaml(plain_values(value))
 
 
@@ -100,6 +104,6 @@ def _documented(cls: type) -> dict[str, str]:
     """Return what the docstrings of a dataclass and its bases say about each field."""
     texts = {}
     for base in reversed(cls.__mro__):
-        for one in docstring_parser.parse(base.__doc__ or "").params:
-            texts[one.arg_name] = " ".join((one.description or "").split())
+        for parameter in docstring_parser.parse(base.__doc__ or "").params:
+            texts[parameter.arg_name] = " ".join((parameter.description or "").split())
     return texts

@@ -5,8 +5,7 @@ import json
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.output_file import refuse_foreign_file
-from albert_core.checks import check_minimum, check_seed
-from albert_core.checksums import DamageError, parse_object
+from albert_core.files.checksums import DamageError, parse_object
 from albert_core.finetuning.probe_results import (
     DEFAULT_NUM_EXAMPLES,
     DEFAULT_SEED,
@@ -14,6 +13,7 @@ from albert_core.finetuning.probe_results import (
 )
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
+from albert_core.settings.checks import check_minimum, check_seed
 from albert_core.storage import local_folder, write_bytes
 from albert_core.tasks import find_task
 

@@ -11,9 +11,8 @@ from rich.markup import escape
 
 from albert_core.finetuning.probe_results import FrozenProbe
 from albert_core.pretraining.objectives import has_detection
-from components.masked_lm import SHOWN_NAMES
 from components.number_formats import format_gain, format_number, format_points
-from components.replaced_tokens import detection_baseline
+from components.pretraining_metrics import SHOWN_NAMES, detection_baseline
 from components.report.submission import SUBMISSION_NAME
 from components.report.summary import published_evaluation
 from components.steps import STEPS
@@ -323,7 +322,9 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
         summary: A `components.report.summary.RunSummary` as plain values.
     """
     promotion = summary["promotion"] or {"comparisons": []}
-    accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
+    accepted = {
+        comparison["task"]: comparison["accepted_score"] for comparison in promotion["comparisons"]
+    }
     has_accepted = any(score is not None for score in accepted.values())
     numbers = (
         "score",

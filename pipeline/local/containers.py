@@ -166,9 +166,14 @@ def _text_files(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _starts(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths of models and their files that a run starts from.
+    """Yield the addresses of the model and its files that a run starts from.
 
-    A path that is not set is yielded as an empty text.
+    For a run from a checkpoint these are the ones that are given; for one from text the vocabulary
+    and the initial checkpoint, each an empty text where it is not set.
+
+    Args:
+        arguments: Arguments of the pipeline by name; those of a run from text have `vocab` and
+            `pretraining`.
     """
     if "checkpoint" in arguments:
         yield from CheckpointConfig(**arguments["checkpoint"]).addresses.values()

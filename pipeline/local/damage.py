@@ -8,7 +8,8 @@ from typing import Any
 
 from albert_core.artifacts.inputs import is_worth_hashing
 from albert_core.artifacts.manifest import MANIFEST_NAME, find_damage, find_manifest
-from albert_core.checksums import (
+from albert_core.errors import InputError
+from albert_core.files.checksums import (
     DamageError,
     FileFacts,
     describe_file,
@@ -18,8 +19,7 @@ from albert_core.checksums import (
     report_damage,
     write_sealed,
 )
-from albert_core.errors import InputError
-from albert_core.partial_files import remove_leftovers, remove_whole_folder
+from albert_core.files.partial_files import remove_leftovers, remove_whole_folder
 from albert_core.storage import is_remote
 
 # kfp reads files of the cache by their names, which are hashes with the ending .json.

@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
-from albert_core.child_processes import end_children
-from albert_core.stops import end_stopped_process, longer_grace
+from albert_core.processes.child_processes import end_children
+from albert_core.processes.stops import end_stopped_process, longer_grace
 
 # Longer than a step that is stuck takes to end itself; both are less than the five seconds within
 # which a run must end.

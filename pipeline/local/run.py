@@ -18,13 +18,13 @@ from albert_core.artifacts.work_folder import temporary_folder
 from albert_core.errors import InputError, StepFailedError
 from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.exports.formats import refuse_missing_packages
-from albert_core.files import write_atomically
-from albert_core.partial_files import remove_removed, remove_whole_folder
+from albert_core.files.atomic import write_atomically
+from albert_core.files.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
+from albert_core.processes.stops import call_in_thread
+from albert_core.processes.user_folder import temporary_files_in
 from albert_core.progress import new_events, read_events
-from albert_core.stops import call_in_thread
-from albert_core.user_folder import temporary_files_in
 from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
@@ -106,19 +106,8 @@ def run_locally(
             a new folder is removed again if no step has finished.
         StepFailedError: A step failed; the next run continues there.
     """
-    given, folder = folder, folder.absolute()
-    refuse_unwritable(folder, is_replaced=False)
-    if runner == "docker":
-        config.tracking.check_containers(folder)
-    else:
-        config.tracking.check_here(output=work_root or str(folder))
-        refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
-        refuse_missing_packages(config.export.formats)
-    if config.vertex_models.project:
-        raise InputError(
-            f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
-            "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
-        )
+    given_folder, folder = folder, folder.absolute()
+    _refuse_before_start(config, folder, runner=runner, work_root=work_root)
     arguments = pipeline_arguments(
         config, LocalInputs(date=date), work_root=work_root or folder / "work"
     )
@@ -154,29 +143,47 @@ def run_locally(
         update_places(folder)
         try:
             with (
-                _environment(environment),
+                _environment_variables(environment),
                 exit_when_interrupted(),
                 show_progress(events, on_finished=lambda: _show_outputs(folder)),
             ):
                 report = call_in_thread(
                     lambda: _run_pipeline(pipeline, arguments, folder, containers)
                 )
-            if not (report / PAGE_NAME).is_file():  # kfp takes a container that vanished for done
-                raise RuntimeError("no report")
-            steps_run = _finished_steps(folder)
         except RuntimeError as error:
             failure = _get_failure(error, folder)
-            is_untouched = (
-                is_new and isinstance(failure, InputError) and not _finished_steps(folder)
-            )
-            if is_untouched:
+            is_refused = isinstance(failure, InputError) and not _finished_steps(folder)
+            if is_new and is_refused:  # bad input leaves nothing behind
                 stack.close()
-                remove_whole_folder(folder)  # bad input leaves nothing behind
+                remove_whole_folder(folder)
             raise failure from error
         finally:
             record_cache(folder)
         update_places(folder, report=report)
-        return _publish_page(given, report, steps_run)
+        return _publish_page(given_folder, report, _finished_steps(folder))
+
+
+def _refuse_before_start(
+    config: RunConfig, folder: Path, *, runner: Runner, work_root: str
+) -> None:
+    """Refuse a run that cannot be done in its folder or with what is installed; write nothing.
+
+    Raises:
+        InputError: The folder cannot be written, tracking does not work from there, a package is
+            missing, or models are to be registered in Vertex AI.
+    """
+    refuse_unwritable(folder, is_replaced=False)
+    if runner == "docker":
+        config.tracking.check_containers(folder)
+    else:
+        config.tracking.check_here(output=work_root or str(folder))
+        refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
+        refuse_missing_packages(config.export.formats)
+    if config.vertex_models.project:
+        raise InputError(
+            f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
+            "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
+        )
 
 
 def _run_pipeline(
@@ -202,7 +209,7 @@ def _run_pipeline(
         containers: Runs each step in a container; None to run it as a process.
 
     Raises:
-        RuntimeError: A step or the Docker engine failed.
+        RuntimeError: A step or the Docker engine failed, or there is no report.
     """
     (folder / "logs").mkdir(exist_ok=True)
     if containers:
@@ -225,11 +232,14 @@ def _run_pipeline(
             cache_root=str(folder / "cache"),
         )
         with contextlib.nullcontext() if containers else forked_steps(pipeline, log):
-            return Path(pipeline(**arguments).output.path)
+            report = Path(pipeline(**arguments).output.path)
+    if not (report / PAGE_NAME).is_file():  # kfp takes a container that vanished for done
+        raise RuntimeError("no report")
+    return report
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def _environment_variables(variables: dict[str, str]) -> Iterator[None]:
     """Set variables that the steps inherit; afterwards restore their earlier values."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

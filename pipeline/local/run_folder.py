@@ -12,17 +12,17 @@ from typing import Any
 import yaml
 
 from albert_core.artifacts.output_folder import FOLDERS_OF_VOLUMES
-from albert_core.checksums import report_damage
 from albert_core.errors import InputError
-from albert_core.files import write_atomically
-from albert_core.locks import LOCK_NAME, hold_lock, tell_if_without_lock
-from albert_core.old_names import rename_settings
-from albert_core.partial_files import partial_path
+from albert_core.files.atomic import write_atomically
+from albert_core.files.checksums import report_damage
+from albert_core.files.locks import LOCK_NAME, hold_lock, tell_if_without_lock
+from albert_core.files.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
+from albert_core.settings.old_names import rename_settings
+from albert_core.settings.yaml_text import load_yaml
 from albert_core.storage import join
 from albert_core.tracking.config import TrackingConfig
-from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig, to_values
 
@@ -169,8 +169,8 @@ def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: 
         report_damage(path, "its checksum differs", "written again")
         return
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
-    found = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
-    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *found)]
+    unset = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
+    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *unset)]
     if changed and not reconfigure:
         raise InputError(
             f"output {folder}: belongs to another configuration, different in "
@@ -202,8 +202,8 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
     That is a lock, and a configuration that was still being written. Folders that a file system has
     at the top of a volume (`FOLDERS_OF_VOLUMES`) do not count either.
     """
-    left = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
-    return any(entry.name not in left for entry in folder.iterdir())
+    ignored_names = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
+    return any(entry.name not in ignored_names for entry in folder.iterdir())
 
 
 def differing_settings(

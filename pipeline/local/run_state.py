@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
-from albert_core.json_values import JsonObject, parse_json
-from albert_core.locks import LOCK_NAME, is_locked
+from albert_core.files.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
     PLACES,
@@ -23,8 +22,9 @@ from albert_core.places.outputs import (
 from albert_core.places.scores import SCORES_NAME, TaskScore, task_scores
 from albert_core.progress import read_events
 from albert_core.settings import parse_settings
+from albert_core.settings.json_values import JsonObject, parse_json
+from albert_core.settings.yaml_text import load_yaml
 from albert_core.storage import exists, find_files, is_remote, join, read_bytes
-from albert_core.yaml_text import load_yaml
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
 from components.run_summary.step import SUMMARY_NAME

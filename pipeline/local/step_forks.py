@@ -62,7 +62,7 @@ def _find_functions(pipeline: Any) -> list[str]:
     """
     executors = pipeline.pipeline_spec.deployment_spec["executors"].values()
     commands = [executor["container"] for executor in executors]
-    used = {_find_function([*one["command"], *one["args"]]) for one in commands}
+    used = {_find_function([*command["command"], *command["args"]]) for command in commands}
     return [name for name in IMPORTS if name in used]
 
 

@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Iterator
 
 from albert_core.errors import InputError
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
+from albert_core.object_storage.errors import WriteConflictError
 from albert_core.places.copies import publish_places
 from albert_core.places.outputs import RUN_CONFIG_NAME, find_outputs
+from albert_core.processes.user_folder import user_folder
 from albert_core.storage import (
     has_files,
     join,
@@ -15,8 +17,6 @@ from albert_core.storage import (
     write_file,
     write_version,
 )
-from albert_core.storage_errors import WriteConflictError
-from albert_core.user_folder import user_folder
 from components.report.step import PAGE_NAME
 from components.resolve.dates import NO_DATE
 from pipeline.config import RunConfig

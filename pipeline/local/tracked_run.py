@@ -5,7 +5,7 @@ import re
 import uuid
 from pathlib import Path
 
-from albert_core.files import hash_json, write_atomically
+from albert_core.files.atomic import hash_json, write_atomically
 from albert_core.tracking.config import GROUP_VARIABLE, TrackingConfig
 
 _FILE = "work/tracked-run"
@@ -26,10 +26,10 @@ def tracking_environment(
         work_root: Folder of its work in progress, if that is in a bucket: other machines, which
             go on with that work, go on under the same id.
     """
-    found = hash_json(work_root)[:16] if work_root else ""
+    run_id = hash_json(work_root)[:16] if work_root else ""
     with contextlib.suppress(OSError, ValueError):
-        found = found or (folder / _FILE).read_text(encoding="ascii").strip()
-    group = found if _ID.fullmatch(found) else uuid.uuid4().hex[:16]
+        run_id = run_id or (folder / _FILE).read_text(encoding="ascii").strip()
+    group = run_id if _ID.fullmatch(run_id) else uuid.uuid4().hex[:16]
     return config.for_run(title, folder).environment(group)
 
 

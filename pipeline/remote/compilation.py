@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
-from albert_core.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tracking.config import GROUP_OF_OUTPUT
 from components.image import check_image_variables, get_registry, image_name
 from components.resolve.dates import NO_DATE, with_date
@@ -70,7 +70,7 @@ def compile_pipeline(
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
         NoConnectionError: `caching` is set, and there is no way to the buckets.
     """
-    storage = config.storage.or_of_process()
+    storage = config.storage.or_from_environment()
     config.tracking.check_elsewhere(resources.platform.title)
     if not get_registry():
         raise InputError(
@@ -85,7 +85,7 @@ def compile_pipeline(
     except (NoAccessError, NoConnectionError) as error:
         if caching:
             raise
-        progress(0, 0, f"inputs not looked at ({error})")
+        report_message(progress, f"inputs not looked at ({error})")
         listing = None
     platform = resources.platform
     tracking = config.tracking.for_run(with_date(config.title, "").strip(), folder=None)

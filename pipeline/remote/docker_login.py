@@ -4,13 +4,20 @@ import base64
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from albert_core.errors import InputError
-from albert_core.json_values import JsonObject, as_text, parse_json, read_json_object
+from albert_core.settings.json_values import JsonObject, as_text, parse_json, read_json_object
 
 
-def find_docker_login(registry: str) -> tuple[str, str] | None:
+class Login(NamedTuple):
+    """A user of a registry of images; `requests` takes it as `auth`."""
+
+    user: str
+    password: str
+
+
+def find_docker_login(registry: str) -> Login | None:
     """Return the user and password that Docker has for a registry; None if it has none.
 
     Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) holds them, or names a credential
@@ -47,7 +54,7 @@ def _section(values: JsonObject, name: str) -> JsonObject:
     return JsonObject.of({} if value is None else value, f"{values.place}: {name}")
 
 
-def _ask_helper(program: str, registry: str, path: Path) -> tuple[str, str] | None:
+def _ask_helper(program: str, registry: str, path: Path) -> Login | None:
     """Run a credential helper, and return the login that it knows; None if it fails.
 
     It fails for a registry that it does not know, among others. It has no time limit.
@@ -68,10 +75,10 @@ def _ask_helper(program: str, registry: str, path: Path) -> tuple[str, str] | No
         return None
     expected = f"a login; run `docker login {registry}`"
     login = JsonObject.of(parse_json(result.stdout, program, expected=expected), program)
-    return login.text("Username"), login.text("Secret")
+    return Login(login.text("Username"), login.text("Secret"))
 
 
-def _decode(encoded: Any, registry: str, path: Path) -> tuple[str, str]:
+def _decode(encoded: Any, registry: str, path: Path) -> Login:
     """Return the user and password in a field `auth`.
 
     Raises:
@@ -88,4 +95,4 @@ def _decode(encoded: Any, registry: str, path: Path) -> tuple[str, str]:
         raise InputError(
             f"{field}: not the base64 of user:password; run `docker login {registry}` again"
         )
-    return user, password
+    return Login(user, password)

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from albert_core.errors import InputError
-from albert_core.google_client import find_credentials
-from albert_core.google_sessions import login_request
-from albert_core.json_values import JsonObject, parse_json
+from albert_core.object_storage.google.client import find_credentials
+from albert_core.object_storage.google.sessions import login_request
+from albert_core.settings.json_values import JsonObject, parse_json
 from components.image import IMAGE_PATH
 from components.service_calls import CallConfig, Service
-from pipeline.remote.docker_login import find_docker_login
+from pipeline.remote.docker_login import Login, find_docker_login
 
 if TYPE_CHECKING:
     import requests
@@ -195,10 +195,10 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
     """
     import requests
 
-    user = _google_login() if _GOOGLE.fullmatch(registry) else find_docker_login(registry)
+    login = _google_login() if _GOOGLE.fullmatch(registry) else find_docker_login(registry)
     kind, _, details = challenge.partition(" ")
     if kind.lower() == "basic":
-        text = ":".join(user or ("", ""))
+        text = ":".join(login or ("", ""))
         return f"Basic {base64.b64encode(text.encode()).decode()}"
     values = dict(_CHALLENGE.findall(details))
     realm, place = values.get("realm", ""), f"the registry {registry}"
@@ -208,13 +208,13 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
             "address; check that it is a registry, or correct the name"
         )
     query = {key: values[key] for key in ("service", "scope") if key in values}
-    answer = requests.get(realm, params=query, auth=user, timeout=timeout_s)
+    answer = requests.get(realm, params=query, auth=login, timeout=timeout_s)
     answer.raise_for_status()
     token = _read_object(answer, f"{place}: its tokens at {realm}")
     return f"Bearer {token.text('token' if token.values.get('token') else 'access_token')}"
 
 
-def _google_login() -> tuple[str, str] | None:
+def _google_login() -> Login | None:
     """Return user and password for Google's registries; None if this machine has no credentials.
 
     The password is a token, asked for over the network with the Application Default Credentials.
@@ -227,4 +227,4 @@ def _google_login() -> tuple[str, str] | None:
     if credentials is None:
         return None
     credentials.refresh(login_request())
-    return "oauth2accesstoken", str(credentials.token)
+    return Login("oauth2accesstoken", str(credentials.token))

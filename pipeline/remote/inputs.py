@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError, NoAccessError
-from albert_core.files import hash_json
-from albert_core.globs import match_names
+from albert_core.files.atomic import hash_json
+from albert_core.files.globs import match_names
 from albert_core.storage import (
     StoredFile,
     check_bucket,
@@ -250,7 +250,7 @@ def _find_files(
             continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
-        names = [one.removeprefix(below) for one in listing if one.startswith(below)]
+        names = [name.removeprefix(below) for name in listing if name.startswith(below)]
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):

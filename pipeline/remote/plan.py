@@ -209,7 +209,7 @@ def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice
     accelerator = resources.get("accelerator", {})
     if accelerator.get("resourceType") != _TPU_RESOURCE:
         return None
-    return TpuSlice.of_nodes(
+    return TpuSlice.from_nodes(
         labels.get(_NODE_LABEL, ""),
         labels.get(_TOPOLOGY_LABEL, ""),
         int(accelerator["resourceCount"]),

@@ -5,16 +5,17 @@ from typing import Any
 from kfp import dsl
 
 from components.image import GPU_TRAINER, image_name
-from pipeline.platform_config import PlatformConfig
+from pipeline.platform_config import Component, PlatformConfig
 from pipeline.remote.resources import Resources
 
 
 class RemotePlatformConfig(PlatformConfig):
-    """How tasks are configured for a platform.
+    """Adds tasks to the pipeline being built and configures them, in place, for a platform.
 
     Args:
         resources: What the steps get on the platform.
-        caching: Whether the platform may skip any step at all.
+        caching: Whether the platform may skip steps at all; what may be skipped is then each
+            step's own matter.
     """
 
     def __init__(self, resources: Resources, *, caching: bool) -> None:
@@ -22,22 +23,21 @@ class RemotePlatformConfig(PlatformConfig):
         self._resources = resources
         self._caching = caching
 
-    def add_task(self, step: str, **inputs: Any) -> dsl.PipelineTask:
-        """Add the task of a step that trains or runs a model to the pipeline being built.
+    def add_task(self, step: str, component: Component, /, **inputs: Any) -> dsl.PipelineTask:
+        """Add the task of a step, configured for the platform, to the pipeline being built.
 
         With TPUs on a platform whose tasks have none, the task starts a job and waits for it.
 
         Args:
-            step: Name of the step, one of `MODEL_COMPONENTS`.
-            **inputs: Inputs of the step's component.
-
-        Returns:
-            The task, not yet configured.
+            step: Name of the step in `components.steps.STEPS`.
+            component: Its component.
+            **inputs: Inputs of the component.
         """
         resources = self._resources
-        return resources.platform.add_task(
-            step, resources.steps[step], resources.custom_job, **inputs
+        task = resources.platform.add_task(
+            step, component, resources.steps[step], resources.custom_job, **inputs
         )
+        return self.configure(task, step)
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         """Configure the task of a step for the platform, in place, and return it.

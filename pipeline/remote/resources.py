@@ -176,8 +176,8 @@ def _step_defaults(
         for_all: The file's settings of all steps.
         changes: The file's settings by step.
     """
-    own = changes.get(step.name)
-    given = {**for_all, **own} if isinstance(own, Mapping) else for_all
+    step_changes = changes.get(step.name)
+    given = {**for_all, **step_changes} if isinstance(step_changes, Mapping) else for_all
     has_tpus = given["tpu"] is not None if "tpu" in given else None
     return dataclasses.asdict(platform.default_resources(step, has_tpus=has_tpus))
 

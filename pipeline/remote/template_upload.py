@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from albert_core.errors import InputError, ServiceError
-from albert_core.google_client import find_credentials, login_remedy
-from albert_core.google_sessions import login_request
+from albert_core.object_storage.google.client import find_credentials, login_remedy
+from albert_core.object_storage.google.sessions import login_request
 from components.service_calls import CallConfig, Service
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"

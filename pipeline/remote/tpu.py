@@ -89,7 +89,7 @@ class TpuSlice:
         return num_chips == per_machine or (is_joinable and num_chips % per_machine == 0)
 
     @classmethod
-    def of_nodes(cls, node_label: str, topology: str, chips_per_node: int) -> "TpuSlice | None":
+    def from_nodes(cls, node_label: str, topology: str, chips_per_node: int) -> "TpuSlice | None":
         """Return the slice of GKE nodes with these labels; None where there is no such machine.
 
         Args:

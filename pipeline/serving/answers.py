@@ -99,7 +99,7 @@ def _to_schema(prediction: Prediction | InvalidExample, top_k: int) -> Strict | 
         case PredictedTags():
             return schemas.TagsPrediction(
                 words=[schemas.WordTag(**_plain(word)) for word in prediction.words],
-                entities=[schemas.FoundEntity(**_plain(one)) for one in prediction.entities],
+                entities=[schemas.FoundEntity(**_plain(entity)) for entity in prediction.entities],
                 is_truncated=prediction.is_truncated,
             )
         case PredictedAnswer():

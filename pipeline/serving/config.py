@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from albert_core.checks import check_at_least, check_positive
 from albert_core.errors import InputError
+from albert_core.settings.checks import check_at_least, check_positive
 from pipeline.serving.origins import MAX_PORT, check_origin
 
 _MODEL_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")

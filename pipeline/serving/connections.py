@@ -63,15 +63,15 @@ class ConnectionTable:
             until `remove` it is counted, and it is dropped for the next one. None if it may be
             used.
         """
-        same = self._by_network.setdefault(connection.network, _Connections())
+        neighbours = self._by_network.setdefault(connection.network, _Connections())
         exceeded: Bound | None = None
-        if connection.network and not self._make_room(same, self._max_per_address, "address"):
+        if connection.network and not self._make_room(neighbours, self._max_per_address, "address"):
             exceeded = "address"
         elif not self._make_room(self._all, self._max_in_all, "all"):
             exceeded = "all"
         # Again, since dropping the last one of a network forgets it.
-        same = self._by_network.setdefault(connection.network, same)
-        same.new[connection] = self._all.new[connection] = None
+        neighbours = self._by_network.setdefault(connection.network, neighbours)
+        neighbours.new[connection] = self._all.new[connection] = None
         return exceeded
 
     def note_answer(self, connection: Connection) -> None:
@@ -83,14 +83,14 @@ class ConnectionTable:
     def remove(self, connection: Connection) -> None:
         """Remove a closed connection from the table; do nothing if it is not in it."""
         self._all.remove(connection)
-        if same := self._by_network.get(connection.network):
-            same.remove(connection)
-            if not len(same):
+        if neighbours := self._by_network.get(connection.network):
+            neighbours.remove(connection)
+            if not len(neighbours):
                 del self._by_network[connection.network]
 
-    def _make_room(self, connections: "_Connections", most: int, bound: Bound) -> bool:
+    def _make_room(self, connections: "_Connections", limit: int, bound: Bound) -> bool:
         """Drop waiting connections until there is room for one more; return whether there is."""
-        while len(connections) >= most:
+        while len(connections) >= limit:
             dropped = connections.first_waiting()
             if dropped is None:
                 return False

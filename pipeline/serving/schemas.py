@@ -73,7 +73,10 @@ class AnswerCandidate(Strict):
 
 
 class AnswerPrediction(Strict):
-    """The answer, empty if there is none."""
+    """The answer to a question, empty if there is none, and the best candidates in any case.
+
+    Odds and threshold of no answer are null where every question has an answer.
+    """
 
     answer: str
     probability: Annotated[
@@ -129,7 +132,7 @@ class MaskPiece(Strict):
 
 
 class MaskPrediction(Strict):
-    """The likeliest pieces for each mask, and the text with the likeliest of each in its place."""
+    """The likeliest tokens for each mask, and the text with the likeliest of each in its place."""
 
     filled: str
     masks: list[list[MaskPiece]]

@@ -15,7 +15,7 @@ import uvicorn
 
 from albert_core.errors import InputError
 from albert_core.inference import load
-from albert_core.stops import GRACE_S, answered_signals, longer_grace
+from albert_core.processes.stops import GRACE_S, answered_signals, longer_grace
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.connections import ConnectionTable

@@ -145,7 +145,7 @@ def choose(work: Work, devices: Devices) -> ComputeSettings:
     """Return what `auto` chooses; where it would time steps, with the functions it does it by."""
     from albert_core.backends import JITS_VARYING_LENGTHS
     from albert_core.progress import quiet
-    from albert_core.training.timed_steps import time_settings
+    from albert_core.training.timed_steps import TimedTraining, time_settings
 
     jit_compile = None if work.kind == "pretraining" else JITS_VARYING_LENGTHS
     purpose: Purpose = "training"
@@ -161,9 +161,9 @@ def choose(work: Work, devices: Devices) -> ComputeSettings:
     if len(possible) == 1 or work.kind == "prediction":  # which times nothing
         return possible[0]
 
-    def new_training(one: ComputeSettings) -> Any:
-        model, batch = new_model(work, one, devices)
-        return model, lambda: repeated(batch, MOST_STEPS)
+    def new_training(compute: ComputeSettings) -> TimedTraining:
+        model, batch = new_model(work, compute, devices)
+        return TimedTraining(model, lambda: repeated(batch, MOST_STEPS))
 
     return time_settings(possible, new_training, seed=0, progress=quiet)
 

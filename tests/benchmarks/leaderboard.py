@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.stops import answered_stops
+from albert_core.processes.stops import answered_stops
 from pipeline.local.interruption import exit_when_interrupted
 from tests.benchmarks.leaderboard_rows import (
     PAGE_PATH,

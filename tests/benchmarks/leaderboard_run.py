@@ -13,7 +13,7 @@ from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.places.outputs import RUN_CONFIG_NAME, StepOutput, find_outputs
 from albert_core.places.scores import SCORES_NAME
-from albert_core.yaml_text import load_yaml
+from albert_core.settings.yaml_text import load_yaml
 from components.export.card.recorded_pretraining import pretraining_flops
 from tests.benchmarks.leaderboard_rows import ROOT, Row, TaskFigures
 

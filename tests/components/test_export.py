@@ -31,7 +31,7 @@ from tests.helpers.checkpoint_samples import (
     pooled,
     pretrained,
 )
-from tests.helpers.export_samples import SINGLE
+from tests.helpers.export_samples import SINGLE, UNEVEN
 from tests.helpers.tiny_tasks import (
     NUM_DEV,
     TINY_TASKS,
@@ -55,7 +55,7 @@ def saved(checkpoint: Checkpoint, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("checkpoint", "architecture"),
     [
-        (lambda: pretrained(), "AlbertForPreTraining"),
+        (lambda: pretrained(UNEVEN), "AlbertForPreTraining"),
         (lambda: classifier(3, SINGLE), "AlbertForSequenceClassification"),
         (
             lambda: of_model(AlbertForMultipleChoice(SINGLE), task=CHOICES),

@@ -13,8 +13,8 @@ import pytest
 from albert_core import storage
 from albert_core.artifacts.manifest import Manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checksums import without_checksum
 from albert_core.errors import InputError
+from albert_core.files.checksums import without_checksum
 from components.promote.model_registry import (
     AcceptedModel,
     ComparableScore,

@@ -26,6 +26,7 @@ from tests.helpers.tiny_pretraining import (
     history_of,
     log_of,
     losses_of,
+    make_material,
     tiny_config,
     train,
 )
@@ -81,8 +82,12 @@ def test_the_log_has_what_a_user_watches(trained):
     assert list((trained / "tensorboard").glob("events.*"))
 
 
+@pytest.mark.usefixtures("eager")
 def test_micro_batches_change_nothing(material, tmp_path):
     settings = {
+        "num_train_steps": 6,
+        "num_warmup_steps": 2,
+        "evaluation_interval_steps": 6,
         "sentence_order_weight": 0.5,
         "position_offset_probability": 0.5,
         "num_trained_positions": 40,
@@ -97,12 +102,14 @@ def test_micro_batches_change_nothing(material, tmp_path):
     assert parts == pytest.approx(whole, rel=1e-4)
 
 
-def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
+def test_a_longer_phase_goes_on_where_the_shorter_ended(tmp_path):
     """The optimizer's moments and the weights are kept; only sequences, batch and rate change."""
     phases = (
         PhaseConfig(sequence_length=24, num_train_steps=200),
         PhaseConfig(sequence_length=48, num_train_steps=100, batch_size=8, learning_rate=0.001),
     )
+    # Of few held-out records, losses at two lengths could not be compared.
+    material = make_material(tmp_path / "material", held_out_fraction=0.2)
     output = tmp_path / "model"
     records = [material.short, material.long]
     train(material, output, records=records, phases=phases, evaluation_interval_steps=50)
@@ -117,14 +124,14 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
 
 
 GROWTH = (
-    PhaseConfig(sequence_length=24, num_train_steps=6, num_hidden_layers=1),
-    PhaseConfig(sequence_length=24, num_train_steps=6, num_hidden_layers=2),
-    PhaseConfig(sequence_length=24, num_train_steps=6),
+    PhaseConfig(sequence_length=24, num_train_steps=3, num_hidden_layers=1),
+    PhaseConfig(sequence_length=24, num_train_steps=3, num_hidden_layers=2),
+    PhaseConfig(sequence_length=24, num_train_steps=3),
 )
 FOUR_LAYERS = {
     "phases": GROWTH,
-    "num_warmup_steps": 2,
-    "evaluation_interval_steps": 6,
+    "num_warmup_steps": 1,
+    "evaluation_interval_steps": 3,
     "overrides": {"num_hidden_layers": 4},
 }
 
@@ -134,11 +141,11 @@ def test_a_model_that_grows_and_is_interrupted_ends_with_the_same_weights(materi
     """Each time after the first step of a phase with more layers."""
 
     def interrupt(step: int, num_steps: int, text: str) -> None:
-        if step in (6, 12) and text.startswith("masked_lm_accuracy"):
+        if step in (3, 6) and text.startswith("masked_lm_accuracy"):
             signal.raise_signal(signal.SIGTERM)
 
     train(material, tmp_path / "whole", **FOUR_LAYERS)
-    for step in (7, 13):
+    for step in (4, 7):
         with pytest.raises(StepFailedError, match=f"stopped by SIGTERM after {step} steps"):
             train(material, tmp_path / "parts", progress=interrupt, **FOUR_LAYERS)
     train(material, tmp_path / "parts", **FOUR_LAYERS)
@@ -151,11 +158,11 @@ def test_a_model_that_grows_and_is_interrupted_ends_with_the_same_weights(materi
 def test_a_phase_trains_the_layers_that_it_has_and_a_model_stopped_in_it_is_of_as_many(
     material, tmp_path, capsys
 ):
-    settings = {**FOUR_LAYERS, "stop_after_steps": 4}
+    settings = {**FOUR_LAYERS, "stop_after_steps": 2}
     said = []
     train(material, tmp_path / "stopped", progress=lambda *at: said.append(at[2]), **settings)
     assert "stopped before the phase with all 4 layers: the published model has 1" in said
-    phase = PhaseConfig(sequence_length=24, num_train_steps=6)
+    phase = PhaseConfig(sequence_length=24, num_train_steps=3)
     settings |= {"phases": (phase,), "overrides": {"num_hidden_layers": 1}}
     train(material, tmp_path / "shallow", **settings)
     assert losses_of(tmp_path / "stopped") == losses_of(tmp_path / "shallow")
@@ -187,24 +194,26 @@ def test_a_budget_ends_training_with_an_evaluation(material, tmp_path):
     assert metrics["num_tokens"] == num_tokens
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
-    ("budget", "interval", "first_rates"),
+    ("budget", "decay_ratio", "interval", "rates"),
     [
-        ({"num_train_steps": 20}, 10, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        ({"num_train_steps": 10}, 0.5, 5, [0.5, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
         # By the clock below it is as many steps, of which three measure the speed.
-        ({"train_minutes": 2 / 60}, 8, [0, 0, 0, 0.25, 0.5, 0.75, 1, 1]),
+        ({"train_minutes": 1 / 60}, 0.4, 7, [0, 0, 0, 0.5, 1, 1, 0.75, 0.5, 0.25, 0]),
     ],
 )
 def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
-    material, tmp_path, monkeypatch, budget, interval, first_rates
+    material, tmp_path, monkeypatch, budget, decay_ratio, interval, rates
 ):
     clock = property(lambda session: 0.1 * session.state.step)
     monkeypatch.setattr(TrainingSession, "seconds", clock)
     settings = {
         **budget,
+        "num_warmup_steps": 2,
         "evaluation_interval_steps": interval,
         "schedule": "warmup_stable_decay",
-        "decay_ratio": 0.6,
+        "decay_ratio": decay_ratio,
         "optimizer": "muon",
         "bias_correction": True,
         "ema_decay": 0.9,
@@ -217,17 +226,15 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
             signal.raise_signal(signal.SIGTERM)
 
     metrics = train(material, tmp_path / "whole", **settings).metrics
-    assert [row["global_step"] for row in history_of(tmp_path / "whole")][-1] == 20
+    assert [row["global_step"] for row in history_of(tmp_path / "whole")] == [interval, 10]
     assert ("settled_phases" in metrics) == ("train_minutes" in budget)
     with pytest.raises(StepFailedError, match=f"stopped by SIGTERM after {interval + 1} steps"):
         train(material, tmp_path / "parts", progress=interrupt_once, **settings)
     train(material, tmp_path / "parts", **settings)
     whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
     assert all((whole[name] == parts[name]).all() for name in whole)
-    rates = [row["learning_rate"] for row in log_of(tmp_path / "parts")]
-    assert rates[:8] == pytest.approx([0.003 * rate for rate in first_rates])
-    assert rates[13] == pytest.approx(0.0015)
-    assert rates[19] == 0.0
+    logged = [row["learning_rate"] for row in log_of(tmp_path / "parts")]
+    assert logged == pytest.approx([0.003 * rate for rate in rates])
 
 
 def test_revised_steps_are_trained_to_the_end_and_the_same_after_an_interruption(

@@ -36,7 +36,6 @@ SETTINGS = {
         "warmup_ratio": 0.04,
         "position_offset_probability": 0.5,
         "batch_size": 256,
-        "device_batch_size": 128,
         "evaluation_interval_steps": EVALUATED,
         "checkpoint_interval_steps": 7,
         "log_interval_steps": 1,

@@ -22,7 +22,7 @@ CALLS = CallConfig(first_pause_s=0.001, retry_for_s=5.0)
 TRACEBACK = """Traceback (most recent call last):
   File "/app/components/records/beam_pipeline.py", line 250, in process
     raise DamageError(path)
-albert_core.checksums.DamageError: gs://b/work/e: 3 bytes [while running 'EncodeSplit-ptransform-5']
+albert_core.files.checksums.DamageError: gs://b/work/e: 3 bytes [while running 'Encode-5']
 """
 COUNTED = (
     "Workflow failed. Causes: The job failed because a work item has failed 4 times. The work item "
@@ -91,7 +91,7 @@ def test_a_failed_job_names_the_error_of_the_python_code_where_and_what_to_do():
         states=("RUNNING", "FAILED"), messages=[("ERROR", TRACEBACK), ("ERROR", COUNTED)]
     )
     assert failure(dataflow) == (
-        "beam.runner dataflow: job job-1 failed: albert_core.checksums.DamageError: "
+        "beam.runner dataflow: job job-1 failed: albert_core.files.checksums.DamageError: "
         "gs://b/work/e: 3 bytes (in EncodeSplit); see "
         "https://console.cloud.google.com/dataflow/jobs/us-central1/job-1?project=proj-1; "
         "the same command goes on from what is done"

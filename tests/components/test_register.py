@@ -7,7 +7,7 @@ import pytest
 
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError, ServiceError
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.settings import parse_settings
 from components.register.config import VertexModelsConfig
 from components.register.serving import container_spec

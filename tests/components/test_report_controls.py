@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from albert_core.artifacts.manifest import Manifest
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.probe_results import (
     EncoderScores,
     FrozenProbe,

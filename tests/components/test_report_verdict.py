@@ -146,6 +146,22 @@ def test_a_task_on_positions_that_were_never_trained_is_named_with_the_remedy() 
     assert advised.setting == "--finetuning.sequence_length 64"
 
 
+def test_a_task_whose_examples_lose_their_ends_is_named_with_the_length_they_need() -> None:
+    step = dataclasses.replace(
+        make_step("finetune topic"),
+        config={"task": "topic", "finetuning": {"sequence_length": 64}},
+        metrics={
+            "num_train": 2036,
+            "num_truncated": 1998,
+            "sequence_length_for_95_percent": 241,
+        },
+    )
+    advised = judge(make_run(steps=[step], tasks=(), pretraining_history=())).advice[0]
+    assert "topic on longer sequences" in advised.action
+    assert "1,998 of 2,036 training examples are longer than 64 tokens" in advised.reason
+    assert advised.setting == "--finetuning.sequence_length 241"
+
+
 def test_a_model_above_all_baselines_is_to_be_used() -> None:
     assert advice(make_run(tasks=[task(0.6, 0.6)]))["Use it"] == "albert predict models/topic FILE"
     unknown = task(

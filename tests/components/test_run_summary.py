@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from albert_core.errors import InputError
-from components.outcomes import read_attempts, record_attempt
 from components.run_summary.step import planned_steps, write_run_summary
+from components.step_attempts import read_attempts, record_attempt
 
 PLANNED = ("vocab", "records", "pretrain", "finetune cola", "evaluate cola", "report")
 VERTEX_RUN = "projects/proj/locations/europe-west4/pipelineJobs/albert-7"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from albert_core.locks import LOCK_NAME
-from albert_core.stops import STOP_SIGNALS
+from albert_core.files.locks import LOCK_NAME
+from albert_core.processes.stops import STOP_SIGNALS
 from components.runtime import (
     EVENTS_NAME,
     RUN_FOLDER_VARIABLE,

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from albert_core.stops import STOP_SIGNALS
+from albert_core.processes.stops import STOP_SIGNALS
 from tests.helpers.power_cuts import in_new_process
 from tests.helpers.stopped_commands import finish, stop_after
 from tests.helpers.tiny_run import write_corpus

@@ -29,7 +29,7 @@ from albert_core.corpus import CorpusConfig, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
-from albert_core.stops import answered_stops
+from albert_core.processes.stops import answered_stops
 from components.records import step
 from components.records.runners import BeamConfig
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from typing import Any
 
 from albert_core.artifacts import outputs
 from albert_core.artifacts.step import run_step
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.places.links import update_places
 from albert_core.progress import new_events, read_events
 from albert_core.settings import parse_settings
-from albert_core.yaml_text import load_yaml
+from albert_core.settings.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig
 from pipeline.local import run_folder

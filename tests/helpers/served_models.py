@@ -11,7 +11,7 @@ import keras
 from albert_core.checkpoints import save_folder, save_huggingface
 from albert_core.checkpoints.side_files import FINETUNING_NAME, TASK_NAME
 from albert_core.exports.formats import ExportFormat
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
 from albert_core.finetuning.models import new_task_model
 from albert_core.model import AlbertForPreTraining

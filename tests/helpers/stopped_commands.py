@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from albert_core.stops import STOP_SIGNALS
+from albert_core.processes.stops import STOP_SIGNALS
 from pipeline.console import main as albert
 
 LIMIT_S = 5.0

@@ -29,7 +29,7 @@ from tests.helpers.tiny_tasks import (
     write_tiny_tasks,
 )
 
-RECORDS = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=2)
+RECORDS = RecordsConfig(sequence_length=24, held_out_fraction=0.05, num_shards=2)
 
 # Depend on the clock: keys of JSON, and what a page shows of times and rates.
 _TIMES = {

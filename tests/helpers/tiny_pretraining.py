@@ -36,7 +36,7 @@ class Material:
     long: Path
 
 
-def make_material(folder: Path) -> Material:
+def make_material(folder: Path, *, held_out_fraction: float = 0.05) -> Material:
     corpus = CorpusConfig(files=(str(write_corpus(folder / "corpus")),))
     material = Material(folder / "vocab", folder / "short", folder / "long")
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=material.vocab)
@@ -44,7 +44,9 @@ def make_material(folder: Path) -> Material:
         make_records(
             corpus=corpus,
             vocab=material.vocab,
-            config=RecordsConfig(sequence_length=length, held_out_fraction=0.2, num_shards=2),
+            config=RecordsConfig(
+                sequence_length=length, held_out_fraction=held_out_fraction, num_shards=2
+            ),
             output=output,
         )
     return material

@@ -172,7 +172,7 @@ def serve(folder: str, address: str, modules: Sequence[str]) -> None:
         address: Path of the socket, which is made.
         modules: Their names.
     """
-    from albert_core.unused_imports import skip_unused_imports
+    from albert_core.processes.unused_imports import skip_unused_imports
 
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)

@@ -16,14 +16,14 @@ FORBIDDEN = {
     "pipeline": {"tests", *CLOUD},
 }
 ALLOWED = {
-    "albert_core/google_client.py": CLOUD,  # where gs:// is read and written
-    "albert_core/google_errors.py": CLOUD,
-    "albert_core/google_sessions.py": CLOUD,
+    "albert_core/object_storage/google/client.py": CLOUD,  # where gs:// is read and written
+    "albert_core/object_storage/google/errors.py": CLOUD,
+    "albert_core/object_storage/google/sessions.py": CLOUD,
     "albert_core/tracking/vertex_experiments.py": CLOUD,  # in a process of its own
-    "albert_core/s3_client.py": CLOUD,  # where s3:// is
-    "albert_core/s3_errors.py": CLOUD,
-    "albert_core/s3_reading.py": CLOUD,
-    "albert_core/s3_storage.py": CLOUD,
+    "albert_core/object_storage/s3/client.py": CLOUD,  # where s3:// is
+    "albert_core/object_storage/s3/errors.py": CLOUD,
+    "albert_core/object_storage/s3/reading.py": CLOUD,
+    "albert_core/object_storage/s3/storage.py": CLOUD,
     "components/service_calls.py": CLOUD,  # where services are called
     "components/google_clients.py": CLOUD,
     "components/records/dataflow_jobs.py": CLOUD,

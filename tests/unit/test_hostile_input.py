@@ -19,9 +19,9 @@ import yaml
 from albert_core import storage
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.tf1 import find_tf1_checkpoint, write_tf1_checkpoint
-from albert_core.checksums import describe_file, write_sealed
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
+from albert_core.files.checksums import describe_file, write_sealed
 from albert_core.finetuning.cache import cached_features
 from albert_core.model.weights import read_weights
 from albert_core.tasks.registry import read_task_file
@@ -232,7 +232,7 @@ DANGEROUS_CALLS = {
 }
 # Corpora may be archives: their members are read as streams, and their names are only shown.
 READS_STREAMS = {
-    "albert_core/compression.py": {"tarfile"},  # its errors alone
+    "albert_core/files/compression.py": {"tarfile"},  # its errors alone
     "albert_core/corpus/containers.py": {"tarfile"},
     "albert_core/corpus/signatures.py": {"tarfile"},
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from albert_core.training.compute import Purpose, Ranking, precisions_by_speed
+from albert_core.training.compute import ComputeSettings, Purpose, Ranking, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Every length is compiled anew, for seconds:
@@ -31,8 +31,11 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     On a CPU that is float32: XLA does not use the instructions for bfloat16 that there may be.
     `hidden_size` and `purpose` do not matter with JAX.
     """
-    fast, slow = precisions_by_speed(devices)
-    return Ranking.of((fast, True), (slow, True), why=f"with JAX on {devices.name}")
+    fast, slow = (
+        ComputeSettings(precision=precision, jit_compile=True)
+        for precision in precisions_by_speed(devices)
+    )
+    return Ranking.for_reason(fast, slow, why=f"with JAX on {devices.name}")
 
 
 def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -118,7 +118,7 @@ def sync_variables(model: Any) -> None:
     model.jax_state_sync()
 
 
-def of_first_process(value: float) -> float:
+def broadcast_from_first_process(value: float) -> float:
     """Return the first process's value in all processes, which must call this at the same step.
 
     With several processes the result is rounded to float32.

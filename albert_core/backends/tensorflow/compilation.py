@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from albert_core.cpu_instructions import bfloat16_instructions
-from albert_core.training.compute import Purpose, Ranking, Way, precisions_by_speed
+from albert_core.processes.cpu_instructions import bfloat16_instructions
+from albert_core.training.compute import ComputeSettings, Purpose, Ranking, precisions_by_speed
 from albert_core.training.devices import Devices
 
 # A batch's length is rounded up to a multiple of this. Nothing is compiled for a length, so that
@@ -71,25 +71,30 @@ def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) 
     """
     if devices.name != "CPU":
         jits = should_jit(devices, hidden_size)
-        fast, slow = precisions_by_speed(devices)
-        return Ranking.of((fast, jits), (slow, jits), why=f"on {devices.name}")
-    in_float32: tuple[Way, Way] = (("float32", False), ("float32", True))
-    in_bfloat16: tuple[Way, Way] = (("bfloat16", False), ("bfloat16", True))
+        fast, slow = (
+            ComputeSettings(precision=precision, jit_compile=jits)
+            for precision in precisions_by_speed(devices)
+        )
+        return Ranking.for_reason(fast, slow, why=f"on {devices.name}")
+    in_float32 = [ComputeSettings(precision="float32", jit_compile=jits) for jits in (False, True)]
+    in_bfloat16 = [
+        ComputeSettings(precision="bfloat16", jit_compile=jits) for jits in (False, True)
+    ]
     if hidden_size < _LEAST_HIDDEN_SIZES[purpose]:
         why = (
             "as single texts and vectors are on a CPU"
             if purpose == "single_texts"
             else f"a width of {hidden_size} gains nothing by bfloat16"
         )
-        return Ranking.of(*in_float32, *in_bfloat16, why=why)
+        return Ranking.for_reason(*in_float32, *in_bfloat16, why=why)
     instructions = bfloat16_instructions()
     if instructions:
-        return Ranking.of(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
+        return Ranking.for_reason(*in_bfloat16, *in_float32, why=f"this CPU has {instructions}")
     if instructions is None and devices.strategy == "single":
-        ways = zip(in_float32, in_bfloat16, strict=True)
-        return Ranking.of(*itertools.chain(*ways), num_undecided=2)
+        alternating = itertools.chain(*zip(in_float32, in_bfloat16, strict=True))
+        return Ranking.for_reason(*alternating, num_undecided=2)
     why = "this CPU is not faster in bfloat16, or oneDNN may not use it"
-    return Ranking.of(*in_float32, *in_bfloat16, why=why)
+    return Ranking.for_reason(*in_float32, *in_bfloat16, why=why)
 
 
 def compile_loops(function: Callable[..., Any]) -> Callable[..., Any]:

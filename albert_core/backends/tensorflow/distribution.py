@@ -63,7 +63,9 @@ def accelerator_memory_bytes() -> int | None:
     # TensorFlow's public functions tell what is used of it alone.
     from tensorflow.python.client import device_lib
 
-    limits = [one.memory_limit for one in device_lib.list_local_devices() if "GPU" in one.name]
+    limits = [
+        device.memory_limit for device in device_lib.list_local_devices() if "GPU" in device.name
+    ]
     return limits[0] if limits else None
 
 

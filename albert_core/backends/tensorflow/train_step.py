@@ -180,6 +180,6 @@ def sync_variables(model: Any) -> None:
     """No-op: with TensorFlow every step writes into the variables."""
 
 
-def of_first_process(value: float) -> float:
+def broadcast_from_first_process(value: float) -> float:
     """Return the value: there is one process."""
     return value

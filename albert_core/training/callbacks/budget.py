@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from albert_core.backends import of_first_process
+from albert_core.backends import broadcast_from_first_process
 from albert_core.training.history import best_row
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.session import TrainingSession
@@ -70,7 +70,7 @@ class Budget(keras.callbacks.Callback):
         if plan.stop_after_minutes is None:
             return None
         # All processes must stop after the same step, and their clocks differ.
-        minutes = of_first_process(self.session.seconds) / 60
+        minutes = broadcast_from_first_process(self.session.seconds) / 60
         return "stop_after_minutes" if minutes >= plan.stop_after_minutes else None
 
 

@@ -65,15 +65,16 @@ class LogWriter(keras.callbacks.Callback):
         if session.recent_metrics is None:
             return
         session.sync_variables()
-        (first, since), step, now = session.last_log, session.state.step, time.monotonic()
-        session.last_log = (step, now)
+        step, now = session.state.step, time.monotonic()
+        first, seconds = session.last_log_step, now - session.last_log_s
+        session.last_log_step, session.last_log_s = step, now
         row = {
             "global_step": step,
             **{name: round(value, 5) for name, value in session.recent_metrics.items()},
             "learning_rate": self._learning_rate(),
             "seconds": round(session.seconds, 2),
-            "steps_per_second": round((step - first) / (now - since), 4),
-            **self._measure_speed(first, step, now - since),
+            "steps_per_second": round((step - first) / seconds, 4),
+            **self._measure_speed(first, step, seconds),
         }
         session.log_row = row
         if self._log:

@@ -15,7 +15,7 @@ _REPORT_EVERY_S = 2.0
 _MIN_STEPS, _MIN_S = 10, 60.0
 
 
-class ProgressReport(keras.callbacks.Callback):
+class ProgressReporter(keras.callbacks.Callback):
     """Tells `report` the steps so far, of how many, and a line of text.
 
     It does so after a step when 2 seconds have passed, and after every evaluation.

@@ -84,7 +84,7 @@ class Safeguards(keras.callbacks.Callback):
         factor = config.roll_back_factor**restored.num_roll_backs
         session.model.optimizer.rate_factor.assign(factor)
         session.state = restored
-        session.last_log = (restored.step, time.monotonic())
+        session.last_log_step, session.last_log_s = restored.step, time.monotonic()
         # At once: a process killed before the next checkpoint would forget the lower rate.
         session.save()
         text = f"{error}: back to step {restored.step:,} with {factor:g} times the rate"

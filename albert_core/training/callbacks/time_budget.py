@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from albert_core.backends import of_first_process
+from albert_core.backends import broadcast_from_first_process
 from albert_core.training.minutes import UNSETTLED, PhaseTiming
 from albert_core.training.session import TrainingSession
 
@@ -26,7 +26,9 @@ class TimeBudget(keras.callbacks.Callback):
         self.session = session
         self._next_check = 0  # step of the phase, while the speed is measured
         # When this process goes on with a training, until it has made its first step.
-        self._resumed_s = of_first_process(session.seconds) if session.state.step else None
+        self._resumed_s = (
+            broadcast_from_first_process(session.seconds) if session.state.step else None
+        )
         self._settle_plan()
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -38,7 +40,7 @@ class TimeBudget(keras.callbacks.Callback):
         session = self.session
         index = session.plan.phase_of(session.state.step)
         if len(session.state.timings) == index:
-            timing = PhaseTiming(begin_s=of_first_process(session.seconds))
+            timing = PhaseTiming(begin_s=broadcast_from_first_process(session.seconds))
             if index and session.plan.spans_run:
                 # The schedule goes on: there is neither a warm-up nor a measurement before it.
                 timing = dataclasses.replace(timing, start_warmup_step=0, num_warmup_steps=0)
@@ -73,7 +75,7 @@ class TimeBudget(keras.callbacks.Callback):
         _wait_for_device(logs)
         self._next_check = step + max(1, step // _CHECK_RATIO)
         # All processes must settle the same, and their clocks differ.
-        seconds = of_first_process(session.seconds)
+        seconds = broadcast_from_first_process(session.seconds)
         before = timing
         timing = timing.after(
             step,
@@ -107,7 +109,7 @@ class TimeBudget(keras.callbacks.Callback):
         if timing.first_step is None or self._resumed_s is None:
             return timing
         _wait_for_device(logs)
-        lost_s = of_first_process(self.session.seconds) - self._resumed_s
+        lost_s = broadcast_from_first_process(self.session.seconds) - self._resumed_s
         return dataclasses.replace(
             timing, first_step=timing.first_step + 1, first_s=timing.first_s + lost_s
         )

@@ -14,8 +14,8 @@ from albert_core.checkpoints import describe
 from albert_core.checkpoints.side_files import read_task
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
-from albert_core.files import write_atomically
-from albert_core.json_values import read_json_object
+from albert_core.files.atomic import write_atomically
+from albert_core.settings.json_values import read_json_object
 from components.export.card.config import CardConfig
 from components.export.card.facts import CardFacts, gather_facts
 from components.export.lineage import Lineage

@@ -15,12 +15,13 @@ from components.export.card.config import CardConfig
 from components.export.card.recorded_pretraining import pretraining_flops, recorded_pretraining
 from components.export.card.sections import CardTable, Fact, Section, keep_known
 from components.export.lineage import Lineage
-from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import format_exact, format_exact_percent, format_number
-from components.replaced_tokens import (
+from components.pretraining_metrics import (
     DETECTION_METRICS,
+    describe_ranks,
     detection_baseline,
     masked_lm_title,
+    metrics_by_shown,
 )
 
 _HOUR_S = 3600.0
@@ -65,6 +66,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Longest input, in tokens", settings["sequence_length"]),
             ("Longest input of pretraining, where longer ones occur", metrics.get(TRAINED_LENGTH)),
             ("Training sequences beyond that", metrics.get("num_beyond_pretraining")),
+            ("Training examples that lost tokens", metrics.get("num_truncated")),
             ("Precision", metrics.get("training_precision", settings["precision"])),
             ("Frozen", settings["frozen"]),
             ("Seeds", metrics.get("num_seeds", 1)),
@@ -207,7 +209,7 @@ def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{format_exact_percent(accuracy)}, loss {format_exact(loss)}, of "
             f"{format_exact_percent(fraction)} of the predictions",
         )
-        for words, fraction, loss, accuracy in shown_rows(metrics)
+        for words, fraction, loss, accuracy in metrics_by_shown(metrics)
     ]
     return [*facts, *([("Masks", metrics["masking"])] if "masking" in metrics else [])]
 

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from albert_core.files import hash_json
+from albert_core.files.atomic import hash_json
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package

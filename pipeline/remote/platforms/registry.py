@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from albert_core.certificates import trust_certificates
 from albert_core.errors import InputError
+from albert_core.network.certificates import trust_certificates
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.remote.platforms.kubeflow.client import KubeflowPlatform

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.steps import Step
-from pipeline.platform_config import MODEL_COMPONENTS
+from pipeline.platform_config import Component
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
 
@@ -50,23 +50,30 @@ class PlatformRules(abc.ABC):
         """
 
     def add_task(
-        self, step: str, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+        self,
+        step: str,
+        component: Component,
+        resources: StepResources,
+        custom_job: CustomJobSettings,
+        /,
+        **inputs: Any,
     ) -> Any:
-        """Add the kfp task of a step that trains or runs a model to the pipeline being built.
+        """Add the kfp task of a step to the pipeline being built.
 
         Here it is the step's component; a platform that uses TPUs in jobs adds another one for
         those.
 
         Args:
-            step: Name of the step, one of `MODEL_COMPONENTS`.
+            step: Name of the step.
+            component: Its component.
             resources: What the step gets; unused unless the platform uses TPUs in jobs.
             custom_job: Settings of the job, where the platform uses TPUs in one.
-            **inputs: Inputs of the step's component.
+            **inputs: Inputs of the component.
 
         Returns:
             The task, not yet configured.
         """
-        return MODEL_COMPONENTS[step](**inputs)
+        return component(**inputs)
 
     def configure(self, task: Any, resources: StepResources) -> None:
         """Give a kfp task, in place, its environment variables and what only this platform has.

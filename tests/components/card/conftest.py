@@ -15,9 +15,16 @@ from tests.helpers.tiny_pretraining import train
 from tests.helpers.tiny_tasks import tiny_finetuning, write_tiny_tasks
 
 PHASES = (
-    PhaseConfig(sequence_length=24, num_train_steps=20, num_hidden_layers=1),
-    PhaseConfig(sequence_length=48, num_train_steps=20, batch_size=8),
+    PhaseConfig(sequence_length=24, num_train_steps=4, num_hidden_layers=1),
+    PhaseConfig(sequence_length=48, num_train_steps=4, batch_size=8),
 )
+PRETRAINING = {
+    "phases": PHASES,
+    "num_warmup_steps": 1,
+    "evaluation_interval_steps": 4,
+    "ema_decay": 0.9,
+    "residual_init_scale": 0.5,
+}
 TUNING = {
     "num_seeds": 2,
     "num_train_steps": 4,
@@ -35,10 +42,9 @@ def run(material, tmp_path_factory) -> Path:
     for step in (material.vocab, material.short, material.long):
         shutil.copytree(step, folder / step.name)
     records = [material.short, material.long]
-    settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
-    train(material, folder / "model", records=records, phases=PHASES, **settings)
     data = write_tiny_tasks(folder / "data") / "topic"
     with functions_run_eagerly():
+        train(material, folder / "model", records=records, **PRETRAINING)
         for name, initialization in (("tuned", "pretrained"), ("random", "random")):
             finetune(
                 task=TASK,

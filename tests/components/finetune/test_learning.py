@@ -15,8 +15,8 @@ from components.finetune.step import finetune
 from tests.helpers.tiny_tasks import (
     NUM_DEV,
     NUM_TRAIN,
+    SHORT,
     TINY_TASKS,
-    WHOLE,
     rows_of,
     tiny_finetuning,
 )
@@ -24,8 +24,8 @@ from tests.helpers.tiny_tasks import (
 pytestmark = pytest.mark.slow
 # What brings each kind far above a baseline without a model, whatever the seed.
 ENOUGH: dict[str, dict[str, Any]] = {
-    "topic": {"num_train_steps": 120, "learning_rate": 0.003},
-    "sea": {"num_train_steps": 360, "learning_rate": 0.002},
+    "topic": {"num_train_steps": 120, "learning_rate": 0.003, "sequence_length": SHORT},
+    "sea": {"num_train_steps": 360, "learning_rate": 0.002, "sequence_length": SHORT},
     "held": {"num_train_steps": 720, "learning_rate": 0.008},
     "whale": {"num_train_steps": 240, "learning_rate": 0.003},
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
@@ -131,7 +131,6 @@ def test_answers_are_written_as_the_original_writes_them(learned, tasks, tmp_pat
 
 def test_bfloat16_learns_as_well(tune, learned):
     full = read_manifest(learned("topic"), step="finetune").metrics["accuracy"]
-    settings = {"sequence_length": WHOLE, **ENOUGH["topic"]}
-    half = tune("topic", precision="bfloat16", **settings).metrics["accuracy"]
+    half = tune("topic", precision="bfloat16", **ENOUGH["topic"]).metrics["accuracy"]
     assert min(full, half) > 0.5
     assert full == pytest.approx(half, abs=0.1)

@@ -46,17 +46,17 @@ def test_same_seed_same_weights_another_seed_others(tune, tmp_path):
 def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
     figures = tune(
         "topic",
-        num_train_steps=60,
+        num_train_steps=8,
         num_seeds=2,
-        grid_learning_rates=(1e-7, 0.003),
+        grid_learning_rates=(1e-7, 0.01),
     ).metrics
     trials = json.loads((tmp_path / "topic/trials.json").read_text())
     assert len(trials["trials"]) == 2 * 2
-    assert figures["learning_rate"] == 0.003
+    assert figures["learning_rate"] == 0.01
     chosen = [
         row["accuracy"]
         for row in trials["trials"]
-        if row["name"].startswith(f"rate-0.003-batch-{figures['batch_size']}-")
+        if row["name"].startswith(f"rate-0.01-batch-{figures['batch_size']}-")
     ]
     assert figures["accuracy_mean"] == pytest.approx(np.mean(chosen), abs=1e-4)
     assert figures["accuracy_std"] == pytest.approx(np.std(chosen, ddof=1), abs=1e-4)
@@ -124,6 +124,19 @@ def test_positions_that_pretraining_never_trained_are_named_and_counted(tune, mo
     assert any("on at most 6 positions, so positions 6 to 15 were" in one for one in told)
     assert 0 < figures["num_beyond_pretraining"] <= NUM_TRAIN
     assert figures["trained_sequence_length"] == 6
+
+
+def test_training_examples_that_lose_tokens_are_told_and_counted(tune):
+    told: list[str] = []
+    metrics = tune(
+        "topic",
+        num_train_steps=1,
+        sequence_length=8,
+        progress=lambda done, total, text: told.append(text),
+    ).metrics
+    assert 0 < metrics["num_truncated"] <= NUM_TRAIN
+    assert metrics["sequence_length_for_95_percent"] > 8
+    assert any("are longer than finetuning.sequence_length" in one for one in told)
 
 
 def test_other_checkpoints_are_taken_up(tune, model, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from albert_core.checkpoints import read_checkpoint, save_folder, save_release
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import names_in, pretrained

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from albert_core.settings import parse_settings
-from albert_core.suggestions import did_you_mean, nearest_names
+from albert_core.settings.suggestions import did_you_mean, nearest_names
 from pipeline.cli import parsing, run_commands
 from pipeline.cli.commands import COMMANDS, CommandEntry, CommandGroup
 from pipeline.cli.main import main

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from albert_core.errors import InputError
+from albert_core.object_storage.settings import USER_PROJECT_VARIABLE
 from albert_core.presets import ModelConfig
 from albert_core.settings import parse_settings
-from albert_core.storage_settings import USER_PROJECT_VARIABLE
 from pipeline.cli import model_commands, run_commands, step_commands
 from pipeline.cli.commands import COMMANDS, CommandGroup
 from pipeline.cli.main import main

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.places.links import update_places
 from albert_core.tasks import Task
 from pipeline.cli.main import main

@@ -7,7 +7,7 @@ import yaml
 
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.locks import LOCK_NAME
+from albert_core.files.locks import LOCK_NAME
 from albert_core.settings import parse_settings
 from pipeline.cli.main import main
 from pipeline.config import RunConfig, to_values

@@ -209,7 +209,7 @@ def test_no_device_is_looked_for_and_no_thread_of_python_left_before_a_fork(back
     modules = [EXECUTOR, *(module for names in IMPORTS.values() for module in names)]
     code = f"""
 import importlib, threading
-from albert_core.unused_imports import skip_unused_imports
+from albert_core.processes.unused_imports import skip_unused_imports
 skip_unused_imports()
 for name in {modules}:
     importlib.import_module(name)

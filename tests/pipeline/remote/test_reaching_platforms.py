@@ -6,10 +6,10 @@ import ssl
 
 import pytest
 
-from albert_core import google_client
-from albert_core.certificates import certificates_file
 from albert_core.errors import InputError, ServiceError
-from albert_core.first_answer import interactive
+from albert_core.network.certificates import certificates_file
+from albert_core.network.first_answer import interactive
+from albert_core.object_storage.google import client as google_client
 from components.service_calls import CallConfig, Service
 from pipeline.remote.image_registry import check_image
 from pipeline.remote.platforms.kubeflow.client import KubeflowPlatform
@@ -234,7 +234,7 @@ def test_a_service_that_has_answered_is_called_again_whatever_the_connection_say
 
 
 def test_a_step_waits_for_a_service_that_does_not_answer_yet(monkeypatch, capsys):
-    monkeypatch.setattr("albert_core.first_answer._interactive_processes", set())
+    monkeypatch.setattr("albert_core.network.first_answer._interactive_processes", set())
     service = Service(name="it", config=CallConfig(first_pause_s=0.001))
     assert service.call("look", failing(*(ConnectionRefusedError() for _ in range(5)))) == 1
     assert capsys.readouterr().err.count("nothing listens there; check host and port; trying") == 5

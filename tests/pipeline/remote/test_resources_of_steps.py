@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from albert_core.storage_settings import StorageConfig
+from albert_core.object_storage.settings import StorageConfig
 from components.image import GPU_TRAINER, image_name
 from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.registry import PLATFORMS

@@ -11,7 +11,7 @@ from albert_core.artifacts import outputs, work_folder
 from albert_core.artifacts.manifest import Manifest, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.storage_errors import WriteConflictError
+from albert_core.object_storage.errors import WriteConflictError
 
 CONFIG = {"size": 3}
 

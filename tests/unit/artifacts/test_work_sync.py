@@ -21,8 +21,8 @@ from albert_core.artifacts import work_sync
 from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.artifacts.work_sync import INDEX_NAME, synchronized_progress
 from albert_core.errors import InputError, StepFailedError
-from albert_core.object_storage import Generation
-from albert_core.storage_errors import WriteConflictError
+from albert_core.object_storage.errors import WriteConflictError
+from albert_core.object_storage.interface import Generation
 from tests.helpers.object_storage import strict_bucket_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

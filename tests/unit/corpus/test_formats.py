@@ -104,7 +104,7 @@ def test_what_describes_a_data_set_is_left_out_beside_its_files(tmp_path: Path) 
         "jsonl",
         ["a.jsonl"],
     )
-    assert "left out 3 descriptions of data: " in corpus.note
+    assert "left out 3 descriptions of data: " in corpus.left_out_note
     (tmp_path / "a.jsonl").unlink()
     (tmp_path / "a.txt").write_text(PLAIN)
     corpus = list_corpus(CorpusConfig(files=(str(tmp_path),)))

@@ -13,10 +13,10 @@ from albert_core.estimation.this_machine import (
     this_machine,
     training_flops,
 )
-from albert_core.machine import num_usable_cores
 from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
+from albert_core.processes.machine import num_usable_cores
 from pipeline.config import RunConfig, read_config
 from tests.helpers.documented import ROOT
 

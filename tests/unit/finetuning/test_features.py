@@ -21,6 +21,7 @@ from albert_core.finetuning.batches import (
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.prediction import length_sorted_batches
+from albert_core.finetuning.truncation import count_truncated, describe_truncation
 from albert_core.tasks import Example
 from albert_core.tokenization import Tokenizer, WordPieceTokenizer
 
@@ -55,6 +56,31 @@ def test_single_text_lies_between_its_special_pieces(tokenizer: Tokenizer) -> No
     assert sequences(features) == [ids]
     assert features.second_starts.tolist() == [len(ids)]
     assert features.targets["target"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("are_apart", [False, True])
+def test_examples_that_lose_tokens_are_counted_with_the_length_that_most_would_need(
+    tokenizer: Tokenizer, are_apart: bool
+) -> None:
+    examples = [example_of(SHORT, SHORT)] * 2 + [example_of(SHORT, LONG)]
+    whole = make_features(examples, tokenizer, 512, are_apart=are_apart)
+    assert not whole.are_truncated.any()
+    assert count_truncated(whole) == {}
+    assert describe_truncation(whole, "dev") == ""
+    longest = int(whole.lengths.max())
+    cut = make_features(examples, tokenizer, longest - 1, are_apart=are_apart)
+    assert cut.are_truncated.tolist() == [False, False, True]
+    assert count_truncated(cut) == {
+        "num_truncated": 1,
+        "sequence_length_for_95_percent": longest,
+    }
+    assert describe_truncation(cut, "dev").startswith("1 of 3 dev examples (33%) are longer than")
+
+
+def test_a_choice_above_its_own_limit_loses_tokens(tokenizer: Tokenizer) -> None:
+    examples = [example_of(SHORT, SHORT, LONG), example_of(SHORT, SHORT, SHORT)]
+    features = make_features(examples, tokenizer, 512, max_choice_length=8)
+    assert features.are_truncated.tolist() == [True, False]
 
 
 def test_second_text_is_segment_one_and_ends_in_a_separator(tokenizer: Tokenizer) -> None:

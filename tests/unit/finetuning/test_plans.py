@@ -13,7 +13,7 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features
 from albert_core.finetuning.plan import make_plan
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_preprocessor import TaskData
 from albert_core.finetuning.trials import trial_name
 from albert_core.tasks import TASKS
 from albert_core.training.checkpoint import TrainingState
@@ -46,6 +46,7 @@ def data_of(num_examples: int, num_sequences: int | None = None, sources: Sequen
         ids=np.zeros(num_sequences, np.int32),
         begins=np.arange(num_sequences + 1),
         second_starts=np.ones(num_sequences, np.int32),
+        whole_lengths=np.ones(num_sequences, np.int32),
         targets={},
     )
     examples = [

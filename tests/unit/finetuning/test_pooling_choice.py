@@ -8,7 +8,7 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_preprocessor import TaskData
 from albert_core.finetuning.trials import start_at_mean_label
 from albert_core.model import AlbertForSequenceClassification
 from albert_core.tasks import TASKS, Source

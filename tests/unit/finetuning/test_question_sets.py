@@ -13,7 +13,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.features import Features
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
-from albert_core.finetuning.task_program import TaskData, task_program
+from albert_core.finetuning.task_preprocessor import TaskData, make_preprocessor
 from albert_core.tasks import TASKS, Answer, Question
 from albert_core.tasks.squad_metrics import answer_threshold, best_threshold
 from albert_core.tokenization import Tokenizer
@@ -35,9 +35,9 @@ def test_a_set_whose_contexts_match_no_tokens_is_refused(
     for written in ("train", "dev"):
         (tmp_path / task.sources(written)[0].file).write_text(text)
     cache = tmp_path / "cache" if has_cache else None
-    program = task_program(task, FinetuningConfig(), tokenizer, cache)
+    preprocessor = make_preprocessor(task, FinetuningConfig(), tokenizer, cache)
     with pytest.raises(InputError, match=rf"{name}: got 1 questions in the {split} set, and no co"):
-        program.read(tmp_path, split)
+        preprocessor.read(tmp_path, split)
 
 
 def test_batches_of_nothing_are_refused_at_once():
@@ -142,9 +142,9 @@ def test_a_head_for_spans_weighs_no_answer_against_the_best_one(cls_logits, toke
 @pytest.mark.parametrize("name", ["squad1", "squad2"])
 def test_a_set_without_windows_is_evaluated(name, tokenizer, tmp_path):
     question = dataclasses.replace(QUESTION, answers=(Answer(text="cat", start=4),))
-    program = task_program(TASKS[name], FinetuningConfig(), tokenizer)
+    preprocessor = make_preprocessor(TASKS[name], FinetuningConfig(), tokenizer)
     data = TaskData(examples=[question], features=Features.from_sequences([], [], {}))
-    evaluator = evaluate_outputs(program, data, {})
+    evaluator = evaluate_outputs(preprocessor, data, {})
     assert evaluator.metrics()["f1"] == 0.0
     evaluator.write(tmp_path, "dev")
     assert json.loads((tmp_path / "predictions_dev.json").read_text()) == {"1": ""}

@@ -11,7 +11,7 @@ from conftest import SENTENCES
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.example_rows import example_rows
-from albert_core.finetuning.task_program import task_program
+from albert_core.finetuning.task_preprocessor import make_preprocessor
 from albert_core.finetuning.token_evaluator import word_probabilities
 from albert_core.finetuning.token_features import NO_TAG, make_token_features
 from albert_core.inference.baselines import score_baselines
@@ -104,9 +104,9 @@ def data(tmp_path: Path) -> Path:
 def test_outputs_are_scored_and_written_by_word(
     data: Path, tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
-    program = task_program(NER, FinetuningConfig(sequence_length=9), tokenizer)
-    train, dev = program.read(data, "train"), program.read(data, "dev")
-    inputs, targets = program.batch(train.features, np.array([1]), 12)
+    preprocessor = make_preprocessor(NER, FinetuningConfig(sequence_length=9), tokenizer)
+    train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
+    inputs, targets = preprocessor.batch(train.features, np.array([1]), 12)
     assert inputs["input_ids"].shape == targets.shape == (1, 12)
     assert targets[targets != NO_TAG].tolist() == [1, 0, 0]
     predicted = [[1, 0, 2], [0]]  # I-A begins an entity, too: for seqeval all is right
@@ -117,7 +117,7 @@ def test_outputs_are_scored_and_written_by_word(
         for word, position in zip(words, window.positions, strict=True):
             rows[position, predicted[window.sentence][word]] = 2.0
         logits.append(rows)
-    evaluator = evaluate_outputs(program, dev, {"logits": logits})
+    evaluator = evaluate_outputs(preprocessor, dev, {"logits": logits})
     assert evaluator.metrics() == {"f1": 1.0, "accuracy": 0.75}
     low, high = evaluator.interval()
     assert 0.0 <= low <= high == 1.0
@@ -137,7 +137,7 @@ def test_outputs_are_scored_and_written_by_word(
     assert (mistake.expected.text, mistake.predicted.text, count) == ("Ann B-A", "Ann I-A", 1)
     assert mistake.confidence == pytest.approx(share, abs=1e-6)
     assert calibration(rows, NER.labels).of == "each word's tag"
-    simple, majority = score_baselines(program, data, dev)
+    simple, majority = score_baselines(preprocessor, data, dev)
     assert simple.predictions == [[2, 0, 1], [0]]
     assert (majority.predictions, majority.score) == ([[0, 0, 0], [0]], 0.0)
     assert paired_interval(NER, rows, simple.predictions) == (0.0, 0.0)
@@ -148,10 +148,10 @@ def test_outputs_are_scored_and_written_by_word(
 def test_a_file_without_tags_is_only_predicted(
     data: Path, tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
-    program = task_program(NER, FinetuningConfig(sequence_length=9), tokenizer)
-    test = program.read(data, "test")
+    preprocessor = make_preprocessor(NER, FinetuningConfig(sequence_length=9), tokenizer)
+    test = preprocessor.read(data, "test")
     assert not test.features.targets
-    evaluator = evaluate_outputs(program, test, {"logits": [np.zeros((9, 3))]})
+    evaluator = evaluate_outputs(preprocessor, test, {"logits": [np.zeros((9, 3))]})
     assert not evaluator.is_scored
     evaluator.write(tmp_path, "test")
     assert (tmp_path / "predictions_test.conll").read_text() == "Ann\tO\t0.333333\n\n"
@@ -160,11 +160,11 @@ def test_a_file_without_tags_is_only_predicted(
 def test_words_with_tabs_keep_to_their_column(
     data: Path, tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
-    program = task_program(NER, FinetuningConfig(sequence_length=9), tokenizer)
-    test = program.read(data, "test")
+    preprocessor = make_preprocessor(NER, FinetuningConfig(sequence_length=9), tokenizer)
+    test = preprocessor.read(data, "test")
     sentence = dataclasses.replace(test.examples[0], words=("A\tn\nn",))
     test = dataclasses.replace(test, examples=[sentence])
-    evaluate_outputs(program, test, {"logits": [np.zeros((9, 3))]}).write(tmp_path, "test")
+    evaluate_outputs(preprocessor, test, {"logits": [np.zeros((9, 3))]}).write(tmp_path, "test")
     assert (tmp_path / "predictions_test.conll").read_text() == "A n n\tO\t0.333333\n\n"
 
 

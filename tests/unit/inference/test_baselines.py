@@ -8,7 +8,7 @@ import pytest
 
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_preprocessor import TaskData
 from albert_core.inference.baselines import score_baselines
 from albert_core.tasks import Source, Task, read_examples
 
@@ -39,8 +39,8 @@ def test_words_and_the_most_frequent_label_are_scored(data):
     examples = read_examples(TASK, data, "dev")
     targets = {"target": np.array([example.target for example in examples])}
     dev = TaskData(examples=examples, features=Features.from_sequences([[1]] * 8, [1] * 8, targets))
-    program = types.SimpleNamespace(task=TASK, config=FinetuningConfig())
-    words, majority = score_baselines(program, data, dev)
+    preprocessor = types.SimpleNamespace(task=TASK, config=FinetuningConfig())
+    words, majority = score_baselines(preprocessor, data, dev)
     assert (words.name, words.score, words.num_train) == ("without_model", 1.0, 36)
     assert words.predictions == targets["target"].tolist()
     assert majority.name == "majority"

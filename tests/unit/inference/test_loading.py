@@ -53,12 +53,12 @@ FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "topic": tuple(name for name, spec in FORMATS.items() if not spec.bounds.is_quantized),
     "sea": ("huggingface", "litert"),
     "averaged": ("keras_archive", "litert"),
-    "apart": ("keras", "onnx", "saved_model"),
-    "held": ("tf1", "onnx"),
+    "apart": ("keras", "onnx"),
+    "held": ("tf1", "litert"),
     "whale": ("huggingface", "saved_model"),
     "no-whale": ("tf1", "keras_archive"),
     "pretrained": ("huggingface", "onnx"),
-    "tags": ("huggingface", "tf1", "keras", "onnx", "saved_model"),
+    "tags": ("huggingface", "tf1", "keras", "litert"),
     "choices": ("huggingface", "keras", "onnx"),
 }
 TOLERANCE = 1e-4

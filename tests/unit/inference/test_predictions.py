@@ -16,12 +16,12 @@ from albert_core.checkpoints import build_model, read_checkpoint, save_folder
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat, write_format
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.prediction import ExampleOutputs, predict_outputs
 from albert_core.finetuning.question_features import make_question_features
-from albert_core.finetuning.task_program import TaskData, TaskProgram, task_program
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor, make_preprocessor
 from albert_core.inference import InvalidExample, load
 from albert_core.model import AlbertForQuestionAnswering
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
@@ -53,29 +53,31 @@ def predicted(
     return load(folder).predictor(batch_size=4, on_batch=on_batch).predict(examples)
 
 
-def program_for(folder: Path, name: str) -> TaskProgram:
+def preprocessor_for(folder: Path, name: str) -> TaskPreprocessor:
     """Return the task's side of evaluation."""
-    return task_program(TASKS_BY_NAME[name], SETTINGS, read_checkpoint(folder).tokenizer)
+    return make_preprocessor(TASKS_BY_NAME[name], SETTINGS, read_checkpoint(folder).tokenizer)
 
 
 def outputs_of_evaluation(
-    run: ModelFunction, program: TaskProgram, features: Features
+    run: ModelFunction, preprocessor: TaskPreprocessor, features: Features
 ) -> ExampleOutputs:
-    return predict_outputs(run, features, program.inputs, max_length=program.config.sequence_length)
+    return predict_outputs(
+        run, features, preprocessor.inputs, max_length=preprocessor.config.sequence_length
+    )
 
 
 def logits_of_evaluation(folder: Path, name: str, examples: Sequence[Example]) -> np.ndarray:
     """Return the logits that evaluation would score."""
-    program = program_for(folder, name)
+    preprocessor = preprocessor_for(folder, name)
     features = make_features(
         examples,
-        program.tokenizer,
+        preprocessor.tokenizer,
         SETTINGS.sequence_length,
         max_choice_length=8,
         are_apart=name == "apart",
     )
     run = reference_function(read_checkpoint(folder))
-    return np.stack(outputs_of_evaluation(run, program, features)["logits"])
+    return np.stack(outputs_of_evaluation(run, preprocessor, features)["logits"])
 
 
 def test_labels_are_those_of_evaluation(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_answers_are_those_of_evaluation(
         Question(id=str(number), question=one, context=other)
         for number, (one, other) in enumerate(asked)
     ]
-    program = program_for(folder, name)
+    preprocessor = preprocessor_for(folder, name)
     made = make_question_features(
         questions,
         tokenizer,
@@ -151,8 +153,8 @@ def test_answers_are_those_of_evaluation(
     )
     data = TaskData(examples=questions, features=made.features, windows=made.windows)
     run = reference_function(read_checkpoint(folder))
-    outputs = outputs_of_evaluation(run, program, data.features)
-    answers = evaluate_outputs(program, data, outputs, threshold=0.0).answers
+    outputs = outputs_of_evaluation(run, preprocessor, data.features)
+    answers = evaluate_outputs(preprocessor, data, outputs, threshold=0.0).answers
     found = predicted(folder, items)
     for number, one in enumerate(found):
         best = answers.n_best()[str(number)]

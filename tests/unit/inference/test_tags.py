@@ -85,11 +85,11 @@ def test_a_list_of_words_is_tagged_as_in_evaluation(model: LoadedModel, tmp_path
         assert [word.word for word in other.words] == words
         assert labels_of(other) == labels_of(one)
     assert " ".join(words)[one.words[9].start : one.words[9].end] == words[9]
-    program = model.task_program()
+    preprocessor = model.preprocessor()
     (tmp_path / "dev.conll").write_text("".join(f"{word} O\n" for word in words))
-    data = program.read(tmp_path, "dev")
-    outputs = predict_outputs(model.run, data.features, program.inputs, max_length=20)
-    evaluator = evaluate_outputs(program, data, outputs)
+    data = preprocessor.read(tmp_path, "dev")
+    outputs = predict_outputs(model.run, data.features, preprocessor.inputs, max_length=20)
+    evaluator = evaluate_outputs(preprocessor, data, outputs)
     assert len(data.windows) > 3
     assert labels_of(one) == [model.signature.labels[number] for number in evaluator.predicted[0]]
 

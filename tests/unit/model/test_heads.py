@@ -190,10 +190,10 @@ def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_pa
 def test_batches_of_any_size_and_length(head: str, jit_compile: bool) -> None:
     """One compiled function, whose sizes TensorFlow leaves open from the second batch on.
 
-    JAX compiles one for each shape, and has seen enough with two.
+    XLA compiles one for each shape, and has seen enough with two.
     """
     model = compile_model(new_model(head), jit_compile=jit_compile)
-    sizes = [(12, 12), (6, 20)] if COMPILED else [(12, 12), (6, 12), (18, 20)]
+    sizes = [(12, 12), (6, 20)] if jit_compile else [(12, 12), (6, 12), (18, 20)]
     for seed, (num_rows, length) in enumerate(sizes):
         batch = num_rows // NUM_SEQUENCES.get(head, 1)
         inputs = without_start(make_batch(head, batch=batch, length=length, seed=seed)[0])

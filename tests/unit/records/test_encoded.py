@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from albert_core.checksums import DamageError
+from albert_core.files.checksums import DamageError
 from albert_core.records import encoded
 from albert_core.records.encoded import EncodedDocument, merge_documents, read_index, write_encoded
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from albert_core.checksums import DamageError
 from albert_core.corpus.minhash import MinHasher
+from albert_core.files.checksums import DamageError
 from albert_core.records import encoded
 from albert_core.records.near_duplicates import (
     NUM_REPRESENTATIVES,

@@ -8,7 +8,7 @@ import pytest
 
 from albert_core import storage
 from albert_core.errors import InputError
-from albert_core.user_folder import user_folder
+from albert_core.processes.user_folder import user_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

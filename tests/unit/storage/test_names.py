@@ -6,7 +6,7 @@ import pytest
 
 from albert_core import storage
 from albert_core.errors import InputError
-from albert_core.globs import match_names
+from albert_core.files.globs import match_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -151,7 +151,7 @@ def test_rows_that_are_left_out_are_left_out_of_both(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train\.jsonl, line 91: got an empty text"):
         read_examples(TASK, tmp_path, "dev")
     for split, count in (("train", 81), ("dev", 9)):
-        invalid = InvalidRows.of_split(TASK, split, leaves_out=True)
+        invalid = InvalidRows.for_split(TASK, split, leaves_out=True)
         assert len(read_examples(TASK, tmp_path, split, invalid_rows=invalid)) == count
         assert invalid.counts.total() == 2
 

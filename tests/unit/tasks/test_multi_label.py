@@ -18,7 +18,7 @@ from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.example_rows import read_example_rows
 from albert_core.finetuning.models import new_task_model
-from albert_core.finetuning.task_program import task_program
+from albert_core.finetuning.task_preprocessor import make_preprocessor
 from albert_core.inference import load
 from albert_core.inference.evaluation import evaluate_splits
 from albert_core.optimizers.factory import make_optimizer
@@ -154,13 +154,13 @@ def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
 def test_training_batches_have_a_target_for_each_label(
     tokenizer: SentencePieceTokenizer, data: Path
 ) -> None:
-    program = task_program(TAGS, FinetuningConfig(sequence_length=20), tokenizer)
-    train, dev = program.read(data, "train"), program.read(data, "dev")
-    inputs, targets = program.batch(train.features, np.array([1, 3]), 8)
+    preprocessor = make_preprocessor(TAGS, FinetuningConfig(sequence_length=20), tokenizer)
+    train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
+    inputs, targets = preprocessor.batch(train.features, np.array([1, 3]), 8)
     assert targets.tolist() == [list(TARGETS[1]), list(TARGETS[3])]
     assert inputs["input_ids"].shape == (2, 8)
     # No label applies to more than half of the rows, so that the baseline says none.
-    assert baseline_score(program, train, dev) == 0.0
+    assert baseline_score(preprocessor, train, dev) == 0.0
 
 
 @pytest.mark.usefixtures("eager")

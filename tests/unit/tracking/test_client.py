@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from albert_core.stops import GRACE_S
+from albert_core.processes.stops import GRACE_S
 from albert_core.tracking import client, worker
 from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.messages import WORKER_MODULE, opening_line, row_line

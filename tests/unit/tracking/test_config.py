@@ -93,7 +93,7 @@ def test_the_steps_of_a_run_have_its_settings_and_its_id(tmp_path, monkeypatch):
     assert tracking_environment(NO_TRACKING, tmp_path, "Weekly") == {}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    ours = NO_TRACKING.or_of_process()
+    ours = NO_TRACKING.or_from_environment()
     assert ours.run == "Weekly"
     assert (ours.to, ours.experiment) == ("tensorboard", "tries")
     assert ours.address == str(tmp_path / "tracking")
@@ -118,10 +118,10 @@ def test_the_steps_of_a_run_have_its_settings_and_its_id(tmp_path, monkeypatch):
 def test_settings_of_the_environment_that_are_none_are_named(monkeypatch):
     monkeypatch.setenv(TRACKING_VARIABLE, "mlflow")
     with pytest.raises(InputError, match="ALBERT_TRACKING: got 'mlflow', expected JSON"):
-        TrackingConfig.of_process()
+        TrackingConfig.from_environment()
     monkeypatch.setenv(TRACKING_VARIABLE, json.dumps({"to": "mlfow"}))
     with pytest.raises(InputError, match="ALBERT_TRACKING: "):
-        TrackingConfig.of_process()
+        TrackingConfig.from_environment()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from albert_core.model.weights import read_weights, weights_by_name
 from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluation
 from albert_core.training.callbacks.log import LogWriter
-from albert_core.training.callbacks.progress import ProgressReport
+from albert_core.training.callbacks.progress import ProgressReporter
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.checkpoint import restore_latest
@@ -247,7 +247,7 @@ def test_a_continued_interval_keeps_its_metrics(tmp_path):
 def test_progress_is_reported_by_the_clock_and_at_evaluations(tmp_path, monkeypatch):
     session = new_session(tmp_path)
     reports: list[Any] = []
-    report = ProgressReport(session, lambda *values: reports.append(values))
+    report = ProgressReporter(session, lambda *values: reports.append(values))
     run_steps(session, report, to=3)
     assert not reports
     monkeypatch.setattr(report, "_last_report_s", float("-inf"))
@@ -260,7 +260,7 @@ def test_progress_is_reported_by_the_clock_and_at_evaluations(tmp_path, monkeypa
 def test_the_time_left_is_told_once_steps_tell_it_and_without_the_start_up(tmp_path, monkeypatch):
     session = new_session(tmp_path)
     reports: list[Any] = []
-    report = ProgressReport(session, lambda *values: reports.append(values))
+    report = ProgressReporter(session, lambda *values: reports.append(values))
     clock = iter([300.0, *range(310, 500, 10)])  # the first step compiles for five minutes
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(report, "_last_report_s", 0.0)

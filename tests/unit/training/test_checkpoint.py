@@ -13,7 +13,7 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import sha256_of_file, write_json
+from albert_core.files.atomic import sha256_of_file, write_json
 from albert_core.model import AlbertForPreTraining, weights_by_name
 from albert_core.model.weights import read_weights, write_weights
 from albert_core.optimizers.factory import make_optimizer

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import pytest
 
-from albert_core.checksums import write_sealed
-from albert_core.files import write_json
+from albert_core.files.atomic import write_json
+from albert_core.files.checksums import write_sealed
 from albert_core.progress import quiet
 from albert_core.training import compute_choice
 from albert_core.training.compute import ComputeSettings
@@ -69,10 +69,10 @@ def checkpoints(tmp_path: Path) -> list[Path]:
 @pytest.mark.backends
 def test_steps_are_timed_only_where_nothing_else_decides(choose: Any) -> None:
     assert choose(BFLOAT16) == BFLOAT16
-    assert choose(FLOAT32, BFLOAT16, new_training=lambda one: None) == BFLOAT16
+    assert choose(FLOAT32, BFLOAT16, new_training=lambda compute: None) == BFLOAT16
     assert choose(FLOAT32, BFLOAT16, new_training=None) == FLOAT32
     former = ComputeSettings(precision="float32", jit_compile=False)
-    assert choose(BFLOAT16, is_as_formerly=True) == former
+    assert choose(BFLOAT16, keeps_former_defaults=True) == former
 
 
 def test_a_training_goes_on_as_its_newest_whole_checkpoint_says(
@@ -113,7 +113,7 @@ def test_a_training_goes_on_without_the_compilation_that_is_impossible(
 @pytest.mark.backends
 @pytest.mark.parametrize("hidden_size", [256, 768])
 @pytest.mark.parametrize("is_new", [True, False])
-def test_what_is_as_formerly_computes_in_float32_on_every_processor(
+def test_what_keeps_former_defaults_computes_in_float32_on_every_processor(
     is_new: bool,
     hidden_size: int,
     checkpoints: list[Path],
@@ -133,7 +133,7 @@ def test_what_is_as_formerly_computes_in_float32_on_every_processor(
         new_training=None,
         seed=0,
         progress=quiet,
-        is_as_formerly=is_new,
+        keeps_former_defaults=is_new,
     )
     # Below 512 the first versions had XLA compile a step.
     assert chosen == ComputeSettings(precision="float32", jit_compile=IS_JAX or hidden_size == 256)
@@ -144,10 +144,12 @@ def test_of_several_processes_the_first_ones_choice_holds(
     choose: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[float] = []
-    monkeypatch.setattr(compute_choice, "of_first_process", lambda value: sent.append(value) or 2.0)
+    monkeypatch.setattr(
+        compute_choice, "broadcast_from_first_process", lambda value: sent.append(value) or 2.0
+    )
     chosen = choose(FLOAT32)
     assert (chosen, chosen.why) == (BFLOAT16, "as the first process computes")
-    assert choose(BFLOAT16, is_as_formerly=False) == BFLOAT16
+    assert choose(BFLOAT16, keeps_former_defaults=False) == BFLOAT16
     assert sent == [1.0, 2.0]
 
 

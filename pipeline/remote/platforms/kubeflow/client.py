@@ -6,8 +6,8 @@ import os
 import warnings
 from typing import Any
 
-from albert_core.certificates import certificates_file
 from albert_core.errors import InputError
+from albert_core.network.certificates import certificates_file
 from albert_core.storage import SCHEMES, find_storage, join
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule

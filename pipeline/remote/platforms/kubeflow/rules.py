@@ -107,9 +107,10 @@ def _configure_pod(task: Any, resources: StepResources) -> None:
 
 
 def _request_spot(task: Any) -> None:
-    """Let a task run on a GKE node that may be taken away, which has a label and may have a taint.
+    """Make a task run on a GKE Spot node, which may be taken away, and nowhere else.
 
-    Other clusters label such nodes in their own ways: there `node_selectors` and `tolerations` do.
+    Such a node has a label and may have a taint. Other clusters label such nodes in their own ways:
+    there `node_selectors` and `tolerations` do.
     """
     from kfp import kubernetes
 
@@ -118,7 +119,7 @@ def _request_spot(task: Any) -> None:
 
 
 def _request_tpus(task: Any, resources: StepResources) -> None:
-    """Let a task run on a GKE node with its slice of TPUs, which `resources` must have.
+    """Make a task run on a GKE node with its slice of TPUs, which `resources` must have.
 
     Sets the number of chips and the node selectors. GKE taints its nodes with TPUs, so that no
     other pod takes them: hence the toleration.

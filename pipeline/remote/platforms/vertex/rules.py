@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.storage_settings import STORAGE_VARIABLES
+from albert_core.object_storage.settings import STORAGE_VARIABLES
 from components.steps import Step
+from pipeline.platform_config import Component
 from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import POD_SETTINGS, CustomJobSettings, StepResources
@@ -73,11 +74,17 @@ class VertexRules(PlatformRules):
             )
 
     def add_task(
-        self, step: str, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+        self,
+        step: str,
+        component: Component,
+        resources: StepResources,
+        custom_job: CustomJobSettings,
+        /,
+        **inputs: Any,
     ) -> Any:
         """Add the task of a step, or with TPUs one that waits for a custom job; return it."""
         if resources.tpu is None:
-            return super().add_task(step, resources, custom_job, **inputs)
+            return super().add_task(step, component, resources, custom_job, **inputs)
         from components.evaluate.custom_job_component import evaluate_in_custom_job
         from components.finetune.custom_job_component import finetune_in_custom_job
         from components.pretrain.custom_job_component import pretrain_in_custom_job

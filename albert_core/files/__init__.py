@@ -1,0 +1,1 @@
+"""Files and folders of this machine: atomic writes, locks, checksums, compression, globs."""

@@ -1,0 +1,1 @@
+"""S3, Amazon's or another server's."""
