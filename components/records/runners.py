@@ -19,7 +19,7 @@ from components.records.dataflow_options import dataflow_options
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-_FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_LOCAL_RUNNER = "components.records.local_runner.LocalRunner"
 # Beam's own, in lower case; it takes them with and without `runner` at the end.
 RUNNERS = (
     "bundlebaseddirectrunner",
@@ -234,7 +234,7 @@ class BeamConfig:
             mode = "multi_processing" if num_workers > 1 else "in_memory"
         return [
             # Named in full: DirectRunner would first try to download another runner.
-            f"--runner={_FN_API_RUNNER}",
+            f"--runner={_LOCAL_RUNNER}",
             f"--direct_running_mode={mode}",
             f"--direct_num_workers={num_workers}",
         ]

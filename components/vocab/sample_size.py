@@ -15,7 +15,7 @@ _MOST_GB, _LEAST_GB = 8.0, 0.25  # of `auto`
 # Bytes of the setting for a byte of text: what training needs, and a reserve.
 _SETTING_PER_BYTE = 30
 # Bytes of memory for a byte of text, the sample itself included (measured: docs/benchmarks.md).
-_NEEDED_PER_BYTE = {"sentencepiece": 23, "wordpiece": 6}
+_NEEDED_PER_BYTE = {"sentencepiece": 23, "wordpiece": 9}
 _HELD_PER_BYTE = 3  # where no vocabulary is trained
 
 

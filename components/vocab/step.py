@@ -29,6 +29,7 @@ from components.vocab.sample import (
 from components.vocab.sample_size import choose_sample_size
 
 _REPORT_SENTENCES = 10_000
+_SEPARATOR = "\0"  # in no sentence, as control characters are removed
 
 
 def train_vocab(
@@ -90,7 +91,8 @@ def train_vocab(
         sample = sample_sentences(size.refusing(corpus_sentences), max_bytes=size.max_bytes)
         if not (num_sampled := len(sample)):
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
-        described = sample[:_REPORT_SENTENCES]
+        # In one piece: sentences that stay among those that are freed would keep their memory.
+        described = _SEPARATOR.join(sample[:_REPORT_SENTENCES])
         examples = "".join(f"{sentence}\n" for sentence in example_sentences(sample))
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         if not source:
@@ -117,7 +119,7 @@ def train_vocab(
         report = {
             "num_training_sentences": 0 if source else num_sampled,
             "irregularities": irregularities,
-            **describe_vocabulary(tokenizer, described),
+            **describe_vocabulary(tokenizer, described.split(_SEPARATOR)),
         }
         write_json(results / "vocab_report.json", report)
         # Not in the report's file: a size that has room for all text must not change the results.

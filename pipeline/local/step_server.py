@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from albert_core.processes.library_logs import quiet_libraries
+from albert_core.processes.process_end import run_to_end
 from albert_core.processes.unused_imports import skip_unused_imports
-from pipeline.local.fork_end import run_to_end
 
 EXECUTOR = "kfp.dsl.executor_main"
 _PREDICTION = (

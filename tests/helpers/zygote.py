@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.fork_end import run_to_end
+from albert_core.processes.process_end import run_to_end
 
 ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]

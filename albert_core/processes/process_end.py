@@ -1,4 +1,4 @@
-"""The end of a fork: that of any Python process, but that what was imported is not taken down."""
+"""The end of a process as any of Python's, but that what was imported is not taken down."""
 
 import atexit
 import contextlib
@@ -14,11 +14,11 @@ def run_to_end(program: Callable[[], object]) -> int:
     """Run a program, then do what Python does at the end of a process before it frees memory.
 
     For a process that then calls `os._exit`. So the destructors of modules and of libraries in C++
-    are left out, which take seconds after a training with TensorFlow, where the system frees
-    the same memory at once. As at the end of any process, threads that are no daemons are waited
-    for, functions registered with `atexit` are called (they remove temporary folders, close logs
-    and end processes of `multiprocessing`), and standard output and error are flushed. An error is
-    printed to standard error with its traceback.
+    are left out, which take seconds after a training with TensorFlow, and most of a second after
+    work with Beam, where the system frees the same memory at once. As at the end of any process,
+    threads that are no daemons are waited for, functions registered with `atexit` are called (they
+    remove temporary folders, close logs and end processes of `multiprocessing`), and standard
+    output and error are flushed. An error is printed to standard error with its traceback.
 
     Returns:
         The exit status as Python gives it: 0, 1 after an error, that of a SystemExit, or 120 where

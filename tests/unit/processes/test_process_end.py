@@ -9,7 +9,7 @@ import pytest
 
 AT_ONCE = """
 import os, sys
-from pipeline.local.fork_end import run_to_end
+from albert_core.processes.process_end import run_to_end
 os._exit(run_to_end(lambda: exec(sys.argv[1], {"__name__": "__main__"})))
 """
 
