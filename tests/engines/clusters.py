@@ -20,7 +20,7 @@ OPEN_MODULES = (
     "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
 )
 # On two cores that much else works on, a second thread compiles nothing faster.
-_SMALL_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1", "-Xss512k")
+QUICK_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1")
 
 
 @dataclasses.dataclass
@@ -86,7 +86,7 @@ def flink_cluster(
         "appender.c.type=CONSOLE\nappender.c.layout.type=PatternLayout\n"
         "appender.c.layout.pattern=%d %-5p %c - %m%n\n"
     )
-    java = ["java", *_SMALL_JAVA, *OPEN_MODULES, f"-Dlog4j.configurationFile={log}"]
+    java = ["java", *QUICK_JAVA, "-Xss512k", *OPEN_MODULES, f"-Dlog4j.configurationFile={log}"]
     java += ["-cp", f"{engine}/jars/*"]
     main = "org.apache.flink.runtime"
     workers: list[subprocess.Popen] = []
@@ -120,7 +120,7 @@ def spark_cluster(
 ) -> Iterator[RunningCluster]:
     """Run a Spark standalone cluster whose workers have a core each; it listens at `host`."""
     port, page_port = free_ports(2)
-    java = ["java", *_SMALL_JAVA, *OPEN_MODULES, "-Xmx256m", "-Dspark.worker.timeout=20"]
+    java = ["java", *QUICK_JAVA, "-Xss512k", *OPEN_MODULES, "-Xmx256m", "-Dspark.worker.timeout=20"]
     java += ["-cp", f"{engine}/jars/*"]
     deploy = "org.apache.spark.deploy"
     environment = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.clusters import RunningCluster, flink_cluster, spark_cluster
+from tests.engines.clusters import QUICK_JAVA, RunningCluster, flink_cluster, spark_cluster
 from tests.engines.installation import engines_folder, find_job_server, find_missing
 from tests.engines.networks import Network
 from tests.engines.pools import WorkerPool, worker_pool
@@ -85,9 +85,11 @@ def engine(
     """A cluster of two workers, one cluster at a time; its settings tell of no environment."""
     name, host = request.param, network.outside if network else "127.0.0.1"
     jar = find_job_server(engines_folder(), name)
-    java = ["-Xmx512m", "-XX:TieredStopAtLevel=1", MARK]
+    java = ["-Xmx512m", *QUICK_JAVA, MARK]
     if name == "spark":
         java += ["-Dspark.executor.memory=512m", f"-Dspark.driver.host={host}", *SPARK_TIMEOUTS]
+        java += [f"-Dspark.executor.extraJavaOptions={' '.join(QUICK_JAVA)}"]
+        java += ["-Dspark.ui.enabled=false"]
     start = CLUSTERS[name]
     with start(engines_folder() / name, tmp_path_factory.mktemp(name), host=host) as running:
         running.settings |= {"job_server_jar": str(jar), "java_options": java}
