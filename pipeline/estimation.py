@@ -15,7 +15,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import tuned_architecture
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.progress import ReportProgress, to_stderr
+from albert_core.progress import ReportProgress, report_message, to_stderr
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
 from albert_core.settings.checks import check_minimum
@@ -237,7 +237,9 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         return
     report = to_stderr("estimate")
     if config.checkpoint.path:
-        report(0, 0, f"--max_cost limits nothing of a run from a checkpoint; {_NOT_COUNTED}")
+        report_message(
+            report, f"--max_cost limits nothing of a run from a checkpoint; {_NOT_COUNTED}"
+        )
         return
     if tpu is None:
         raise InputError(
@@ -255,7 +257,9 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         progress=report,
     )
     cost = refuse_above(limit.max_cost, estimates, prices)
-    report(0, 0, f"pretraining on {tpu.name}: {cost:,.2f} {prices.currency}; {_NOT_COUNTED}")
+    report_message(
+        report, f"pretraining on {tpu.name}: {cost:,.2f} {prices.currency}; {_NOT_COUNTED}"
+    )
 
 
 def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> float:

@@ -74,13 +74,13 @@ def apart_inputs(
         sequence_length: Longest sequence of one text, in tokens, [CLS] and [SEP] included.
     """
     inputs = [text_inputs(texts, None, special_ids, sequence_length) for texts in (first, second)]
-    longest = tf.maximum(*(tf.shape(text_inputs["input_ids"])[1] for text_inputs in inputs))
+    longest = tf.maximum(*(tf.shape(one_text["input_ids"])[1] for one_text in inputs))
 
     def padded(array: Any) -> Any:
         return tf.pad(array, [[0, 0], [0, longest - tf.shape(array)[1]]])
 
     return {
-        name: tf.stack([padded(text_inputs[name]) for text_inputs in inputs], axis=1)
+        name: tf.stack([padded(one_text[name]) for one_text in inputs], axis=1)
         for name in inputs[0]
     }
 

@@ -41,7 +41,8 @@ def describe_truncation(features: Features, split: str) -> str:
         return ""
     number = counts[NUM_TRUNCATED]
     return (
-        f"{number:,} of {len(features):,} {split} examples ({number / len(features):.0%}) are "
-        f"longer than finetuning.sequence_length or a limit of their parts and lose tokens; "
-        f"95 % of all would fit into {counts[LENGTH_FOR_MOST]:,}"
+        f"{number:,} of {len(features):,} {split} examples ({number / len(features):.0%}) lose "
+        "tokens, since they are longer than finetuning.sequence_length, or their choices than "
+        f"finetuning.max_choice_length; 95 % of all would fit into {counts[LENGTH_FOR_MOST]:,} "
+        "tokens"
     )

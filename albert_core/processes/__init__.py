@@ -1,1 +1,1 @@
-"""This process and its machine: signals, children, standard error, cores, temporary files."""
+"""What this process is, does and may use: signals, children, output, cores, memory, imports."""

@@ -20,6 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from albert_core.corpus import CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import DocumentFilter
+from albert_core.errors import InputError
 from albert_core.files.atomic import hash_json
 from albert_core.files.checksums import describe_file
 from albert_core.records.documents import encode_documents, shard_names
@@ -44,7 +45,12 @@ def name_splits(splits: Sequence[CorpusSplit], hashes: Mapping[str, str]) -> dic
     Args:
         splits: The splits.
         hashes: The hash of each file's content, by path.
+
+    Raises:
+        InputError: A file has no hash: it came after the files were hashed.
     """
+    for path in {file.path for split in splits for file in split.ranges} - hashes.keys():
+        raise InputError(f"corpus.files: {path} was added while the work began; start it again")
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
     names, repetitions = {}, collections.Counter[str]()
     for split in splits:

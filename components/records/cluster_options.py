@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from albert_core.errors import InputError
-from albert_core.progress import ReportProgress
+from albert_core.progress import ReportProgress, report_message
 from albert_core.storage import is_remote
 from components.records.beam_options import NAME_OPTIONS, refuse_options
 from components.records.clusters import Cluster, Engine, find_flink, find_spark
@@ -132,9 +132,8 @@ def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster:
             f"{cluster.setting}: {cluster.engine.capitalize()} {cluster.version} has no {places}; "
             "start its workers, or set beam.parallelism where it starts them on demand"
         )
-    progress(
-        0,
-        0,
+    report_message(
+        progress,
         f"{cluster.engine.capitalize()} {cluster.version} on {cluster.page}: {cluster.num_slots} "
         f"{places}",
     )

@@ -201,9 +201,8 @@ class _JobWatch:
 
     def _warn_of_start(self) -> None:
         """Tell that no worker has started in ten minutes, the usual reasons, and where to look."""
-        self.progress(
-            0,
-            0,
+        report_message(
+            self.progress,
             f"Dataflow job {self.job}: no worker has started in {_STARTED_WITHIN_S / 60:.0f} "
             "minutes; the usual reasons are a quota, an image that cannot be pulled, a network "
             "without a way to Google, and missing roles; look with: "

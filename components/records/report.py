@@ -95,12 +95,16 @@ def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCoun
         ServiceError: The storage failed.
     """
     text = TextCounts()
+
+    def read_counts(split: str) -> list[Mapping[str, Any]]:
+        """Return the counts of a split's files, without the sections of all shards."""
+        return [part.counts for part in context.encoded_parts(split)]
+
     # In batches, of which each is held in memory.
     for start in range(0, len(splits), _SPLITS_AT_ONCE):
-        batch = splits[start : start + _SPLITS_AT_ONCE]
-        for parts in do_in_parallel(context.encoded_parts, batch):
-            for part in parts:
-                text.add(part.counts)
+        for counts_of_split in do_in_parallel(read_counts, splits[start : start + _SPLITS_AT_ONCE]):
+            for counts in counts_of_split:
+                text.add(counts)
     return text
 
 

@@ -243,20 +243,24 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
 
 
 def _on_truncated_examples(steps: Sequence[StepSummary]) -> Iterator[Advice]:
-    """Yield advice for each task of which many training examples lost tokens."""
+    """Yield advice for each task of which many training examples lost tokens.
+
+    None for those with sequences beyond pretraining's, which have advice to be shorter.
+    """
     for step in steps:
-        number = step.metrics.get(NUM_TRUNCATED, 0)
+        number, num_train = step.metrics.get(NUM_TRUNCATED, 0), step.metrics.get("num_train", 0)
         is_baseline = step.config.get("initialization") == "random"
-        if is_baseline or number <= _MANY_TRUNCATED * step.metrics.get("num_train", 0):
+        is_beyond = "num_beyond_pretraining" in step.metrics
+        if is_baseline or is_beyond or number <= _MANY_TRUNCATED * num_train:
             continue
         name, length = step.config["task"], step.metrics[LENGTH_FOR_MOST]
+        settings = step.config["finetuning"]
         yield Advice(
             action=f"Pretrain and fine-tune {name} on longer sequences: many of its examples lose "
-            "their ends.",
-            reason=f"{number:,} of {format_count(step.metrics['num_train'], 'training example')} "
-            f"are longer than {step.config['finetuning']['sequence_length']} tokens; 95 % of all "
-            f"would fit into {length:,}.",
-            setting=f"--finetuning.sequence_length {length}",
+            "tokens.",
+            reason=f"{number:,} of {format_count(num_train, 'training example')} are longer than "
+            f"finetuning.sequence_length, {settings['sequence_length']}, or their choices than "
+            f"finetuning.max_choice_length; 95 % of all would fit into {length:,} tokens.",
         )
 
 

@@ -44,13 +44,13 @@ def print_config(settings: Mapping[str, Any]) -> None:
     given = {name: value for name, value in settings.items() if name in names}
     # A command's option may be called as a section is, and be a path: `--vocab`.
     defaults = RunConfig()
-    settings = {
+    sections = {
         name: value
         for name, value in given.items()
         if isinstance(value, type(getattr(defaults, name)))
     }
-    config = RunConfig(**settings)
-    print("\n".join(_lines(config, defaults, names=settings, indent="")))
+    config = RunConfig(**sections)
+    print("\n".join(_lines(config, defaults, names=sections, indent="")))
 
 
 def _lines(

@@ -43,8 +43,8 @@ _FREE_SETTINGS = (
 # Sections on which the time of pretraining depends.
 _OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
 
-# Settings that, where they are not set, are found by the files. Earlier versions had a default.
-_FOUND_SETTINGS = ("corpus.format",)
+# Settings that had another default in earlier versions, with today's, which leaves them open.
+_OPEN_SETTINGS = {"corpus.format": None, "vocab.memory_gb": "auto"}
 
 
 @contextlib.contextmanager
@@ -103,8 +103,18 @@ def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
     Those settings that decide the pretrained model must all be equal. False where it cannot be
     read.
     """
-    saved, values = _read_saved_values(data, path), to_values(config)
-    return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
+    changed = differing_settings(to_values(config), _read_saved_values(data, path))
+    changed = [name for name in changed if name not in _open_settings(config)]
+    return not any(name.split(".")[0] in _OF_PRETRAINING for name in changed)
+
+
+def _open_settings(config: RunConfig) -> list[str]:
+    """Return the names of the settings that a run leaves open by a default that used to differ."""
+    return [
+        name
+        for name, default in _OPEN_SETTINGS.items()
+        if operator.attrgetter(name)(config) == default
+    ]
 
 
 def format_configuration(config: RunConfig) -> bytes:
@@ -169,8 +179,7 @@ def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: 
         report_damage(path, "its checksum differs", "written again")
         return
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
-    unset = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
-    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *unset)]
+    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *_open_settings(config))]
     if changed and not reconfigure:
         raise InputError(
             f"output {folder}: belongs to another configuration, different in "

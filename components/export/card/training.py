@@ -7,6 +7,7 @@ from typing import Any
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
+from albert_core.finetuning.truncation import NUM_TRUNCATED
 from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import has_detection
@@ -66,7 +67,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Longest input, in tokens", settings["sequence_length"]),
             ("Longest input of pretraining, where longer ones occur", metrics.get(TRAINED_LENGTH)),
             ("Training sequences beyond that", metrics.get("num_beyond_pretraining")),
-            ("Training examples that lost tokens", metrics.get("num_truncated")),
+            ("Training examples that lost tokens", metrics.get(NUM_TRUNCATED)),
             ("Precision", metrics.get("training_precision", settings["precision"])),
             ("Frozen", settings["frozen"]),
             ("Seeds", metrics.get("num_seeds", 1)),

@@ -136,7 +136,7 @@ def test_training_examples_that_lose_tokens_are_told_and_counted(tune):
     ).metrics
     assert 0 < metrics["num_truncated"] <= NUM_TRAIN
     assert metrics["sequence_length_for_95_percent"] > 8
-    assert any("are longer than finetuning.sequence_length" in one for one in told)
+    assert any("longer than finetuning.sequence_length" in one for one in told)
 
 
 def test_other_checkpoints_are_taken_up(tune, model, tmp_path):

@@ -12,7 +12,12 @@ from albert_core.settings import parse_settings
 from pipeline.cli.main import main
 from pipeline.config import RunConfig, to_values
 from pipeline.local.damage import record_cache, remove_damaged
-from pipeline.local.run_folder import RUN_CONFIG_NAME, differing_settings, lock_run_folder
+from pipeline.local.run_folder import (
+    RUN_CONFIG_NAME,
+    differing_settings,
+    has_same_pretraining,
+    lock_run_folder,
+)
 
 # As the first versions wrote it: under old names, and without the settings that came later.
 OLD_CONFIG = """\
@@ -100,6 +105,17 @@ def test_a_tracked_run_is_the_same_run(old_folder):
     tracking = {"to": "wandb", "address": "https://wandb.example.org", "run": "weekly"}
     with lock(old_folder, make_config(tracking={**tracking, "experiment": "tries"})):
         pass
+
+
+def test_memory_left_to_be_found_is_the_same_run_and_pretraining_as_the_former_default(old_folder):
+    text = yaml.safe_dump({**yaml.safe_load(OLD_CONFIG), "vocab": {"memory_gb": 8.0}})
+    (old_folder / RUN_CONFIG_NAME).write_text(text)
+    assert has_same_pretraining(text.encode(), "config.yaml", make_config())
+    with lock(old_folder, make_config()):
+        pass
+    (old_folder / RUN_CONFIG_NAME).write_text(text)
+    with pytest.raises(InputError, match=r"different in vocab\.memory_gb"):
+        lock(old_folder, make_config(vocab={"memory_gb": 2.0})).__enter__()
 
 
 def test_a_format_that_is_left_to_be_found_is_no_difference_and_one_that_is_set_is(old_folder):
