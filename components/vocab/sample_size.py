@@ -85,11 +85,13 @@ class SampleSize:
         """Return the error for more text than the free memory is enough for."""
         fitting_gb = free.num_bytes / self.needed_per_byte * _SETTING_PER_BYTE / 1e9
         most_gb = math.floor(fitting_gb * 100) / 100
+        expected = f"at most {most_gb:g}" if most_gb else "more memory"
+        remedy = "set it lower, or free some memory" if most_gb else "free some memory"
         return InputError(
             f"vocab.memory_gb: got {self._value}, a sample of up to "
-            f"{size_in_words(self.max_bytes)} of text, expected at most {most_gb:g}: "
+            f"{size_in_words(self.max_bytes)} of text, expected {expected}: "
             f"{size_in_words(free.num_bytes)} are free {free.limit}, and {self.needed_per_byte} "
-            "bytes are needed for each byte of the sample; set it lower, or free some memory"
+            f"bytes are needed for each byte of the sample; {remedy}"
         )
 
 
