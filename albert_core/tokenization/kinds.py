@@ -49,11 +49,14 @@ class TokenizerKind:
         tokenizer: Its class.
         file_pattern: Glob of the names that its vocabulary files have.
         train: Its trainer.
+        training_memory: Bytes of memory that training takes for each byte of text, the text
+            included (measured: docs/benchmarks.md); where it is not known, SentencePiece's.
     """
 
     tokenizer: type[Tokenizer]
     file_pattern: str
     train: Trainer
+    training_memory: int = 25
 
 
 TOKENIZER_KINDS: Mapping[KindName, TokenizerKind] = {
@@ -61,7 +64,10 @@ TOKENIZER_KINDS: Mapping[KindName, TokenizerKind] = {
         tokenizer=SentencePieceTokenizer, file_pattern="*.model", train=train_sentencepiece
     ),
     "wordpiece": TokenizerKind(
-        tokenizer=WordPieceTokenizer, file_pattern="*vocab*.txt", train=train_wordpiece
+        tokenizer=WordPieceTokenizer,
+        file_pattern="*vocab*.txt",
+        train=train_wordpiece,
+        training_memory=9,
     ),
 }
 

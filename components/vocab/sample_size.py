@@ -9,14 +9,13 @@ from albert_core.errors import InputError
 from albert_core.files.checksums import DamageError, read_sealed, report_damage, write_sealed
 from albert_core.processes.free_memory import FreeMemory, free_memory, size_in_words
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tokenization.kinds import TOKENIZER_KINDS
 
 _STATE_NAME = "sample.json"
 _MOST_GB, _LEAST_GB = 8.0, 0.25  # of `auto`
 # Bytes of the setting for a byte of text: what training needs, and a reserve.
 _SETTING_PER_BYTE = 30
-# Bytes of memory for a byte of text, the sample itself included (measured: docs/benchmarks.md).
-_NEEDED_PER_BYTE = {"sentencepiece": 25, "wordpiece": 9}
-_HELD_PER_BYTE = 3  # where no vocabulary is trained
+_HELD_PER_BYTE = 3  # bytes of memory for a byte of text where no vocabulary is trained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,10 +108,11 @@ def choose_sample_size(config: VocabConfig, progress: Path, *, work: str) -> Sam
     memory_gb, reason = config.memory_gb, ""
     if memory_gb == "auto":
         memory_gb, reason = _kept_choice(progress / _STATE_NAME, work)
+    training_memory = TOKENIZER_KINDS[config.kind].training_memory
     return SampleSize(
         memory_gb=memory_gb,
         reason=reason,
-        needed_per_byte=_HELD_PER_BYTE if config.source else _NEEDED_PER_BYTE[config.kind],
+        needed_per_byte=_HELD_PER_BYTE if config.source else training_memory,
         free=free_memory(with_swap=not reason),
     )
 

@@ -22,7 +22,8 @@ CALLS = CallConfig(first_pause_s=0.001, retry_for_s=5.0)
 TRACEBACK = """Traceback (most recent call last):
   File "/app/components/records/beam_pipeline.py", line 250, in process
     raise DamageError(path)
-albert_core.files.checksums.DamageError: gs://b/work/e: 3 bytes [while running 'Encode-5']
+albert_core.files.checksums.DamageError: gs://b/work/e: 3 bytes \
+[while running 'EncodeSplit-ptransform-5']
 """
 COUNTED = (
     "Workflow failed. Causes: The job failed because a work item has failed 4 times. The work item "
