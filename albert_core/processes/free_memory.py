@@ -9,7 +9,6 @@ from pathlib import Path
 from albert_core.processes.machine import control_group_folders, small_text
 
 _MEMINFO = Path("/proc/meminfo")
-_UNITS = (1e9, "GB"), (1e6, "MB"), (1e3, "kB")
 _STATM = Path("/proc/self/statm")
 # Threads reserve address space, 72 MB each, of which they use little.
 _THREADS_BYTES = 256 << 20
@@ -47,12 +46,6 @@ def free_memory(*, with_swap: bool = False) -> FreeMemory | None:
         return None
     least = min(limits, key=lambda limit: limit.num_bytes)
     return dataclasses.replace(least, num_bytes=max(0, least.num_bytes))
-
-
-def size_in_words(num_bytes: int) -> str:
-    """Return a size in GB, MB or kB with one decimal at most."""
-    unit, name = next((pair for pair in _UNITS if num_bytes >= pair[0]), _UNITS[-1])
-    return f"{num_bytes / unit:,.1f}".removesuffix(".0") + f" {name}"
 
 
 def total_memory_bytes() -> int | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.files.checksums import DamageError, read_sealed, report_damage, write_sealed
-from albert_core.processes.free_memory import FreeMemory, free_memory, size_in_words
+from albert_core.processes.free_memory import FreeMemory, free_memory
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tokenization.kinds import TOKENIZER_KINDS
+from components.number_formats import format_bytes
 
 _STATE_NAME = "sample.json"
 _MOST_GB, _LEAST_GB = 8.0, 0.25  # of `auto`
@@ -47,7 +48,7 @@ class SampleSize:
     def describe(self, num_used: int, num_sentences: int) -> str:
         """Say in a line how much of the text is used, why, and what would take more of it."""
         return (
-            f"a sample of {size_in_words(self.max_bytes)} is used, {num_used:,} of the text's "
+            f"a sample of {format_bytes(self.max_bytes)} is used, {num_used:,} of the text's "
             f"{num_sentences:,} sentences: vocab.memory_gb is {self._value}; a larger value takes "
             "more"
         )
@@ -77,7 +78,7 @@ class SampleSize:
         most_gb = math.floor(num_bytes * _SETTING_PER_BYTE / 1e9 * 100) / 100
         return InputError(
             f"vocab.memory_gb: got {self._value}, but the memory ran out in training on "
-            f"{size_in_words(num_bytes)} of text, expected less than {most_gb:g}, or more memory"
+            f"{format_bytes(num_bytes)} of text, expected less than {most_gb:g}, or more memory"
         )
 
     def _refusal(self, free: FreeMemory) -> InputError:
@@ -88,8 +89,8 @@ class SampleSize:
         remedy = "set it lower, or free some memory" if most_gb else "free some memory"
         return InputError(
             f"vocab.memory_gb: got {self._value}, a sample of up to "
-            f"{size_in_words(self.max_bytes)} of text, expected {expected}: "
-            f"{size_in_words(free.num_bytes)} are free {free.limit}, and {self.needed_per_byte} "
+            f"{format_bytes(self.max_bytes)} of text, expected {expected}: "
+            f"{format_bytes(free.num_bytes)} are free {free.limit}, and {self.needed_per_byte} "
             f"bytes are needed for each byte of the sample; {remedy}"
         )
 
@@ -130,7 +131,7 @@ def _kept_choice(path: Path, work: str) -> tuple[float, str]:
     while free and memory_gb > _LEAST_GB and memory_gb * 1e9 > free.num_bytes:
         memory_gb, reason = (
             memory_gb / 2,
-            f"auto, as {size_in_words(free.num_bytes)} were free {free.limit}",
+            f"auto, as {format_bytes(free.num_bytes)} were free {free.limit}",
         )
     write_sealed(path, {"memory_gb": memory_gb, "reason": reason}, work=work)
     return memory_gb, reason

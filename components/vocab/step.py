@@ -124,8 +124,9 @@ def train_vocab(
             **describe_vocabulary(tokenizer, described.split(_SEPARATOR)),
         }
         write_json(results / "vocab_report.json", report)
-        # Not in the report's file: a size that has room for all text must not change the results.
-        report["memory_gb"] = size.memory_gb
+        if not source:
+            # Not in the report's file: a size with room for all text must not change the results.
+            report["memory_gb"] = size.memory_gb
         return {key: value for key, value in report.items() if key != "examples"}
 
     return run_step(

@@ -55,6 +55,13 @@ def test_auto_takes_eight_gigabytes_or_the_power_of_two_that_is_free(
     assert manifest.config["memory_gb"] == "auto"
 
 
+def test_a_vocabulary_that_is_taken_names_no_memory(corpus, tmp_path):
+    train_vocab(corpus=corpus, config=VocabConfig(size=100), output=tmp_path / "trained")
+    config = VocabConfig(size=100, source=str(tmp_path / "trained"))
+    manifest = train_vocab(corpus=corpus, config=config, output=tmp_path / "taken")
+    assert "memory_gb" not in manifest.metrics
+
+
 def test_where_all_text_fits_the_memory_changes_no_byte(
     corpus: CorpusConfig, available: Path, tmp_path: Path
 ) -> None:
@@ -139,7 +146,7 @@ def test_a_sample_that_the_memory_is_too_little_for_is_refused_before_training(
     assert str(refusal.value).startswith(
         "vocab.memory_gb: got 4, a sample of up to 133.3 MB of text, expected more memory: "
     )
-    assert "1 MB are free on this machine" in str(refusal.value)
+    assert "1.0 MB are free on this machine" in str(refusal.value)
     assert not any(text.startswith("training") for text in said)
     assert not (tmp_path / "vocab").exists()
     # Text that fits is used, whatever else the setting would have room for.
@@ -176,7 +183,7 @@ def test_under_a_real_limit_training_is_refused_and_does_not_break_off(tmp_path:
 def test_a_training_that_runs_out_of_memory_says_which_sample_is_smaller(tmp_path: Path) -> None:
     size = choose_sample_size(VocabConfig(memory_gb=8.0), tmp_path, work="work")
     assert str(size.out_of_memory(12_000_000)) == (
-        "vocab.memory_gb: got 8, but the memory ran out in training on 12 MB of text, expected "
+        "vocab.memory_gb: got 8, but the memory ran out in training on 12.0 MB of text, expected "
         "less than 0.36, or more memory"
     )
 

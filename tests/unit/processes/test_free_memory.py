@@ -8,7 +8,7 @@ import pytest
 
 from albert_core.processes import free_memory as module
 from albert_core.processes import machine
-from albert_core.processes.free_memory import FreeMemory, free_memory, size_in_words
+from albert_core.processes.free_memory import FreeMemory, free_memory
 
 GIB = 1 << 30
 MEMINFO = (
@@ -33,14 +33,6 @@ def write(path: Path, text: str) -> None:
 
 def test_what_the_machine_has_available_is_free(files: Path) -> None:
     assert free_memory() == FreeMemory(num_bytes=8 * GIB, limit="on this machine")
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "words"),
-    [(8_589_934_592, "8.6 GB"), (250_000_000, "250 MB"), (66_666, "66.7 kB"), (0, "0 kB")],
-)
-def test_sizes_are_said_in_a_fitting_unit(num_bytes: int, words: str) -> None:
-    assert size_in_words(num_bytes) == words
 
 
 def test_swap_space_counts_where_it_is_asked_for(files: Path) -> None:
