@@ -55,7 +55,7 @@ def test_auto_takes_eight_gigabytes_or_the_power_of_two_that_is_free(
     assert manifest.config["memory_gb"] == "auto"
 
 
-def test_a_vocabulary_that_is_taken_names_no_memory(corpus, tmp_path):
+def test_a_vocabulary_that_is_taken_names_no_memory(corpus: CorpusConfig, tmp_path: Path) -> None:
     train_vocab(corpus=corpus, config=VocabConfig(size=100), output=tmp_path / "trained")
     config = VocabConfig(size=100, source=str(tmp_path / "trained"))
     manifest = train_vocab(corpus=corpus, config=config, output=tmp_path / "taken")
