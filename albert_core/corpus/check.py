@@ -162,6 +162,7 @@ def _check_lines(
 
     Raises:
         InputError: The file is damaged, not UTF-8 where that is refused, or no text.
+        ServiceError: The storage failed.
     """
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):

@@ -151,8 +151,10 @@ class DocumentFilter:
     def reason(self, sentences: Sequence[str]) -> tuple[str, str] | None:
         """Return why a document is left out: name of the reason, and evidence. None if it is kept.
 
-        Length, letters, repetition and overlap are checked in this order, and the first reason
-        found is returned. A document exactly at a bound is kept.
+        The names are `too_short`, `too_long`, `few_letters`, `repeated`, and `overlap:` with the
+        name of the evaluation set; the evidence is a few words. Length, letters, repetition and
+        overlap are checked in this order, and the first reason found is returned. A document
+        exactly at a bound is kept.
         """
         config = self.config
         num_characters = sum(map(len, sentences))

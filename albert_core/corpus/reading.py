@@ -112,6 +112,9 @@ def _documents_from_lines(
 
     In the format `sentences` each line is a sentence; in the others lines are joined and split. A
     document may come out empty.
+
+    Raises:
+        InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
     """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
