@@ -89,7 +89,10 @@ class StorageConfig:
 
 
 def user_project() -> str:
-    """Return the project that pays for requests to buckets; empty: their owners pay."""
+    """Return the project that pays for requests to buckets, by ALBERT_STORAGE_USER_PROJECT.
+
+    Empty where the variable is not set: the buckets' owners pay. Nothing is checked.
+    """
     return os.environ.get(USER_PROJECT_VARIABLE, "")
 
 

@@ -50,7 +50,7 @@ class Schedule:
 
     Attributes:
         peak: Rate the warm-up leads to.
-        num_train_steps: Step at which the rate is 0.
+        num_train_steps: Step at which the decay ends; the rate is 0 from there on, if it decays.
         num_warmup_steps: Length of the warm-up.
         start_warmup_step: Step at which the warm-up begins.
     """
@@ -230,7 +230,8 @@ def new_schedule(
     Args:
         config: Name and settings.
         peak: Rate the warm-up leads to.
-        num_train_steps: Step at which the rate is 0.
+        num_train_steps: Step at which the decay ends; the rate is 0 from there on, except with a
+            `poly_power` of 0, which keeps the peak.
         num_warmup_steps: Length of the warm-up.
 
     Raises:

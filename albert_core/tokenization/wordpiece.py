@@ -189,7 +189,10 @@ class WordPieceTokenizer(Tokenizer):
         return hash_json({"pieces": self.pieces, "lower_case": self.lower_case, **accents})
 
     def save(self, folder: Path) -> None:
-        """Write the pieces, one a line, and the settings into a folder, for `load_tokenizer`."""
+        """Write the pieces, one a line, and the settings into an existing folder.
+
+        For `load_tokenizer`; files of the same names are replaced.
+        """
         lines = "".join(f"{piece}\n" for piece in self.pieces)
         (folder / self.file_name).write_bytes(lines.encode())
         settings = {"lower_case": self.lower_case, "strip_accents": self.strip_accents}
