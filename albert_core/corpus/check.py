@@ -115,7 +115,8 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     """Return warnings about a corpus's format; empty if there are none.
 
     Either it was found and is not plain text, or it is set to plain text and a file begins as
-    another.
+    another. Only in the second case are files opened, as `find_file_format` does; one that cannot
+    be read is passed over.
     """
     if config.format is None:
         return "" if corpus.format == "sentences" else corpus.format_note

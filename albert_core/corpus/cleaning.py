@@ -108,6 +108,8 @@ class CleaningConfig:
     def fingerprint(self) -> str:
         """Return a hash of the contents of all evaluation files, by the names of their sets.
 
+        The names and the order of the files do not count.
+
         Raises:
             InputError: A pattern matches no file.
             ServiceError: The storage failed.

@@ -131,6 +131,7 @@ def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]
     """Yield the lines of each document that follows a blank line which begins in the range.
 
     The first document of a file follows no blank line and belongs to the range that begins at 0.
+    Each is read to its end, also beyond the range.
     """
     # Every document directly follows one blank line, or the file's beginning: whatever the ranges,
     # it belongs to exactly one of them.
@@ -158,8 +159,8 @@ _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the paragraphs of each article that begins in the range, without its title.
 
-    An article without an end tag ends where the next one begins. Lines outside of articles are left
-    out.
+    An article without an end tag ends where the next one begins. Lines outside of articles and
+    blank lines are left out; an article may have no paragraph left.
     """
     article: list[str] | None = None
     title = ""

@@ -22,7 +22,7 @@ from albert_core.files.locks import LOCK_NAME, LockedFile, hold_lock, is_at
 
 
 def partial_path(path: Path) -> Path:
-    """Return the hidden path beside a file or folder where it is written before it is renamed."""
+    """Return `.NAME.partial` beside a file or folder, where it is written before it is renamed."""
     # In the same folder, since a rename is atomic within a file system only; with a dot, so that
     # uploads of work in progress leave it out.
     return path.with_name(f".{path.name}.partial")

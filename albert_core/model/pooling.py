@@ -30,6 +30,10 @@ class PoolingHead(keras.layers.Layer, abc.ABC):
     Args:
         config: The architecture.
         num_outputs: Number of outputs C.
+
+    Attributes:
+        pooling: Name of the way to make them; subclasses must set it.
+        starts_from_zero: Whether the output layer's weights begin as 0 and are not drawn.
     """
 
     pooling: HeadPooling

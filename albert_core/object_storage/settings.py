@@ -66,7 +66,7 @@ class StorageConfig:
         return cls(user_project=user_project(), endpoint=endpoint)
 
     def or_from_environment(self) -> "StorageConfig":
-        """Return these settings, with this process's in place of empty ones.
+        """Return these settings, with those of `from_environment` in place of empty ones.
 
         Raises:
             InputError: The environment names what is no project, or no address of a server.

@@ -92,7 +92,7 @@ class Schedule:
         """Return the rate after the warm-up; subclasses must define it.
 
         Args:
-            step: Steps done since the beginning of training, float32.
+            step: Steps done since the beginning of the schedule, float32.
         """
         raise NotImplementedError
 

@@ -132,7 +132,7 @@ class _EndAtSignal(keras.callbacks.Callback):
     """Ends an evaluation after a batch, in Keras's way, once a signal has come."""
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look whether one has come."""
+        """Have Keras end the evaluation if a signal has come."""
         self.model.stop_evaluating = has_signal()
 
 

@@ -102,7 +102,7 @@ class PhaseTrainer:
         return state
 
     def batches_from(self, step: int) -> Any:
-        """Return the batches of the phase at a step, from there on.
+        """Return the batches of the phase that training is in after `step` steps, from there on.
 
         Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """

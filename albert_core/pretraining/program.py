@@ -142,7 +142,7 @@ def _open_records(
     """Return the records of each phase as batches for this process; nothing is read yet.
 
     Raises:
-        InputError: `masking` is not what static records were masked with.
+        InputError: `masking` is neither the default nor what static records were masked with.
     """
     return [
         PretrainingData.from_records(

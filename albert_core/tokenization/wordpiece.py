@@ -118,8 +118,8 @@ class WordPieceTokenizer(Tokenizer):
     def words(self, text: str) -> list[str]:
         """Return the normalised words, punctuation marks and ideographs of a text, in order.
 
-        Control characters and U+FFFD are dropped; unless `keeps_accents`, so are accents. White
-        space only separates words.
+        Control and format characters and U+FFFD are dropped; unless `keeps_accents`, so are
+        accents. White space only separates words.
         """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
