@@ -111,7 +111,9 @@ class CleaningConfig:
         The names and the order of the files do not count.
 
         Raises:
-            InputError: A pattern matches no file.
+            InputError: A pattern matches no file, or a bucket or a folder in a glob must not be
+                read.
+            OSError: A local file must not be read.
             ServiceError: The storage failed.
         """
         return hash_json(

@@ -229,7 +229,7 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
 
 def replaced_path(folder: Path) -> Path:
-    """Return where `replace_folder` keeps the earlier folder until the new one is there."""
+    """Return `.NAME.replaced`, where `replace_folder` keeps a folder until the new one is there."""
     return folder.with_name(f".{folder.name}.replaced")
 
 

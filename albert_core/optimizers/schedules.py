@@ -82,9 +82,9 @@ class Schedule:
 
     @property
     def stable_ratio(self) -> float:
-        """Fraction of the steps, from the first, whose rates are the same for any number of steps.
+        """Fraction of the steps, the first ones, whose rates do not depend on their number.
 
-        But for those of the warm-up, which never depend on it.
+        Only rates after the warm-up are looked at, as those of the warm-up never depend on it.
         """
         return 0.0
 

@@ -97,7 +97,7 @@ def content_hash(path: str) -> str:
     without one the generation, after the name of its kind.
 
     Raises:
-        FileNotFoundError: There is no such local file.
+        OSError: There is no such local file, or it must not be read.
         InputError: There is no such object.
         ServiceError: The storage failed.
     """

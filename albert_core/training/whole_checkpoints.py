@@ -45,7 +45,7 @@ def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
     Args:
         path: Folder of the checkpoint.
         shapes: The model's.
-        work: What the training is.
+        work: What the training is, as it was given to `save_checkpoint`.
 
     Raises:
         DamageError: A file is damaged, and not made again, or of another training.
