@@ -150,7 +150,7 @@ def _section(
 
 
 def _setting(option: Option) -> Iterator[str]:
-    """Yield the lines of a setting's help, then of the fields of its values, if it has mappings."""
+    """Yield the lines of a setting's help; if it is a tuple of a dataclass, of its fields, too."""
     yield from _rows([option])
     if cls := dataclass_of(option.hint):
         parser = jsonargparse.ArgumentParser()
@@ -168,7 +168,11 @@ def _rows(options: Sequence[Option]) -> Iterator[str]:
 
 
 def _described(option: Option) -> str:
-    """Return an option's help, with its default or that it is required."""
+    """Return an option's help, with its default, or that it is required.
+
+    Choices are added where the placeholder does not list them. A default that is empty or false is
+    not shown, nor that an argument without a name is required.
+    """
     text = f"{option.text.rstrip('.')}." if option.text else ""
     if option.placeholder.startswith("CHOICE"):
         text += f" Choices: {', '.join(option.choices)}."

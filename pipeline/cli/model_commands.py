@@ -147,7 +147,8 @@ def info(path: str, *, verify: bool = False) -> None:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
         verify: Whether to read all files and compare them with the manifest of the step that wrote
-            them; for a run's folder, the files of all its results.
+            them; for a run's folder on this machine, the files of all its results. Nothing is
+            compared for a run's folder in a bucket.
     """
     from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe

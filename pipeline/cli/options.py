@@ -50,7 +50,7 @@ class Option:
 
     @property
     def section(self) -> str:
-        """Dotted name of the section that it is a setting of; empty for a command's other ones."""
+        """Dotted name of the section that it is a setting of; empty if it is in none."""
         return self.dest.rpartition(".")[0] if self.is_named else ""
 
     @property

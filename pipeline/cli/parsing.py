@@ -72,8 +72,8 @@ class CommandParser:
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
-        given: Dotted names of the settings that were given, in the file or as options; filled by
-            `take_defaults`.
+        given: Dotted names of all options that were given and of the settings in the file; empty
+            until `take_defaults` fills it.
     """
 
     def __init__(self, command: Command) -> None:
@@ -119,16 +119,18 @@ class CommandParser:
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
 
-        Dashes in names become underscores. Aliases and old names of settings become today's names
+        Dashes in names become underscores, and a truth value given by its name alone is followed by
+        `true`. Aliases and old names of settings become today's names
         (an old name is told once on standard error); `--tasks cola,rte` becomes a JSON list;
         `--vocab` with a path becomes the checkpoint's vocabulary, where a command takes one; the
         name of a section's YAML file becomes its content, since jsonargparse would take it for a
         name to import.
 
         Raises:
-            InputError: The file of a section is missing or does not hold settings; or a list, a
+            InputError: The file of a section is missing or does not hold settings; a list, a
                 section, --config or a key of a mapping is given twice, so that the first value
-                would be lost.
+                would be lost; or a folder that a glob looks into cannot be read.
+            ServiceError: The storage of a section's file or of a listed address failed.
         """
         arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())
@@ -195,7 +197,8 @@ class CommandParser:
     def _todays_name(self, option: str) -> str:
         """Return an option with its short name and the old name of a setting replaced.
 
-        An old name is reported on standard error.
+        A short name is replaced only if the command has the option that it stands for. An old name
+        is reported on standard error, once per process.
         """
         alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
@@ -211,13 +214,17 @@ class CommandParser:
         return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:
-        """Make the values of the file that `--config` names the defaults of `parser`'s options.
+        """Make the configuration that `--config` names the defaults of `parser`'s options.
 
-        Without `--config` only `given` is filled. Settings in the file that the command has no
-        option for are checked, but not used.
+        Its settings become defaults whether the file has them or leaves them out, then with the
+        defaults of `RunConfig`; those that the command has no option for are checked, but not used.
+        `given` gets the names of the options among the arguments and of the settings that are
+        written in the file. Without `--config`, or in a command that does not take it, it gets
+        those of the options, and nothing else is done.
 
         Args:
-            arguments: The arguments, as `spell_out` returns them.
+            arguments: The arguments, as `spell_out` returns them; `--config` in them names a file,
+                local, gs:// or s3://, or a model preset.
 
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
@@ -318,7 +325,11 @@ class CommandParser:
 
 
 def _starts_from_model(settings: Mapping[str, Any]) -> bool:
-    """Return whether a command is about fine-tuning a finished model, by its settings."""
+    """Return whether a command is about fine-tuning a finished model, by its settings.
+
+    A command with the section `checkpoint` is if that has a path; any other is if it is an estimate
+    (has `accelerator`) of a task.
+    """
     if "checkpoint" in settings:
         return bool(settings["checkpoint"].path)
     return "accelerator" in settings and bool(settings["task"])

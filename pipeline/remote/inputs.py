@@ -229,7 +229,9 @@ def _find_files(
 ) -> tuple[Task, str, list[str]]:
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
-    Missing test files and optional ones are left out. Labels that are not declared are taken from
+    Of several folders that have the dev set the first with the training files counts, else the
+    first; `data_dir` itself only if no other has the dev set. Missing test files and optional ones
+    are left out. Labels that are not declared are taken from
     metadata, or else from the training rows; from a test file that is found only by its name, the
     first row is read.
 
