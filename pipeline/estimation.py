@@ -85,7 +85,7 @@ def estimate_run(
 
     Returns:
         The estimates in the order of the phases, and the prices they were made with. Without a
-            price of the chips the estimates have no cost.
+        price of the chips the estimates have no cost.
 
     Raises:
         InputError: The slice is unknown, the file of prices is missing or wrong, `utilisation` is

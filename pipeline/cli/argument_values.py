@@ -42,7 +42,8 @@ def refuse_repeated_keys_in(value: str, *, source: str) -> None:
         source: The option, for the message.
 
     Raises:
-        InputError: A mapping in the value has a key twice.
+        InputError: A mapping in the value has a key twice, or there is something else that
+            `refuse_repeated_keys` refuses, such as half of a pair of surrogates.
     """
     if value.lstrip().startswith(("{", "[")):
         refuse_repeated_keys(value, source=source)

@@ -120,11 +120,10 @@ class CommandParser:
         """Return arguments as jsonargparse takes them.
 
         Dashes in names become underscores, and a truth value given by its name alone is followed by
-        `true`. Aliases and old names of settings become today's names
-        (an old name is told once on standard error); `--tasks cola,rte` becomes a JSON list;
-        `--vocab` with a path becomes the checkpoint's vocabulary, where a command takes one; the
-        name of a section's YAML file becomes its content, since jsonargparse would take it for a
-        name to import.
+        `true`. Aliases and old names of settings become today's names (an old name is told once on
+        standard error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
+        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
+        becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; a list, a
@@ -250,7 +249,9 @@ class CommandParser:
             self.parser.set_defaults(dict(self._flatten(values)))
 
     def parse(self, arguments: Sequence[str], *, needs_all: bool = True) -> jsonargparse.Namespace:
-        """Return the values of arguments that are spelled out.
+        """Return the values of arguments that are spelled out; all others have their defaults.
+
+        Those are the ones of `take_defaults`, if it was called.
 
         Args:
             arguments: As `spell_out` returns them.
@@ -350,7 +351,8 @@ def _takes_config(command: Command) -> bool:
 def _nameless_lists(command: Command) -> dict[str, str]:
     """Return the parameters before a bare `*` that take any number of arguments, with their help.
 
-    They are those with a default, which must be an empty tuple.
+    They are those whose default is an empty tuple. The help, by the parameter's name, is what the
+    docstring says about it; empty if it says nothing.
     """
     parameters = inspect.signature(command).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]

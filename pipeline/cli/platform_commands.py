@@ -183,14 +183,14 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
 
 
 def _connect_to_schedules(**settings: Any) -> Platform:
-    """Return the platform of the schedules, which has answered.
+    """Return the platform of the schedules, once its server is accepted (`check_server`).
 
     Args:
         **settings: The platform, and how to reach it.
 
     Raises:
         InputError: For the reasons of `connect`; or another server answers.
-        ServiceError: It did not answer.
+        ServiceError: The server was asked, and did not answer.
     """
     platform = connect(**settings)
     platform.check_server(runs_pipeline=False)
@@ -222,7 +222,7 @@ def _prepare(
     Raises:
         InputError: A compiled pipeline is given together with settings of a run, caching or a
             cost limit; or something is missing, wrong, too large or too expensive.
-        ServiceError: A registry did not answer.
+        ServiceError: A registry or a storage failed.
     """
     from pipeline.remote import submission
 

@@ -302,7 +302,7 @@ def report(
         output: Folder to make.
         vocab_dir: Output of `albert vocab`; needed with an output of `albert pretrain`.
         records_dir: Output of `albert records`, one for each sequence length, likewise.
-        title: Name of the run.
+        title: Name of the run; a run that is named has its own.
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
     """

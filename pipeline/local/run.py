@@ -97,7 +97,7 @@ def run_locally(
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
         is_confirmed: Whether pretraining may take more than a day by the estimate of
-            `this_machine`; a run whose folder has begun with these settings goes on in any case.
+            `this_machine`; a run that has begun in the folder (`has_begun`) goes on in any case.
         work_root: Folder of the steps' work in progress, local or in a bucket; `work` in the
             run's folder if empty.
 

@@ -136,6 +136,9 @@ def describe_run(folder: Path) -> RunDescription:
     The run is at work if its lock is held, failed if the last event of a step is a failure,
     interrupted if a step has begun and not ended, and otherwise finished.
 
+    Args:
+        folder: A run's folder on this machine, with its configuration (`is_run_folder`).
+
     Raises:
         InputError: A file of the run cannot be read.
     """

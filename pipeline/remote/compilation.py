@@ -50,9 +50,9 @@ def compile_pipeline(
 
     Needs the variable ALBERT_REGISTRY. Nothing is written or submitted, and images are not looked
     for. Inputs are looked for in their buckets first; without access or a way to a bucket they stay
-    unchecked, unless `caching` is set. Steps get the settings of
-    `storage`, or those of this process where these are empty, and those of `tracking`, as
-    environment variables, which no cache goes by.
+    unchecked, unless `caching` is set. Steps get the settings of `storage`, or those of this
+    process where these are empty, and those of `tracking`, as environment variables, which no cache
+    goes by.
 
     Args:
         config: The run; its inputs are in buckets.
