@@ -289,6 +289,9 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
     The first is from the pretrained weights; one from random weights follows if
     `random_weights_baseline` is set. A pooling of `auto` becomes one that the run's export formats
     hold.
+
+    Raises:
+        InputError: The task's settings are impossible together, or it cannot have the pooling.
     """
     poolings = common_poolings(config.export.formats)
     initializations: list[Initialization] = ["pretrained"]

@@ -200,6 +200,7 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     Raises:
         InputError: An option is unknown or missing, a value has a wrong type or is impossible, or
             the command refuses its input.
+        ServiceError: The storage of a file with settings failed.
     """
     from pipeline.cli.help import command_help, full_help
     from pipeline.cli.parsing import CommandParser

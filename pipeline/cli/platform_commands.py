@@ -250,6 +250,10 @@ def _print_request(request: Request, submission: Submission, prices: str) -> Non
         request: The request.
         submission: What it submits.
         prices: YAML file of prices; empty for the list prices.
+
+    Raises:
+        InputError: The file of prices is missing or wrong; nothing is printed then.
+        ServiceError: Its storage failed.
     """
     from pipeline.cli.plan_display import print_plan
 

@@ -52,6 +52,9 @@ def print_next_commands(folder: str) -> None:
 
     Args:
         folder: The run's folder, local or in a bucket.
+
+    Raises:
+        ServiceError: The storage of the bucket failed.
     """
     if is_remote(folder):
         models = list_remote_models(folder)
@@ -97,6 +100,9 @@ def _model_commands(run: str, place: str, folder: str) -> list[str]:
         run: The run's folder.
         place: The model's place below it, by which the commands name the model.
         folder: The model's own folder, in which its task is declared.
+
+    Raises:
+        ServiceError: The storage of the model failed.
     """
     try:
         path = join(folder, TASK_NAME)

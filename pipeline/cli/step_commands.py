@@ -293,9 +293,9 @@ def report(
     """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
-        runs: Folders of finished runs: the report of a single run is made anew; several runs are
-            compared with the first. If no run is named, give the outputs of the steps by the
-            options.
+        runs: Folders of finished runs on this machine: the report of a single run is made anew; two
+            to eight runs are compared with the first. If no run is named, give the outputs of the
+            steps by the options.
         pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
@@ -343,12 +343,15 @@ def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str
     """Make the report of one run anew, or compare several.
 
     Args:
-        runs: Their folders, one at least.
+        runs: Their folders on this machine, one to eight.
         folders: Outputs of steps by the names of their options, which must be empty.
         output: Folder to make.
 
     Raises:
-        InputError: There are outputs of steps, too, or a run has no report.
+        InputError: There are outputs of steps, too, a run has no report or a damaged one, there are
+            too many runs, or `output` holds something else.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
     given = [f"--{name}" for name, value in folders.items() if value]
     if given:

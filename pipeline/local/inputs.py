@@ -196,5 +196,8 @@ def _make_absolute(address: str) -> str:
     """Return an address that is valid in any working directory: steps run in others.
 
     An empty address and one in the cloud are returned as they are.
+
+    Raises:
+        InputError: The address is in no known storage.
     """
     return address if not address or is_remote(address) else str(Path(address).absolute())
