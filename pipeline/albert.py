@@ -32,7 +32,7 @@ class OptionalSteps:
 
     Attributes:
         checkpoint: Whether the run starts from a finished model. The steps from text to pretraining
-            are left out then, and `resolve`, `promote` and `register` count for nothing.
+            are left out then, and `resolve`, `promote` and `register` are ignored.
         resolve: Whether text and start follow from a date that is known only at run time.
         export: Whether fine-tuned models are exported.
         promote: Whether the model may take the place of the accepted one.

@@ -119,8 +119,8 @@ class RunConfig:
                 placeholder of the date is elsewhere than in title and corpus.files; a sequence
                 length of records or fine-tuning is above max_position_embeddings; the layers of the
                 phases do not go together with the model's; there is a checkpoint, and settings of
-                text or pretraining or a date; or models are to be registered, and none is accepted
-                or exported, or not in that format.
+                text or pretraining or a date; or models are to be registered, and the run accepts
+                or exports none, or exports none in that format.
         """
         self._refuse_stray_dates()
         self._check_tasks()
@@ -241,7 +241,7 @@ class RunConfig:
         """Return the records to make, one job for each sequence length of the pretraining's phases.
 
         They are in the order of the phases, each length once. For a pretraining without phases that
-        is only `records.sequence_length`, which counts for nothing otherwise.
+        is only `records.sequence_length`, which is ignored otherwise.
         """
         lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
         return records_jobs(self.records, lengths)

@@ -215,11 +215,11 @@ class CommandParser:
     def take_defaults(self, arguments: list[str]) -> None:
         """Make the configuration that `--config` names the defaults of `parser`'s options.
 
-        Its settings become defaults whether the file has them or leaves them out, then with the
-        defaults of `RunConfig`; those that the command has no option for are checked, but not used.
-        `given` gets the names of the options among the arguments and of the settings that are
-        written in the file. Without `--config`, or in a command that does not take it, it gets
-        those of the options, and nothing else is done.
+        All of its settings become defaults: those that the file leaves out with the defaults of
+        `RunConfig`. Settings that the command has no option for are checked, but not used. `given`
+        gets the names of the options among the arguments and of the settings that are written in
+        the file. Without `--config`, or in a command that does not take it, `given` gets those of
+        the options, and nothing else is done.
 
         Args:
             arguments: The arguments, as `spell_out` returns them; `--config` in them names a file,
@@ -328,8 +328,8 @@ class CommandParser:
 def _starts_from_model(settings: Mapping[str, Any]) -> bool:
     """Return whether a command is about fine-tuning a finished model, by its settings.
 
-    A command with the section `checkpoint` is if that has a path; any other is if it is an estimate
-    (has `accelerator`) of a task.
+    True for a command with the section `checkpoint` if that has a path; for any other if it is the
+    estimate (it has `accelerator`) of a task.
     """
     if "checkpoint" in settings:
         return bool(settings["checkpoint"].path)

@@ -88,7 +88,7 @@ class Batcher(Generic[Item, ItemResult]):
         self._task = asyncio.create_task(self._run_batches(), name="batches")
 
     async def close(self) -> None:
-        """Run all that waits, then stop the task and the thread; from the call on none is taken."""
+        """Run all that waits, then stop the task and the thread; `submit` refuses from now on."""
         self._is_closing = True
         self._has_changed.set()
         if self._task:

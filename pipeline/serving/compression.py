@@ -17,7 +17,7 @@ def decompress_body(body: bytes, encodings: Sequence[str], max_bytes: int) -> by
     Args:
         body: The body as it arrived.
         encodings: Its Content-Encoding, in lower case, in the order in which they were applied;
-            `identity` counts for nothing.
+            `identity` is ignored.
         max_bytes: Longest body.
 
     Raises:
