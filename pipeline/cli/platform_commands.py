@@ -96,7 +96,7 @@ def create_schedule(
     Args:
         name: Name of the schedule.
         cron: Minute, hour, day of month, month and day of week, such as '0 3 * * 1'.
-        time_zone: By whose clock, such as Europe/Rome.
+        time_zone: By whose clock, such as Europe/Rome; on Kubeflow only `kubeflow.time_zone`.
         resources: YAML file with what steps get, where it is not the default.
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
         check_images: Whether the registry is asked for the images; false where only the platform
