@@ -100,7 +100,8 @@ def fetch_checkpoint(address: str) -> Path:
 
     The output of a step is read whole for that, if it has less than 4 GiB: call it once. A local
     path need not exist, and one without a manifest is returned unchecked. For the prefix of a
-    TensorFlow 1 checkpoint in the cloud, its whole folder is downloaded.
+    TensorFlow 1 checkpoint in the cloud, its whole folder is downloaded. The prefix may be given
+    with `.index` at its end, which the path returned does not have.
 
     Raises:
         InputError: There is nothing in the cloud, or the output of a step is damaged or its

@@ -69,6 +69,8 @@ def evaluate(
     Raises:
         InputError: An input is missing or unusable, the model is not one for the task, or `output`
             holds something else.
+        StepFailedError: Another process has taken over this work; or a process that is led waited
+            in vain for its leader.
         ServiceError: The storage failed.
     """
     places = {"model": model, "data": data}
@@ -142,7 +144,9 @@ def evaluate(
 
 
 def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
-    """Return the scores of baselines in an evaluation's folder, by name; none if it has no file.
+    """Return the scores of baselines in an evaluation's local folder, by name.
+
+    Empty if it has no file of them.
 
     The names are `without_model` and `majority`; the values `method`, `score`, `low`, `high` and
     `num_train`, as `ScoredBaseline` has them.
@@ -162,12 +166,16 @@ class _Identity:
 def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     """Return the identity of a model: by its manifest where `albert finetune` wrote it.
 
+    Any other model, and one that is read with other files than those beside it, is read for the
+    hash of its weights and vocabulary, and counts as pretrained.
+
     Args:
         model: The checkpoint.
         side_files: The keyword arguments of `read_checkpoint`; None where not given.
 
     Raises:
-        InputError: The checkpoint cannot be read.
+        InputError: The checkpoint or its manifest cannot be read.
+        ServiceError: A side file is in a bucket, and the storage failed.
     """
     manifest = find_manifest(model)
     has_all_beside_it = all(value is None for value in side_files.values())

@@ -103,7 +103,15 @@ def lineage_at(
     """Read the lineage from the outputs of the steps, local, gs:// or s3://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
-    Which step wrote an output is not checked, but that `pretrained` may be one of `checkpoint`.
+    Which step wrote an output is not checked.
+
+    Args:
+        finetuned: Output of the fine-tuning.
+        evaluated: Output of its evaluation.
+        random_evaluated: Output of the evaluation of the same fine-tuning from random weights.
+        pretrained: Output of the pretraining or, told by its manifest, of the step `checkpoint`.
+        records: Outputs of the records, one for each sequence length.
+        vocab: Output of the vocabulary.
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
@@ -149,8 +157,8 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
             only the model's own manifest is read.
 
     Raises:
-        InputError: There is no such folder, neither of the two steps wrote the model, or a
-            checkpoint or vocabulary below the folder cannot be read.
+        InputError: The model is damaged or not there, there is no such folder, neither of the two
+            steps wrote the model, or a checkpoint or vocabulary below the folder cannot be read.
         ServiceError: The storage failed.
     """
     manifest = find_manifest(input_folder(model))
@@ -176,7 +184,12 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     Args:
         model: The manifest of the model; if it is not that of a fine-tuning, it is taken for a
             pretraining.
-        outputs: Folders and manifests to search.
+        outputs: Folders and manifests to search. Pretrained models are read there until the one
+            that a fine-tuning began with is found, and vocabularies until that of the pretraining.
+
+    Raises:
+        InputError: A model or a vocabulary that is searched cannot be read.
+        ServiceError: The storage failed.
     """
     is_finetuned = model.step == "finetune"
     finetuned = model if is_finetuned else None

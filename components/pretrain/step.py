@@ -73,7 +73,9 @@ def pretrain(
     Raises:
         InputError: An input or setting is missing or wrong, two of them do not fit together,
             `output` holds something else, or it takes too long without a confirmation.
-        StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
+        StepFailedError: Training was interrupted or diverged, and its checkpoints are kept; or
+            another process has taken over this work, or a process that is led waited in vain for
+            its leader.
         ServiceError: The storage failed.
     """
     folders = [records] if isinstance(records, str | Path) else records

@@ -47,7 +47,7 @@ def write_card(
     Without a parity.json there is no section about the export.
 
     Args:
-        folder: The folder; a README.md there is replaced.
+        folder: The folder, which must exist; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local, gs:// or s3://.
         task: Declaration of its task, if its folder has none or another.
         lineage: Manifests of the steps that led to it.
@@ -55,7 +55,7 @@ def write_card(
         card: What only people know about it.
 
     Raises:
-        InputError: The model, or parity.json, cannot be read.
+        InputError: The model, parity.json, or what `lineage` leads to cannot be read.
         ServiceError: The storage of the model, or of the evaluation, failed.
     """
     parity = folder / PARITY_NAME
@@ -92,7 +92,7 @@ def make_card(
         card: What only people know about it.
 
     Raises:
-        InputError: The checkpoint cannot be read.
+        InputError: The checkpoint, or what `lineage` leads to, cannot be read.
         ServiceError: The storage failed.
     """
     source = input_folder(model)
