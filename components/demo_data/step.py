@@ -70,6 +70,9 @@ def make_demo_data(
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
+    Returns:
+        The manifest, with what `write_data_set` returns as metrics.
+
     Raises:
         InputError: A package is not installed, the packages hold too little documentation, or
             `output` holds something else.

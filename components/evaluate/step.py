@@ -166,8 +166,8 @@ class _Identity:
 def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     """Return the identity of a model: by its manifest where `albert finetune` wrote it.
 
-    Any other model, and one that is read with other files than those beside it, is read for the
-    hash of its weights and vocabulary, and counts as pretrained.
+    Any other model, and one that is read with other files than those beside it, is read for its
+    `content_hash`, and counts as pretrained.
 
     Args:
         model: The checkpoint.

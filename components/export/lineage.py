@@ -63,7 +63,7 @@ class Lineage:
 
     @property
     def manifests(self) -> list[Manifest]:
-        """The known manifests, in the order of the steps, without the random one."""
+        """The known manifests, in the order of the steps, but for `random_evaluated`."""
         manifests = (
             self.checkpoint,
             self.vocab,
@@ -86,7 +86,7 @@ class Lineage:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the content hashes of all known manifests, the random one last."""
+        """Hash of the content hashes of all known manifests, `random_evaluated` last."""
         manifests = [*self.manifests, *filter(None, [self.random_evaluated])]
         return hash_json([manifest.content_hash for manifest in manifests])
 

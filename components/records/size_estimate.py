@@ -58,6 +58,10 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
     Args:
         context: Settings and tokenizer.
         splits: All splits of the corpus.
+
+    Raises:
+        InputError: A file of the sample cannot be read, or is not what the settings say.
+        ServiceError: The storage failed.
     """
     documents = list(_sample_documents(context, splits))
     num_sampled = sum(len(s.encode()) + 1 for document in documents for s in document)
@@ -93,7 +97,7 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, shared_folder: str
         estimate: What is to be made.
         folder: An existing folder that receives the records.
         shared_folder: Folder of the workers' files, local or in a bucket, which need not exist;
-            when empty these are in `folder`, too.
+            when empty these are in `folder`, too. In a bucket they need no room here.
 
     Raises:
         InputError: Less is free there than records and work in progress will need.

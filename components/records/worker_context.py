@@ -49,7 +49,7 @@ class WorkerContext:
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.from_environment)
 
     def encoded_path(self, split: str, part: int) -> str:
-        """Return the address of the file with one part of a split's encoded documents."""
+        """Return the address of the file with a part of a split's encoded documents, from 0 on."""
         return join(self.folder, f"{_ENCODED}{split}-{part}")
 
     def signatures_path(self, encoded_path: str) -> str:
@@ -102,9 +102,15 @@ class WorkerContext:
         return parts
 
     def whole_parts(self, split: str) -> list[EncodedFile]:
-        """Return `encoded_parts`; empty, with a report, if a file or index is damaged.
+        """Return `encoded_parts`; empty, with a report on standard error, if one is damaged.
 
-        Local files are read once to compare their checksums, at some 2.5 GB a second.
+        Where near-duplicates are looked for, the files of signatures must be whole, too: empty if
+        one is missing or damaged. Local files are read once to compare their checksums, at some
+        2.5 GB a second.
+
+        Raises:
+            InputError: A file cannot be read.
+            ServiceError: The storage failed.
         """
         try:
             parts = self.encoded_parts(split)
@@ -141,9 +147,13 @@ class WorkerContext:
         self._write_sealed(self.counts_path(shard), shard, counts)
 
     def is_complete(self, shard: str) -> bool:
-        """Return whether a shard is made, and whole; report damage.
+        """Return whether a shard is made, and whole; report damage on standard error.
 
         A local shard is read once to compare its checksum.
+
+        Raises:
+            InputError: Its files cannot be read.
+            ServiceError: The storage failed.
         """
         path, counts_path = self.shard_path(shard), self.counts_path(shard)
         return self._is_whole(path, counts_path, shard, "this shard is built again")

@@ -182,8 +182,13 @@ class _CountedSentences:
 def _train(sentences: Iterable[str], config: VocabConfig) -> Tokenizer:
     """Return a tokenizer of the configured kind, trained on the sentences.
 
+    Args:
+        sentences: The sentences; read once.
+        config: Kind, size and treatment of the text.
+
     Raises:
         InputError: The text is too little for the size, or has too many characters.
+        MemoryError: The memory ran out.
     """
     return TOKENIZER_KINDS[config.kind].train(
         sentences,
