@@ -64,7 +64,8 @@ def evaluate(
 
     Returns:
         The manifest of `output`, with the metrics rounded to 4 decimals; metrics.json has them
-        whole. Where there is a baseline by TF-IDF, `without_model_score` is its score.
+        whole. Where there is a baseline by TF-IDF, or for tags by each word's most frequent one,
+        `without_model_score` is its score.
 
     Raises:
         InputError: An input is missing or unusable, the model is not one for the task, or `output`
@@ -146,10 +147,8 @@ def evaluate(
 def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
     """Return the scores of baselines in an evaluation's local folder, by name.
 
-    Empty if it has no file of them.
-
-    The names are `without_model` and `majority`; the values `method`, `score`, `low`, `high` and
-    `num_train`, as `ScoredBaseline` has them.
+    Empty if it has no file of them. The names are `without_model` and `majority`; the values
+    `method`, `score`, `low`, `high` and `num_train`, as `ScoredBaseline` has them.
     """
     path = evaluation / BASELINES_NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -157,8 +157,9 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
             only the model's own manifest is read.
 
     Raises:
-        InputError: The model is damaged or not there, there is no such folder, neither of the two
-            steps wrote the model, or a checkpoint or vocabulary below the folder cannot be read.
+        InputError: The model is damaged, or missing in the cloud; there is no such folder; neither
+            of the two steps wrote the model; or a checkpoint or vocabulary below the folder cannot
+            be read.
         ServiceError: The storage failed.
     """
     manifest = find_manifest(input_folder(model))

@@ -121,7 +121,8 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, shared_folder: str
 def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
     """Yield the first documents of at most 4 splits, as they are read, before any cleaning.
 
-    The splits are every n-th from the first on, n being a quarter of their number, rounded down.
+    The splits are every n-th from the first on, n being a quarter of their number, rounded down,
+    but 1 at least.
     Of each, documents are yielded until they have more than 200,000 characters together.
     """
     step = max(1, len(splits) // _SAMPLED_SPLITS)

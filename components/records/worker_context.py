@@ -58,7 +58,12 @@ class WorkerContext:
         return join(self.folder, _SIGNATURES + name)
 
     def write_signatures_index(self, encoded_path: str, index: Mapping[str, Any]) -> None:
-        """Write the index of the signatures of an encoded file, once their file is complete."""
+        """Write the index of the signatures of an encoded file, once their file is complete.
+
+        Args:
+            encoded_path: Address of the file of encoded documents.
+            index: What `SignatureTable.write` has returned for the file of signatures.
+        """
         path = self.signatures_path(encoded_path)
         self._write_sealed(index_path(path), path.rpartition("/")[2], index)
 

@@ -149,7 +149,7 @@ def _exported_tasks(folder: str, format_name: str) -> list[str]:
     """Return the tasks whose models were exported in a format; those held back are not among them.
 
     Args:
-        folder: Output of `albert export`, local, gs:// or s3://.
+        folder: Output of the step `export`, local, gs:// or s3://.
         format_name: The format.
 
     Raises:

@@ -150,7 +150,8 @@ def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
     """Return by how much the held-out loss fell in the last third of the steps; below 0 if it rose.
 
-    It counts from the last row up to two thirds of the steps, or from the first. 0 for one row.
+    The last row is compared with the last one of the first two thirds of the steps, or else with
+    the first row. 0 for one row.
 
     Args:
         history: Rows with finite `loss` and `global_step`, in the order of the steps; one at least.
