@@ -27,8 +27,9 @@ def import_checkpoint(
 ) -> Manifest:
     """Publish a checkpoint as a model folder of this program, with checkpoint.json about it.
 
-    Weights and vocabulary stay as they are; a head of a task is kept, its task.json is not. If
-    `output` already holds this work, nothing is run.
+    Weights and vocabulary stay as they are, except that a pooler of zeros is added to a model that
+    has none; a head of a task is kept, its task.json is not. If `output` already holds this work,
+    nothing is run.
 
     Args:
         config: The checkpoint, and files of it that lie elsewhere.

@@ -43,8 +43,8 @@ def evaluate(
 
     For a classification also its confusion matrix; for a model that was pretrained also the scores
     of simpler baselines, which learn from the training files. Test and training files may be
-    missing. If `output` already holds this work, nothing is run. A process that another one leads
-    predicts along, publishes nothing, and waits until the leader has.
+    missing. If `output` already holds this work, nothing is run. A process that another one leads,
+    as its environment says, predicts along, publishes nothing, and waits until the leader has.
 
     Args:
         model: A fine-tuned checkpoint of any kind, local, gs:// or s3://: of `albert finetune`, of

@@ -154,7 +154,7 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
         model: Output of `albert pretrain` or `albert finetune`, local, gs:// or s3://; without
             `run` any checkpoint, of which nothing is known if it has no manifest.
         run: A run's folder on this machine, or one that holds outputs of single steps. Without it
-            only the model's own manifest is read.
+            only the model's own manifest is used.
 
     Raises:
         InputError: The model is damaged, or missing in the cloud; there is no such folder; neither

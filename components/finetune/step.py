@@ -55,8 +55,10 @@ def finetune(
 ) -> Manifest:
     """Fine-tune and publish the model with the best dev score, by the task's first metric.
 
-    A killed run is continued. If `output` already holds this work, nothing is run. A process that
-    another one leads trains along, publishes nothing, and waits until the leader has.
+    With a grid, it is the best of the trainings with the settings whose mean over the seeds is the
+    best. A killed run is continued. If `output` already holds this work, nothing is run. A process
+    that another one leads, as its environment says, trains along, publishes nothing, and waits
+    until the leader has.
 
     Args:
         task: The task.

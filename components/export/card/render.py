@@ -81,7 +81,8 @@ def make_card(
 ) -> str:
     """Return the card of a checkpoint of any kind, local, gs:// or s3://.
 
-    Only headers and side files are read; a checkpoint in the cloud is fetched whole.
+    Of the model only headers and side files are used; but the output of a step is compared with its
+    manifest first, and a checkpoint in the cloud is fetched whole.
 
     Args:
         model: The checkpoint.
@@ -92,7 +93,7 @@ def make_card(
         card: What only people know about it.
 
     Raises:
-        InputError: The checkpoint, or what `lineage` leads to, cannot be read.
+        InputError: The checkpoint is damaged, or it or what `lineage` leads to cannot be read.
         ServiceError: The storage failed.
     """
     source = input_folder(model)
