@@ -148,7 +148,10 @@ class WorkerContext:
         return self._read_sealed(self.counts_path(shard), shard)
 
     def write_counts(self, shard: str, counts: Counts) -> None:
-        """Write the counts of a complete shard as JSON, sealed for this work and shard."""
+        """Write the counts of a complete shard as JSON, with a checksum and the name of this work.
+
+        Counts that are there are replaced. The shard's file must have been written before.
+        """
         self._write_sealed(self.counts_path(shard), shard, counts)
 
     def is_complete(self, shard: str) -> bool:
@@ -257,7 +260,7 @@ class WorkerContext:
         return damage is None
 
     def _write_sealed(self, path: str, name: str, values: Mapping[str, Any]) -> None:
-        """Write JSON, sealed for a part of this work by its name."""
+        """Write JSON with a checksum and the name of the part of this work that it belongs to."""
         write_bytes(path, json.dumps(seal(values, work=f"{self.work} {name}")).encode())
 
     def _read_sealed(self, path: str, name: str) -> dict[str, Any]:

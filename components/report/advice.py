@@ -60,10 +60,10 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
     """Yield at most one advice, from the evaluations of pretraining's last phase.
 
     For replaced-token detection it is what `_on_detection` returns. Else on the rate if the
-    accuracy is below _PLATEAU_RATIO times that of the most frequent token; or, of two evaluations
-    or more, on the text if the held-out loss is far above the training loss after more than one
-    epoch, on the length if it fell in the last third of the steps, else on rate, size and text.
-    Nothing without a step `pretrain` or without a finite held-out loss.
+    accuracy is below _PLATEAU_RATIO (1.5) times that of the most frequent token; or, of two
+    evaluations or more, on the text if the held-out loss is far above the training loss after more
+    than one epoch, on the length if it fell in the last third of the steps, else on rate, size and
+    text. Nothing without a step `pretrain` or without a finite held-out loss.
     """
     history = _finite_rows(run.pretraining_history)
     pretrain = next((step for step in run.steps if step.name == "pretrain"), None)
