@@ -126,7 +126,9 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
         Notes for the user about what had to be left out.
 
     Raises:
-        InputError: transformers has no model with these heads, or a variable is unknown.
+        InputError: transformers has no model with these heads; its groups are in other layers; the
+            classifier reads something else than the pooler, or has another number of outputs than
+            labels; or a variable is unknown. Nothing is written then.
     """
     # Not above: `albert --help` works where no model can be read.
     import safetensors.numpy
