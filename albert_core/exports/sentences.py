@@ -144,9 +144,9 @@ def _get_num_texts(checkpoint: Checkpoint) -> int:
 
 
 def _groups(sentences: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield for each sentence a group of `size`: it and those that follow, from the first on again.
+    """Yield for each sentence a group of `size`: it and those that follow.
 
-    With fewer sentences than `size` a group has some of them several times.
+    The first sentence follows the last; with fewer sentences than `size` they repeat in a group.
     """
     for number in range(len(sentences)):
         yield tuple(sentences[(number + k) % len(sentences)] for k in range(size))
