@@ -166,17 +166,20 @@ def _endings(task: Task) -> list[str]:
 
 
 def has_labels(task: Task, source: Source, path: str) -> bool:
-    """Return whether the first row of a test file has a label, which none may have.
+    """Return whether the first row of a test file has a label, as test files need not have any.
 
     No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
     CoNLL's columns a single one. Where each label has a column, one of them has to hold a value. In
-    SQuAD's JSON any of the questions counts. True for labels in other columns by number, for a file
-    without rows, and for one that cannot be read, which is told when it is.
+    SQuAD's JSON any of the questions counts. Always true where the task gives the label's column by
+    its number, for a file without rows, and for one that cannot be read, which is told when it is.
 
     Args:
-        task: The task.
-        source: The file's declaration.
+        task: The task, whose label counts, not one of `source`.
+        source: The file's declaration, which tells the format.
         path: The file, local, gs:// or s3://.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     if not isinstance(task.label, str):
         return True
