@@ -139,7 +139,7 @@ def write_side_files(checkpoint: "Checkpoint", folder: Path, *, with_head: bool 
 
 
 def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
-    """Return whether a task's declaration says that its model scores choices."""
+    """Return whether a task's declaration says that its model scores choices; False without one."""
     return (task or {}).get("kind") == "multiple_choice"
 
 

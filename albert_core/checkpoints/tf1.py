@@ -246,8 +246,8 @@ def save_tf1_checkpoint(
         include_optimizer: Whether slots and global_step are written; else global_step is 0.
 
     Raises:
-        InputError: The optimizer is asked for, and the model is not compiled with `AdamW` or
-            `LAMB` of this package, or with averages of the weights.
+        InputError: The optimizer is asked for, and the model has none, another than `AdamW` or
+            `LAMB` of this package, or one that averages the weights.
     """
     from albert_core.model.weights import as_arrays, weights_by_name
 

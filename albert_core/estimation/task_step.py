@@ -98,7 +98,10 @@ class TaskStep(StepRequest):
 
     @property
     def sequences_of_example(self) -> int:
-        """Sequences that the encoder reads of an example."""
+        """Sequences that the encoder reads of an example.
+
+        4 with choices, whatever number a task has; 2 if two texts are encoded separately; else 1.
+        """
         if self.task.kind == "multiple_choice":
             return NUM_CHOICES
         return 2 if POOLINGS[self.config.pooling_of(self.task)].encodes_apart else 1

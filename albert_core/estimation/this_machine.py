@@ -144,7 +144,7 @@ def refuse_unconfirmed(
 ) -> None:
     """Refuse a pretraining that would take more than a day on this machine, by the estimate.
 
-    Not to be called of one that the user has confirmed with --yes.
+    Not to be called of one that the user has confirmed with --yes, or that has begun already.
 
     Args:
         config: How to pretrain.

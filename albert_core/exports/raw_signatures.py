@@ -186,8 +186,8 @@ class RawSignatures:
 def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     """Return the settings a model was fine-tuned with.
 
-    Where a setting is unknown or None it has its default; an unknown `sequence_length` is the
-    longest that the model can read.
+    A setting that is not known, or None, has its default; a `sequence_length` that is not known is
+    the longest that the model can read.
 
     Raises:
         InputError: They are no settings of fine-tuning, or their sequences are too long for the

@@ -162,7 +162,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def is_answerable(self) -> np.ndarray:
-        """Whether each question has an answer [M]."""
+        """Whether each question has an answer [M]: all that are not marked as impossible."""
         return np.array([not question.is_impossible for question in self.data.examples])
 
     @functools.cached_property
@@ -246,7 +246,7 @@ class QuestionEvaluator(Evaluator):
         """Write the metrics at thresholds that let through 0 %, 1 %, ... of the questions, as TSV.
 
         A question is answered if its null odds are below the threshold; one that is not scores 1 if
-        it has no answer, else 0.
+        it has no answer, else 0. The right answers must be known.
         """
         best = self.answers.best()
         scores = {metric: self._scores(metric, best) for metric in self.task.metrics}

@@ -164,7 +164,7 @@ class TaskPreprocessor(abc.ABC):
 
 
 class TextPreprocessor(TaskPreprocessor):
-    """The data of classification, regression and multiple choice: a target for each example."""
+    """The data of classes, labels, scores and choices: a target for each example."""
 
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with the target `target` if all rows have labels.
@@ -208,7 +208,7 @@ class TextPreprocessor(TaskPreprocessor):
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
-        """Return the padded inputs, and the targets [B] of some examples."""
+        """Return the padded inputs and the targets of some examples: [B], of multi-label [B, C]."""
         return pad_inputs(features, indices, length), features.targets["target"][indices]
 
 

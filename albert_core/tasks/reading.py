@@ -182,7 +182,8 @@ def _read_files(task: Task, folder: Path, split: Split, invalid_rows: InvalidRow
 
     Raises:
         InputError: A file is missing or cannot be used, `invalid_rows` refuses a row; or, at the
-            end, more rows were left out than yielded, or a training or dev set has none.
+            end, more rows were left out than yielded, a training or dev set has none, or the
+            questions of training files in Parquet all have an answer although some should not.
     """
     num_rows, num_unanswerable = 0, 0
     for source in task.sources(split):

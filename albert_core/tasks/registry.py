@@ -252,6 +252,9 @@ def candidate_folders(task: Task) -> tuple[str, ...]:
 def splits_to_find(task: Task, candidate: str, undeclared: Collection[Split]) -> Collection[Split]:
     """Return the splits that may have other files than the task says in one of its folders.
 
+    None where only files by their published names count (`FOLDERS_OF_PUBLISHED_FILES`); in any
+    other folder `undeclared`.
+
     Args:
         task: The task.
         candidate: One of its `candidate_folders`.
@@ -277,7 +280,8 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     """Return the task that a YAML file in any storage declares, and the splits it says nothing of.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
-    test files that are not declared are none.
+    test files that are not declared are none; training files that are not are `train.tsv`. Whether
+    the files exist is not looked at.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev

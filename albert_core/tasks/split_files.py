@@ -49,10 +49,11 @@ def with_found_files(
     """Return a task whose sources name the files that are there.
 
     A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. If one is
-    missing, and the split is not declared or the task is built in, others are looked for: named
-    `train`, `validation` and other words for dev, or `test`; with the ending of any format; in
-    shards; in the folder itself or in `data` below it. Test files that are not declared are only
-    looked for where training or dev files were: earlier versions would have taken none.
+    missing, and the split is among `undeclared`, others are looked for: named `train`, `validation`
+    and other words for dev, or `test`; with the ending of any format; in shards; in the folder
+    itself or in `data` below it. Test files are only looked for where other training or dev files
+    were found, or no dev files of a task that declares none: earlier versions would have taken none
+    otherwise.
 
     Args:
         task: The task.
