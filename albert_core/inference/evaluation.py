@@ -26,12 +26,12 @@ def evaluate_splits(
     with_baselines: bool = False,
     progress: ReportProgress = quiet,
 ) -> Scores:
-    """Score a model on the dev files, and on test files with labels; write all predictions.
+    """Score a model on the dev set, and on test files with labels; write all predictions.
 
-    The null threshold of questions that may have no answer is the best on the dev files; it is used
-    for the test files, too. The model's own is not used. Dev files must be there and have labels;
-    test files may be missing, and for a split without examples nothing is written. Files in
-    `results` of the same names are replaced.
+    The null threshold of questions that may have no answer is the best on the dev set; it is used
+    for the test files, too. The model's own is not used. The dev set must be there, with labels, in
+    files of its own or as a part of the training files. Test files may be missing, and for a split
+    without examples nothing is written. Files in `results` of the same names are replaced.
 
     Args:
         model: A fine-tuned model in any format.
@@ -45,7 +45,7 @@ def evaluate_splits(
             and what is left out of it.
 
     Returns:
-        The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
+        The metrics on the dev set, the task's first metric first; `score`, what GLUE averages;
         `low` and `high` of the first metric's bootstrap interval; metrics on labelled test files,
         as `test_accuracy`. Nothing is rounded.
 
