@@ -97,7 +97,7 @@ class TrackingConfig:
         """Return these settings, or where these are off those of `from_environment`.
 
         Raises:
-            InputError: These are off, and the environment holds none that are possible.
+            InputError: These are off, and those in the environment are impossible.
         """
         return self if self.is_on else self.from_environment()
 
