@@ -95,13 +95,17 @@ def read_attempts(
 
     Args:
         work_root: Folder of work in progress.
-        runs: Names that the folder of the run's outputs may have on the platform. The first that
-            is a folder in the address of any recorded output counts, the others are ignored: on
-            Kubeflow the second is the pipeline's name, which all its runs have in common.
-        unreadable: Collects a line about each record that is damaged; by default the first raises.
+        runs: Names that the folder of the run's outputs may have on the platform, none of them
+            empty. The first that is a folder in the address of any record counts, the others are
+            ignored: on Kubeflow the second is the pipeline's name, which all its runs have in
+            common. An address is `work_root`, `outcomes`, and that of the step's output; a name
+            that is a folder of `work_root` gives the records of all runs.
+        unreadable: A list, to which a line about each record that cannot be used is added; by
+            default the first raises.
 
     Raises:
-        InputError: A record is no JSON, or has other fields than `StepAttempt`.
+        InputError: A record is no JSON, or has other fields than `StepAttempt`, and `unreadable` is
+            None; or the folder must not be read.
         ServiceError: The storage failed.
     """
     folder = join(work_root, _FOLDER)

@@ -70,9 +70,13 @@ def make_demo_data(
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
+    Returns:
+        The manifest, with what `write_data_set` returns as metrics.
+
     Raises:
         InputError: A package is not installed, the packages hold too little documentation, or
             `output` holds something else.
+        ValueError: As `write_data_set`.
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
@@ -123,7 +127,10 @@ def write_data_set(
         `<task>_train_rows` and `<task>_dev_rows` of each task.
 
     Raises:
-        InputError: A package is not installed, or the packages hold too little documentation.
+        InputError: A package is not installed, or there are no documents for one of the sides.
+        ValueError: There are documents on both sides, but they have too few passages for the task
+            `docs-package`, or a package has documents on the dev side alone. The corpus and the
+            tasks are written by then.
     """
     train, dev = split_documents(read_documents(packages, num_processes), seed)
     if not train or not dev:
