@@ -68,8 +68,7 @@ def _check_host(host: str) -> None:
     """Refuse what is no address of a server: without scheme, with a user's name, or of a page.
 
     Raises:
-        InputError: The address is one of these; the message names the address that may be meant,
-            and no password.
+        InputError: The address is one of these; the message names the address that may be meant.
     """
     try:
         parts = urllib.parse.urlsplit(host)
