@@ -35,7 +35,7 @@ class Checkpointing(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Copy the metrics of an interval that is continued, since Keras resets them.
 
-        Copies them, if an interval is continued; else does nothing.
+        Does nothing where an interval begins.
         """
         if self.session.interval_step:
             metrics = self.session.model.metrics_variables
