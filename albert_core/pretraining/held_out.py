@@ -83,6 +83,7 @@ class HeldOutModel(keras.Model):
         for shown in SHOWN:
             names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        # All variables are made: Keras need not trace the model with a batch to make them.
         self.built = True
         self.compile(optimizer=None, jit_compile=model.jit_compile)
 
