@@ -93,7 +93,7 @@ def granted_login(_):
         ("https://k.example/pipeline/apis/v2beta1/runs", "server: https://k.example/pipeline"),
         ("https://me:s3cr3t@k.example/pipeline", "expected https://k.example/pipeline without"),
         ("me:s3cr3t@k.example", "expected an address with http:// or https://"),
-        ("http://me:s3cr3t@k.example:http", "'http://***@k.example:http', a user's name and no address"),
+        ("http://me:s3cr3t@k.example:http", "'http://***@k.example:http', a user's name"),
         ("http://me:s3cr3t@k.example pipeline", "got 'http://***@k.example pipeline', expected"),
         ("http://me:s3cr3t@", "got 'http://***@', expected"),
         ("http://me:s3cr3t/2@k.example", "'http://***@k.example', a user's name and no address"),
