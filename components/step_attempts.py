@@ -96,10 +96,9 @@ def read_attempts(
     Args:
         work_root: Folder of work in progress.
         runs: Names that the folder of the run's outputs may have on the platform, none of them
-            empty. The first that is a folder in the address of any record counts, the others are
-            ignored: on Kubeflow the second is the pipeline's name, which all its runs have in
-            common. An address is `work_root`, `outcomes`, and that of the step's output; a name
-            that is a folder of `work_root` gives the records of all runs.
+            empty. The first that is a folder in the address of any step's output counts, the others
+            are ignored: on Kubeflow the second is the pipeline's name, which all its runs have in
+            common.
         unreadable: A list, to which a line about each record that cannot be used is added; by
             default the first raises.
 
@@ -110,7 +109,9 @@ def read_attempts(
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
-    by_run = ([path for path in addresses if run in path.split("/")] for run in runs)
+    by_run = (
+        [path for path in addresses if run in path.removeprefix(folder).split("/")] for run in runs
+    )
     paths: list[str] = next(filter(None, by_run), [])
     attempts = []
     for path in paths:

@@ -64,7 +64,7 @@ class ExportConfig:
         if not set(self.formats) & set(QUANTIZED):
             raise InputError(
                 f"export.max_score_loss: got {self.max_score_loss} without a format of rounded "
-                f"weights ({', '.join(QUANTIZED)}); scores of the others must stay the same"
+                f"weights ({', '.join(QUANTIZED)}); the others have limits of their own"
             )
 
     def get_bounds(self, name: ExportFormat) -> Bounds:

@@ -274,13 +274,14 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
     """Return the first output of a vocabulary whose content has a hash; None if there is none.
 
-    Vocabularies are read until one has it. With None as `content_hash` all are read, and none has
-    it.
+    Vocabularies are read until one has it; with None as `content_hash` none is read.
 
     Raises:
         InputError: A vocabulary cannot be read.
         ServiceError: The storage failed.
     """
+    if content_hash is None:
+        return None
     candidates = (output for output in outputs if output[1].step == "vocab")
     return next(
         (o for o in candidates if load_tokenizer(o[0]).content_hash() == content_hash), None

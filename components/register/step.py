@@ -1,7 +1,6 @@
 """The step `register`: enter the exports of an accepted model into the Vertex AI Model Registry."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from albert_core.artifacts.manifest import (
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.files.atomic import write_json
+from albert_core.files.checksums import DamageError, parse_object
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from components.export.step import EXPORT_NAME
@@ -176,8 +176,10 @@ def _read_json(path: str) -> Mapping[str, Any]:
     """Return the JSON object in a file of a finished step, in any storage.
 
     Raises:
-        InputError: The file is missing, or cannot be read.
-        ValueError: It is no JSON.
+        InputError: The file is missing, cannot be read, or is no JSON object.
         ServiceError: The storage failed.
     """
-    return dict(json.loads(read_bytes(path)))
+    try:
+        return parse_object(read_bytes(path))
+    except DamageError as error:
+        raise InputError(f"{path}: damaged ({error}); make it again") from error
