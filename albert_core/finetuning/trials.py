@@ -270,9 +270,10 @@ def trials_of_best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]
 
 
 def start_at_mean_label(model: AlbertWithHead, task: Task, train: TaskData) -> None:
-    """Set the bias of a regression to the mean label of its training set, if its pooling has that.
+    """Set the bias of a regression's output to the mean label of its training set.
 
-    Does nothing to other models.
+    Only where the model's pooling is one that starts so (`starts_at_mean_label` in `POOLINGS`); any
+    other model stays as it is.
     """
     if task.kind != "regression" or not isinstance(model, PooledOutputModel):
         return

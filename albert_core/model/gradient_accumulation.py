@@ -29,8 +29,8 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     def sliced_weights(self) -> Sequence[Any]:
         """Weights whose gradient TensorFlow's step leaves in slices, one for each use of a row.
 
-        The norm by which the gradient is clipped is then that of the slices, not of their sums.
-        JAX has no such gradients.
+        There are none here; subclasses name theirs. The norm by which the gradient is clipped is
+        then that of the slices, not of their sums. JAX has no such gradients.
         """
         return ()
 

@@ -45,7 +45,10 @@ class ConfigSerializable:
 
 
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
-    """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
+    """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16.
+
+    Which one it is, Keras's global policy decides when this is called.
+    """
     # In float16 1e-12 is 0, and a row of equal values would become NaN.
     epsilon = 1e-3 if keras.config.dtype_policy().compute_dtype == "float16" else 1e-12
     return LayerNormalization(epsilon=epsilon, name=name)

@@ -127,6 +127,9 @@ class PretrainingModel(GradientAccumulationModel):
         """Set how often the encoder applies its shared layers, as `AlbertEncoder.set_depth` does.
 
         Steps that are compiled already keep their number.
+
+        Raises:
+            InputError: The number is below 1, or uses other groups than the present one does.
         """
         self.bert.set_depth(num_hidden_layers)
 

@@ -133,7 +133,7 @@ class _EndAtSignal(keras.callbacks.Callback):
     """Ends an evaluation after a batch, in Keras's way, once a signal has come."""
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look whether one has come."""
+        """Have Keras end the evaluation if a signal has come."""
         self.model.stop_evaluating = has_signal()
 
 
@@ -171,8 +171,8 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
 def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an evaluation's values for a manifest: all its held-out metrics, step and masking.
 
-    Numbers are rounded to 4 decimals. A metric of the original that is missing in the row, or the
-    step, is a KeyError.
+    Numbers are rounded to 4 decimals. The masking is left out where the row has none. A metric of
+    the original that is missing in the row, or the step, is a KeyError.
 
     Args:
         row: A row of the history, with the metrics of `evaluate_held_out`.

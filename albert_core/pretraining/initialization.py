@@ -105,7 +105,8 @@ def _tell_other_depth(path: str, checkpoint: AlbertConfig, model: AlbertConfig) 
 def scale_residual_kernels(model: PretrainingModel, scale: float) -> None:
     """Multiply the kernels of attention output and feed-forward output by a factor, in place.
 
-    With a small factor every block begins close to the identity, whatever the number of layers.
+    With a small factor every block begins close to the identity, whatever the number of layers. The
+    kernels of a generator of replaced tokens are multiplied, too.
 
     Args:
         model: Built, with new weights.

@@ -103,7 +103,7 @@ class PhaseTrainer:
         return state
 
     def batches_from(self, step: int) -> Any:
-        """Return the batches of the phase at a step, from there on.
+        """Return the batches of the phase that training is in after `step` steps, from there on.
 
         Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """
@@ -120,7 +120,11 @@ class PhaseTrainer:
     def evaluate(self, step: int) -> dict[str, Any]:
         """Return the held-out metrics after a step, on the records of its phase, and their masking.
 
-        Gives the model the number of layers of that phase.
+        Gives the model the number of layers of that phase. Where the weights are averaged, the
+        averages are evaluated, and the weights are put back, also after an error.
+
+        Raises:
+            SignalError: A signal came meanwhile; the evaluation is left unfinished.
         """
         index = self.plan.phase_of_last_step(step)
         self.model.set_depth(self._depths[index])

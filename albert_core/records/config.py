@@ -100,8 +100,9 @@ class MaskingConfig:
     def describe(self) -> str:
         """Return in words what is masked and how it is shown, for people who compare accuracies.
 
-        It names probability, longest n-gram and the odds of [MASK], random and unchanged tokens;
-        and of the other settings those that are not at their defaults.
+        It names probability, unit (whole words or tokens), longest n-gram and the chances of
+        [MASK], random and unchanged tokens. Where they are set, it names the most masked tokens of
+        a sequence, that long runs are the likeliest, and the shuffled tokens, too.
         """
         units = "whole words" if self.whole_word else "tokens"
         parts = [f"{self.mask_probability * 100:.10g} % of the tokens"]

@@ -215,7 +215,7 @@ def first_examples(pairs: np.ndarray) -> list[Example]:
     """Return the five pairs with the smallest keys, from pairs sorted by key.
 
     Each is the key of the document left out and of the one it is like, as hex digits, and the
-    number of equal hashes; fewer than five if there are fewer pairs.
+    number of equal bytes of their signatures; fewer than five if there are fewer pairs.
     """
     first = pairs[:_NUM_EXAMPLES]
     similar = _as_bytes(first["similar_high"], first["similar_low"])

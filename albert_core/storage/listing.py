@@ -28,11 +28,14 @@ def find_files(pattern: str) -> list[StoredFile]:
     """Return the files that a pattern names, sorted by address.
 
     Args:
-        pattern: A file, a folder (read recursively) or a glob by the rules of
+        pattern: A file, a folder (read recursively, hidden files too) or a glob by the rules of
             `albert_core.files.globs`. A file or folder of exactly this name wins over the glob.
+            Below a local folder, links to folders are not followed, and folders that must not be
+            read are left out.
 
     Raises:
-        InputError: There is none; or a folder, locally or the bucket, must not be read.
+        InputError: There is none; or a local folder that a glob goes through, or the bucket, must
+            not be read.
         ServiceError: The storage failed.
     """
     files = sorted(set(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern)))

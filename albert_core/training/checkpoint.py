@@ -42,11 +42,11 @@ from albert_core.training.whole_checkpoints import read_whole
 def save_checkpoint(
     folder: Path, model: keras.Model, state: TrainingState, *, keep: int, work: str = ""
 ) -> None:
-    """Write a checkpoint atomically, then remove all but the newest `keep`.
+    """Write a checkpoint that appears whole, then remove all but the newest `keep`.
 
-    One of the same step is replaced. Best weights that no checkpoint names any more are removed,
-    too; what cannot be removed stays, and a line on standard error names it. Sets the state's
-    `log`.
+    One of the same step is removed just before: a kill between leaves the earlier ones. Best
+    weights that no checkpoint names any more are removed, too; what cannot be removed stays, and a
+    line on standard error names it. Sets the state's `log`.
 
     Args:
         folder: Folder of the checkpoints; made if it is missing.

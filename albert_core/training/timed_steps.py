@@ -74,8 +74,8 @@ def time_settings(
     """Train a few steps by each candidate, in turns; return the fastest, with the times as reason.
 
     The median of a candidate's steps counts; one before another is taken unless that is more than
-    3 % faster. Each is trained twice, for at most 50 steps. The models are dropped. Afterwards the
-    random state is as the seed makes it, and the precision of new models float32.
+    3 % faster. Each is trained twice, each time for at most 50 steps. The models are dropped.
+    Afterwards the random state is as the seed makes it, and the precision of new models float32.
 
     Args:
         candidates: The settings, the likeliest first, at least one.

@@ -26,13 +26,14 @@ def find_running_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def was_cancelled(cluster: Cluster, name: str) -> bool:
-    """Return whether a job was cancelled, or is being cancelled, by whomever.
+    """Return whether any job of a name was cancelled, or is being cancelled, by whomever.
 
-    Spark calls it killed; an application whose driver is lost counts as finished there.
+    Spark calls it killed; an application whose driver is lost counts as finished there. False for
+    jobs that the cluster does not list any more.
 
     Args:
-        cluster: Where it ran.
-        name: The beginning of its name.
+        cluster: Where they ran.
+        name: The beginning of their names.
 
     Raises:
         InputError: The cluster does not answer.

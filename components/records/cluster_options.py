@@ -106,7 +106,7 @@ def _check_job_endpoint(config: "BeamConfig") -> None:
 
 
 def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster:
-    """Ask the cluster that the settings name for its version and its free slots.
+    """Ask the cluster that the settings name for its version and for its slots or cores.
 
     Args:
         config: Where the work is done; `runner` is one of ENGINES.

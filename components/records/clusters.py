@@ -30,7 +30,8 @@ class Cluster:
         setting: The setting that names it and its address, for messages.
         page: Root of its REST API, which is also its page for people.
         version: Its version, such as 1.19.3.
-        num_slots: How many tasks may run at a time: the slots of Flink, the cores of Spark.
+        num_slots: How many tasks may run at a time: the free slots of Flink (all, where none is
+            free), or the cores of all live workers of Spark.
         slots_per_machine: The most of one TaskManager or Spark worker.
         worker_mib: Memory of the largest Spark worker, in MiB; 0 where it is not known.
     """

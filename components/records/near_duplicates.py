@@ -87,6 +87,7 @@ class FindNearDuplicates(beam.DoFn):
 
         Raises:
             DamageError: A file of signatures is damaged.
+            InputError: A file is missing, or cannot be read or written.
             ServiceError: The storage failed.
         """
         context = self.context
@@ -161,6 +162,7 @@ class LeftOutDocuments:
 
         Raises:
             DamageError: A file of pairs is not what was written.
+            InputError: A file is missing, or cannot be read.
             ServiceError: The storage failed.
         """
         return merge_left_out(self.sections)

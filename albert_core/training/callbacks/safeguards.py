@@ -17,7 +17,8 @@ class Safeguards(keras.callbacks.Callback):
     """Raises `DivergenceError` at a loss or an evaluation that the settings call divergence.
 
     Runs before the log and the checkpoints, so that neither holds a step that diverged. Whoever
-    catches the error calls `roll_back`, which goes back to the newest checkpoint or gives up.
+    catches the error calls `roll_back`, which goes back to the newest checkpoint, of which `report`
+    is told, or gives up.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Safeguards(keras.callbacks.Callback):
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
 
-        The session's state is replaced. Model and optimizer are restored also if it gives up.
+        Model and optimizer are restored in any case; the session's state is replaced only if it
+        does not give up. There must be a checkpoint (not checked): without one the model keeps the
+        weights that diverged.
 
         Args:
             error: What shows the divergence.
