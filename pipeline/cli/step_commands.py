@@ -292,7 +292,7 @@ def report(
     output: str,
     vocab_dir: str = "",
     records_dir: tuple[str, ...] = (),
-    title: str = "albert",
+    title: str = "",
     exported_dir: str = "",
     promotion_dir: str = "",
 ) -> None:
@@ -309,7 +309,7 @@ def report(
             kept, or made again if other code made them; anything else that is there is refused.
         vocab_dir: Output of `albert vocab`; needed with an output of `albert pretrain`.
         records_dir: Output of `albert records`, one for each sequence length, likewise.
-        title: Name of the run; a run that is named has its own.
+        title: Name of the run; albert if not given. Runs have their own.
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
     """
@@ -321,9 +321,14 @@ def report(
         "evaluation_dirs": evaluation_dirs,
     }
     if runs:
-        _report_on_runs(
-            runs, {**folders, "vocab_dir": vocab_dir, "records_dir": records_dir}, output
-        )
+        others = {
+            "vocab_dir": vocab_dir,
+            "records_dir": records_dir,
+            "title": title,
+            "exported_dir": exported_dir,
+            "promotion_dir": promotion_dir,
+        }
+        _report_on_runs(runs, {**folders, **others}, output)
     elif missing := [f"--{name}" for name, value in folders.items() if not value]:
         raise InputError(
             f"report: got no {', '.join(missing)}; expected the outputs of all steps, or the "
@@ -331,7 +336,7 @@ def report(
         )
     else:
         write_report(
-            title=title,
+            title=title or "albert",
             vocab=vocab_dir or None,
             records=records_dir,
             pretrained=pretrained_dir,
@@ -346,25 +351,25 @@ def report(
     print(join(output, PAGE_NAME))
 
 
-def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str) -> None:
+def _report_on_runs(runs: Sequence[str], options: Mapping[str, Any], output: str) -> None:
     """Make the report of one run anew, or compare several.
 
     Args:
         runs: Their folders on this machine, one to eight.
-        folders: Outputs of steps by the names of their options, which must be empty.
+        options: Title and outputs of steps by the names of their options, which must be empty.
         output: Folder to make.
 
     Raises:
-        InputError: There are outputs of steps, too, a run has no report or a damaged one, there are
+        InputError: There is such an option, too, a run has no report or a damaged one, there are
             too many runs, or `output` holds something else.
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
-    given = [f"--{name}" for name, value in folders.items() if value]
+    given = [f"--{name}" for name, value in options.items() if value]
     if given:
         raise InputError(
             f"report: got both runs and {', '.join(given)}; expected one of them: a run's folder "
-            "holds the outputs of its steps"
+            "holds its title and the outputs of its steps"
         )
     if len(runs) == 1:
         from components.report.run_outputs import find_report_inputs
