@@ -203,7 +203,7 @@ def _pairs(
     pairs = []
     for choice in choices:
         # Its end, as in the original: the option is behind the question. One token is left for
-        # the text.
+        # the text. Neither number may be 0: a slice from -0 is the whole choice.
         end = choice[-min(max_choice_length, sequence_length - 4) :]
         pairs.append([first[: sequence_length - 3 - len(end)], end])
     return pairs

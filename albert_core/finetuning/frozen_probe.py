@@ -96,6 +96,7 @@ def probe_frozen_encoder(
     Raises:
         InputError: The weights do not fit the architecture, or give outputs that are not finite.
     """
+    # Here, not above: it imports Keras, which importing this module must not do.
     from albert_core.finetuning.frozen_encoder import (
         means_function,
         pretrained_encoder,

@@ -165,7 +165,9 @@ class TrialTrainer:
             InputError: The weights do not fit the architecture.
         """
         plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
-        gc.collect()  # the model of the trial before, which would take memory of the devices
+        # The model of the trial before would take memory of the devices. Not by Keras's
+        # `clear_session`, which also forgets the precision and the distribution over devices.
+        gc.collect()
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.set_random_seed(config.seed)
         model = new_task_model(self.preprocessor.task, config, self.model_config)

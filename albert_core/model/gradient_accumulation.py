@@ -22,7 +22,7 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     the same weight whatever they hold.
     """
 
-    # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
+    # Not Keras's `gradient_accumulation_steps`, which also fails under MirroredStrategy.
     num_micro_batches = 1
 
     @property

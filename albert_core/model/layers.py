@@ -60,7 +60,8 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
     Its standard deviation is `initializer_range`.
     """
     # A new one for every weight: one of Keras's draws the same numbers at every call, and query,
-    # key and value would begin equal.
+    # key and value would begin equal. Its seed is the next of Python's random numbers: if layers
+    # are made or built in another order, the same seed of a run gives other weights.
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 

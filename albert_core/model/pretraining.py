@@ -91,6 +91,8 @@ class SentenceOrderHead(keras.layers.Layer):
         return apply_output_layer(self, pooled_BH)
 
 
+# Checkpoints number the variables of these means: in another order, an interval that is continued
+# would have wrong means.
 METRIC_NAMES = (
     "masked_lm_accuracy",
     "masked_lm_loss",

@@ -114,6 +114,8 @@ class PretrainingConfig(
                 "evaluates only; expected nothing with it"
             )
         self._check_phases()
+        # The length is that of the records, which are not known here. With a budget of tokens, 1
+        # gives the most steps: nothing is refused that another length would allow.
         phases = self.resolved_phases(sequence_length=1)
         if self.num_train_steps:
             for phase in phases:

@@ -28,7 +28,9 @@ from albert_core.tokenization import SpecialIds, Tokenizer
 from albert_core.training.batch_division import rows_of_process
 
 _ORIGINAL_EVALUATION_BATCHES = 100
-_OFFSETS, _REPLACEMENTS = (1,), (2,)  # purposes of their draws
+# Purposes of draws. None may be (0,): SeedSequence pads its entropy with zeros, so that these would
+# be the draws of the masks again.
+_OFFSETS, _REPLACEMENTS = (1,), (2,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ SHOWN = ("mask_token", "random", "unchanged")
 """What the input may have at a predicted position, by the names that the records' report uses."""
 
 _PREFIX = "masked_lm"
-_LOSS = "loss_of_batches"
+_LOSS = "loss_of_batches"  # not `loss`, as Keras's own mean is called
 # Metrics over a part of the tokens, by the metric that says how large that part is.
 _DETECTION_PARTS = {
     f"{DETECTION_PREFIX}_precision": f"{DETECTION_PREFIX}_predicted_fraction",
@@ -83,6 +83,7 @@ class HeldOutModel(keras.Model):
         for shown in SHOWN:
             names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        # All variables are made: Keras need not trace the model with a batch to make them.
         self.built = True
         self.compile(optimizer=None, jit_compile=model.jit_compile)
 

@@ -57,6 +57,7 @@ class PhaseTrainer:
             )
         ]
         self._depths = [phase.architecture(model.config).num_hidden_layers for phase in phases]
+        # One for each phase: a compiled evaluation keeps the number of layers it was compiled with.
         self._held_out_models = [HeldOutModel(model, records.special_ids.mask) for records in data]
 
     def run(
@@ -110,7 +111,8 @@ class PhaseTrainer:
         phase = self.phases[index]
         self.model.set_depth(self._depths[index])
         self.model.num_micro_batches = self._num_micro_batches[index]
-        # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
+        # The numbers of layers and micro-batches are compiled into the step. Besides, TensorFlow
+        # would trace one step for the shapes of all phases, which is slower.
         self.model.make_train_function(force=True)
         first_step = step - self.plan.phase_begin(index)
         return self.data[index].train_batches(phase.batch_size, start_step=first_step)

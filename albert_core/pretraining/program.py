@@ -221,6 +221,7 @@ def _describe_settled(
     return {
         "settled_phases": [
             PhaseTiming(**timing).describe(phase.num_train_steps)
+            # Phases that did not begin have no timing.
             for phase, timing in zip(phases, state.timings, strict=False)
         ]
     }
@@ -240,6 +241,7 @@ def _trained_length(
     begins = itertools.accumulate((phase.num_train_steps for phase in phases), initial=0)
     lengths = [
         config.trained_length([phase.sequence_length], model_config.max_position_embeddings)
+        # `begins` has one item more, the end of the last phase.
         for phase, begin in zip(phases, begins, strict=False)
         if begin < state.step
     ]

@@ -111,6 +111,7 @@ class MaskingConfig:
         parts.append(f"n-grams of up to {self.max_ngram} {units}")
         if not self.favor_shorter_ngram:
             parts[-1] += ", the longest likeliest"
+        # `abs`: if the other two sum to just above 1 by rounding, the rest would be shown as -0.
         parts.append(
             f"{self.mask_replace_probability * 100:.10g} % [MASK], "
             f"{self.random_replace_probability * 100:.10g} % random, "

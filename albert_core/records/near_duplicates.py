@@ -178,6 +178,8 @@ def _compare_in_buckets(
         num_matches: Receives int64 [R]: equal bytes of both; 0 where a row is like none.
     """
     for row in range(len(buckets)):
+        # Converted, here and below: in one variable or in `max`, numba makes float64 of uint64 and
+        # int64 together.
         num_representatives: Any = np.int64(current[3])
         counts[0] += 1
         if num_representatives == 0 or buckets[row] != current[0]:

@@ -129,6 +129,7 @@ class ShardBuilder:
                 continue
             while next_left_out is not None and next_left_out < document.key:
                 next_left_out = next(left_out, None)
+            # Not moved on at a match: without `deduplicate` the same key may come again.
             if next_left_out == document.key:
                 counts["num_near_duplicate_documents"] += 1
                 continue

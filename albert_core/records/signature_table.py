@@ -72,6 +72,8 @@ class SignatureTable:
             What `write_rows` does, and the number of rows as `num_entries`; partitions are named
             by their numbers.
         """
+        # Big-endian, so that the numbers sort as the bytes do, by which a shard's documents and the
+        # keys of those that are left out are merged.
         keys = np.frombuffer(self._keys, ">u8").reshape(-1, 2).astype(np.uint64)
         # By key first: the stable sort by bucket then leaves each bucket in the order of the keys.
         by_key = np.lexsort((keys[:, 1], keys[:, 0]))
@@ -114,5 +116,6 @@ class SignatureTable:
 
 def _first_buckets(num_partitions: int) -> np.ndarray:
     """Return the smallest bucket, uint64, of each of so many equal ranges of buckets."""
+    # Rounded up, and in Python's integers: a number shifted by 64 bits overflows NumPy's.
     firsts = [-((-number << _BITS) // num_partitions) for number in range(num_partitions)]
     return np.array(firsts, np.uint64)

@@ -71,6 +71,7 @@ def merge_rows(
         lasts = [reader.last(order) for reader in readers if reader.has_more]
         bound = min(lasts, default=None)
         rows = np.concatenate([reader.take(order, bound) for reader in readers])
+        # Not `np.sort` with `order`, which breaks ties by the other fields, not by order of files.
         yield rows[np.lexsort([rows[name] for name in reversed(order)])]
 
 

@@ -192,7 +192,8 @@ def _all_variables(model: keras.Model) -> dict[str, Any]:
         **weights_by_name(model),
         **model.optimizer.state_by_name(),
         # By number: Keras counts the names of seed generators up over a whole process, so that a
-        # second model made in it would have other names.
+        # second model made in it would have other names. The order is that in which layers are
+        # made: in another order a continued training would draw other dropout.
         **{f"random_state_{index}": state for index, state in enumerate(states)},
         **{f"metric_{index}": variable for index, variable in enumerate(metrics)},
     }

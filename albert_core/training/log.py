@@ -51,6 +51,7 @@ class TrainingLog:
         shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
         rows = read_log(folder)
+        # The rows hold seconds of training, not dates: shown as if there had been no pause.
         begin_s = time.time() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
         for row in rows:
             self._show(row, begin_s + row.get("seconds", 0.0))

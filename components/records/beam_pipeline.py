@@ -166,6 +166,7 @@ class EncodeSplit(beam.DoFn):
             if context.minhasher:
                 sections = context.signature_sections(part.path)
             else:
+                # Empty ones, too: a shard that nothing is sent to has no group, and is not built.
                 sections = {shard: part.section(shard) for shard in shard_names(context.config)}
             for receiver, section in sections.items():
                 yield receiver, (part.path, section)

@@ -11,7 +11,8 @@ _FAILED = re.compile(r"Pipeline \S+ failed in state (?P<state>[A-Z]+): ")
 _CANCELLED = re.compile(r"JobCancellationException|Master removed our application: KILLED")
 _LONGEST_REASON = 500
 _NUM_TRIES = 3
-# A disk that is full on one machine, a service that was away, a file that is made again.
+# A disk that is full on one machine, a service that was away, a file that is made again. By their
+# names, since the error of a worker arrives as text.
 _PASSING_ERRORS = {"ServiceError", "NoConnectionError", "DamageError"} | {
     name
     for name, kind in vars(builtins).items()

@@ -109,6 +109,7 @@ def _cancel_spark_job(cluster: Cluster, job: str) -> None:
     import requests
 
     form = {"id": job, "terminate": "true"}
+    # The answer is a redirection to the master's page, which need not be fetched.
     requests.post(f"{cluster.page}/app/kill/", data=form, timeout=TIMEOUT_S, allow_redirects=False)
 
 

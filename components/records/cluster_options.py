@@ -79,6 +79,7 @@ def check_cluster_settings(config: "BeamConfig") -> None:
     _check_job_endpoint(config)
     if config.spark_page and config.runner != "spark":
         raise InputError(f"beam.spark_page: got it with beam.runner={config.runner}; remove it")
+    # For its error: it refuses the address of a storage that this program does not know.
     is_remote(config.job_server_jar)
     for name, (pattern, example) in _ADDRESSES.items():
         value = getattr(config, name)

@@ -107,6 +107,7 @@ def find_spark(master: str, page: str) -> Cluster:
         "says otherwise)"
     )
     state = get_json(root, "/json/", setting, expected)
+    # From the page for people: the JSON of a master does not tell its version.
     try:
         html = requests.get(f"{root}/", timeout=TIMEOUT_S).text
     except requests.RequestException as error:
@@ -148,6 +149,7 @@ def get_json(root: str, path: str, setting: str, expected: str) -> dict[str, Any
         answer = requests.get(f"{root}{path}", timeout=TIMEOUT_S)
         answer.raise_for_status()
         value = answer.json()
+    # Before RequestException, of which it is a subclass: a server did answer, but not with JSON.
     except requests.exceptions.JSONDecodeError:
         value = None
     except requests.RequestException as error:

@@ -95,6 +95,7 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
                 f"{cluster.engine.capitalize()}; start it, or correct the address"
             ) from error
         return
+    # Beam adds the scheme only where it starts the job server itself.
     flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
     (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)

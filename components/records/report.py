@@ -102,7 +102,7 @@ def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCoun
         """Return the counts of a split's files, without the sections of all shards."""
         return [part.counts for part in context.encoded_parts(split)]
 
-    # In batches, of which each is held in memory.
+    # In batches, since all results of one call of `do_in_parallel` are held in memory.
     for start in range(0, len(splits), _SPLITS_AT_ONCE):
         for counts_of_split in do_in_parallel(read_counts, splits[start : start + _SPLITS_AT_ONCE]):
             for counts in counts_of_split:

@@ -72,6 +72,7 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
         config=context.config,
     )
     builder = ShardBuilder.from_tokenizer(context.tokenizer, context.config)
+    # Not sorted by key, so repetitions are counted; in a small sample there are few.
     sizes = [len(record) for part in shards.values() for record in builder.records(part, {})]
     num_work = sum(
         len(d.token_ids) + len(d.sentence_lengths) for part in shards.values() for d in part

@@ -165,6 +165,7 @@ def _find_workers(beam: BeamConfig, progress: ReportProgress) -> Cluster | None:
         check_scheduler(beam.dask_scheduler, progress)
     if is_dataflow(beam.runner):
         check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
+    # `quiet`: it is asked again when the job is submitted, and the answer reported then.
     return find_cluster(beam, quiet) if beam.runner in ENGINES else None
 
 
