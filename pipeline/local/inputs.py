@@ -28,16 +28,20 @@ class LocalInputs:
 
     Attributes:
         date: Date of a dated run (`RunConfig.is_dated`); `NO_DATE` of any other.
+        in_containers: Whether the steps are containers, which have another working directory than
+            this process; else they are processes with the same one.
     """
 
     date: str = NO_DATE
+    in_containers: bool = False
 
     def find_start(self, config: RunConfig) -> RunStart:
         """Read text and evaluation data, and name their files one by one.
 
         In the returned configuration the corpus and evaluation files have their addresses in place
         of patterns, the date and the accepted model are filled in, `retraining.accepted` is
-        absolute, and Beam's workers have their image if ALBERT_REGISTRY names a registry. Other
+        absolute, and Beam's workers have their image if ALBERT_REGISTRY names a registry.
+        `vocab.source` and `pretraining.init_checkpoint` are absolute for steps in containers. Other
         addresses stay as they are.
 
         Raises:
@@ -59,6 +63,13 @@ class LocalInputs:
             )
         else:
             text = self._check_undated_text(config)
+        vocab, pretraining = text.vocab, text.pretraining
+        # Not for processes: the addresses are part of the fingerprints of these steps' work, and
+        # what was begun with relative ones would not be found.
+        if self.in_containers:
+            vocab = dataclasses.replace(vocab, source=_make_absolute(vocab.source))
+            start = _make_absolute(pretraining.init_checkpoint)
+            pretraining = dataclasses.replace(pretraining, init_checkpoint=start)
         beam = config.beam
         if get_registry():
             beam = beam.with_worker_image(image_name("data"))
@@ -68,9 +79,9 @@ class LocalInputs:
                 title=text.title,
                 corpus=_name_corpus_files(text.corpus),
                 cleaning=cleaning,
-                vocab=text.vocab,
+                vocab=vocab,
                 beam=beam,
-                pretraining=text.pretraining,
+                pretraining=pretraining,
                 retraining=retraining,
             ),
             date=self.date,
@@ -193,7 +204,7 @@ def _check_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
 
 
 def _make_absolute(address: str) -> str:
-    """Return an address that is valid in any working directory: steps run in others.
+    """Return an address that is valid in any working directory: containers have their own.
 
     An empty address and one in the cloud are returned as they are.
 

@@ -109,9 +109,8 @@ def run_locally(
     """
     given_folder, folder = folder, folder.absolute()
     _refuse_before_start(config, folder, runner=runner, work_root=work_root)
-    arguments = pipeline_arguments(
-        config, LocalInputs(date=date), work_root=work_root or folder / "work"
-    )
+    inputs = LocalInputs(date=date, in_containers=runner == "docker")
+    arguments = pipeline_arguments(config, inputs, work_root=work_root or folder / "work")
     if not is_confirmed and not config.checkpoint.path and not has_begun(folder, config):
         refuse_unconfirmed(
             config.pretraining,
