@@ -58,9 +58,9 @@ class Conversion:
     """The result of `convert`.
 
     Attributes:
-        source: The path that was read.
+        source: The path or address as it was given.
         kind: What `detect` found there.
-        destination: The folder that was made.
+        destination: The folder that holds it now.
         format: The format of what was written.
         heads: The heads of the model.
         differences: Largest absolute difference of each output between source and destination.

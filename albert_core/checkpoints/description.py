@@ -50,16 +50,17 @@ class ModelSummary:
 
     Attributes:
         config: The architecture; None where no file says.
-        size: Name of the preset with that architecture, such as `base v2`; empty if none has it.
-        num_parameters: Parameters of the model, without the optimizer's variables, and without
-            groups that no layer uses.
+        size: Names of the presets with that architecture, whatever the vocabulary's size, such as
+            `base v2`, joined by `or`; empty if none has it.
+        num_parameters: Parameters of the model, without what only a training needs, and, where
+            `config` is known, without groups that no layer uses.
         num_variables: Variables of the model, likewise.
         dtypes: Names of their types, such as `float32`, each once, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`, sorted.
         num_labels: Outputs of its classifier; 0 without one.
         pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
-        num_slots: Moments and averages that the optimizer keeps of variables.
-        num_unused: Variables of groups that no layer uses.
+        num_slots: Number of variables in which the optimizer keeps moments and averages.
+        num_unused: Number of variables of groups that no layer uses; 0 where `config` is None.
         global_step: Training steps made; None if the checkpoint does not say.
     """
 

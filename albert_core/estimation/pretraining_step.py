@@ -13,9 +13,10 @@ from albert_core.training.devices import Devices
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingStep(StepRequest):
-    """A training step of pretraining.
+    """A training step of pretraining, to be compiled for a slice of TPUs.
 
     Attributes:
+        accelerator: The slice.
         config: How to train.
         phase: The phase whose step it is.
     """

@@ -60,7 +60,7 @@ class Parity:
         parameter_bytes: Size of the parameters in float32.
         scores: The task's metric before and after, if there was a dev set.
         sentence_source: Where the sentences come from: `corpus`, `package`, or a `file` given.
-        bounds: The largest differences allowed.
+        bounds: What is allowed: differences of outputs, size of the files, change of the score.
     """
 
     format: str

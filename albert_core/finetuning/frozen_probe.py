@@ -181,7 +181,10 @@ class _ProbeData:
         self._is_held_out_N[order[: max(1, int(_HELD_OUT_FRACTION * len(train)))]] = True
 
     def predict(self, means: ModelFunction, source: str) -> list[RidgePredictions]:
-        """Return the predictions from each layer of an encoder, outputs [M, C].
+        """Return the dev set's predictions from each layer of an encoder, the first layer's first.
+
+        A ridge regression is fitted to the training set for each layer; outputs are [M, C]. The
+        embeddings are no layer.
 
         Args:
             means: Function of `means_function` for the encoder.

@@ -47,8 +47,8 @@ def read_file_examples(
         task: Its task, if it has one.
 
     Raises:
-        InputError: The columns have not all fields, or a cell is not what its field is, or an id
-            neither text nor a whole number; names the line.
+        InputError: The columns lack a field that is not optional, or a cell is not what its field
+            is, or an id neither text nor a whole number; names the line.
     """
     fields = example_fields(signature)
     columns: Mapping[str, str] | None = None

@@ -104,8 +104,9 @@ METRIC_NAMES = (
 class PretrainingModel(GradientAccumulationModel):
     """Base of the pretraining models: the loss of a batch, and the means of its metrics.
 
-    Inputs and targets are those of `records.batch`. Subclasses add heads, `call`, `batch_losses`
-    and `metric_values`, make `means` and build all variables.
+    Inputs and targets are those of `records.batch`. Nothing is made here: subclasses set all
+    attributes (only `evaluation_names` has a default, none), make the heads, define `call`,
+    `batch_losses` and `metric_values`, and build all variables.
 
     Attributes:
         config: The architecture.

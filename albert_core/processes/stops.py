@@ -394,6 +394,10 @@ class _StopWatch:
 
 
 def _describe(error: BaseException) -> str:
-    """Return an error's message about a stop; empty for one that only follows from the stop."""
+    """Return the message of an error that came after a stop, in one line, or an empty text.
+
+    Only KeyboardInterrupt, StepFailedError and ServiceError have something to say about the stop;
+    any other error is taken for its consequence, and gives an empty text.
+    """
     is_message = isinstance(error, KeyboardInterrupt | StepFailedError | ServiceError)
     return " ".join(str(error).split()) if is_message else ""

@@ -131,8 +131,8 @@ def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str |
     """Return how a folder differs from the files it should hold, in a few words, or None.
 
     Only the first difference is named: a link to a file or a folder, else a file that should not be
-    there, else a file that is missing or has another size or checksum. Folders without files do not
-    count.
+    there, else a file that is missing or has another size or checksum. A checksum that is None is
+    not compared. Folders without files do not count.
     """
     paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     if links := sorted(path for path in paths if path.is_symlink()):

@@ -13,10 +13,13 @@ from albert_core.tasks.task import Task
 
 
 def find_format(task: Task, source: Source, path: Path) -> Format:
-    """Return the format of a file: the declared one, or else by the ending of its name.
+    """Return the format of a file: the declared one, or else by the task's kind and its name.
 
-    A file named .csv whose first line has a tab is `tsv`, if neither format nor delimiter is
-    declared: many tables are named so.
+    Files of questions are `squad`, unless the ending is that of Parquet; of words with tags
+    `conll`, unless it is that of JSON lines or Parquet. For other tasks the ending tells, in any
+    case of letters and without one of compression; with any other ending a file is `tsv`. So is
+    one named .csv whose first line has a tab, if neither format nor delimiter is declared: many
+    tables are named so. The file is opened for that alone; a .csv that cannot be read is `csv`.
     """
     file_format = task.source_format(source, path.name)
     is_declared = source.format != "auto" or source.delimiter != COMMA

@@ -179,9 +179,11 @@ def restore_latest(folder: Path, model: keras.Model, *, work: str = "") -> Train
 
 
 def _all_variables(model: keras.Model) -> dict[str, Any]:
-    """Return all variables by name: weights, optimizer, random states, metrics.
+    """Return the variables of a training by name: weights, optimizer, random states, metrics.
 
-    Weights and optimizer slots have the original's names, random states and metrics numbers.
+    Weights and optimizer slots have the original's names, random states and metrics numbers. The
+    model must be compiled with an optimizer of this project, which must be built; of its variables
+    only those of its `state_by_name` are there.
     """
     # Metrics too: an interrupted interval must end with the means over all of its steps.
     metrics = model.metrics_variables

@@ -167,8 +167,14 @@ def _summarise(
 def _describe_other_compute(name: str, tuned: Manifest, control: Manifest) -> str:
     """Return a sentence on a control that computed otherwise than the model; empty where alike.
 
-    Where the precision is left open, each of the two machines chose. What an earlier version did
-    not record is taken for alike.
+    Compared are precision and compilation by XLA of both trainings, and nothing else; where the
+    settings leave them open, each of the two machines chose. What an earlier version did not record
+    in one of the manifests is taken for alike.
+
+    Args:
+        name: Name of the task.
+        tuned: Manifest of its fine-tuning from pretrained weights.
+        control: Manifest of its fine-tuning from random weights.
     """
     recorded = [manifest.metrics for manifest in (tuned, control)]
     known = [key for key in _COMPUTE if all(key in metrics for metrics in recorded)]

@@ -78,11 +78,11 @@ def addresses_in(value: str) -> list[str] | None:
     """Return the addresses that a value lists, separated by commas; None for a list in YAML.
 
     White space around commas stays, and an empty value is one empty address. Commas in names of
-    what exists do not separate: where there are commas, local files, folders and globs and the
-    objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are lists in YAML,
-    unless something of just this name exists. A single word in brackets, as `[ab]`, is a glob where
-    it matches files (of one character) and there is no `ab`. `[ab].txt` and `[a].txt,[b]` are never
-    lists in YAML.
+    what exists, up to seven in each, do not separate: where there are commas, local files, folders
+    and globs and the objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are
+    lists in YAML, unless something of just this name exists; a list with a list or mapping in it is
+    not taken for one. A single word in brackets, as `[ab]`, is a glob where it matches files (of
+    one character) and there is no `ab`. `[ab].txt` and `[a].txt,[b]` are never lists in YAML.
 
     Args:
         value: What stands behind an option. One that begins with a dash is the next option, and

@@ -97,10 +97,13 @@ class StepServer:
     def serve(self) -> _Request | None:
         """Fork for each request until the control socket ends.
 
-        To be called once, in the main thread: it takes the signal SIGCHLD.
+        To be called once, in the main thread: it takes the signal SIGCHLD. Requests must be for
+        functions of this server that are in `IMPORTS`. The exit status of each fork is told to its
+        connection. If the socket ends while modules are imported, this process exits at once.
 
         Returns:
-            In a fork the step that it is to run; None in this process, at the end.
+            In a fork the step that it is to run, which is left to the caller; None in this process,
+            at the end. Forks that still run then are neither waited for nor ended.
         """
         reader, writer = os.pipe()
         os.set_blocking(writer, False)

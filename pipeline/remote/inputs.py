@@ -283,7 +283,7 @@ def _find_files(
 
 
 def _matches(folder: str, pattern: str, listing: Sequence[str]) -> list[str]:
-    """Return the addresses in a listing that match a pattern of names below a folder."""
+    """Return the addresses in a listing that match a glob below a folder, sorted, each once."""
     below = join(folder, "")
     names = [name.removeprefix(below) for name in listing if name.startswith(below)]
     return [join(folder, name) for name in match_names(pattern, names)]

@@ -32,9 +32,10 @@ _VERSION = "1"
 
 
 class InstancesFailure(Strict):
-    """The body of every answer but 200 below `/v1/`: what was wrong, got and expected, as a text.
+    """The body of an answer with an error below `/v1/`: what was wrong, got, expected, as a text.
 
-    A request whose path never arrived is answered with a `FailureResponse`.
+    A request whose path never arrived is answered with a `FailureResponse`. The refusal of a CORS
+    preflight is plain text.
     """
 
     error: str

@@ -268,9 +268,10 @@ class Failure(Strict):
 
 
 class FailureResponse(Strict):
-    """The body of every answer but 200, beside those of the `instances` protocol.
+    """The body of an answer with an error: `error`, which tells what was wrong, got and expected.
 
-    Of these, whose clients expect a text, it is an `InstancesFailure`.
+    In the `instances` protocol, whose clients expect a text, it is an `InstancesFailure` instead.
+    The refusal of a CORS preflight is plain text.
     """
 
     error: Failure

@@ -165,7 +165,8 @@ class RangeReader(io.RawIOBase):
     def _read(self, size: int) -> bytes:
         """Return up to `size` bytes from the position on; none at the end of the object.
 
-        Errors are those of `read_range`.
+        The position stays as it is: callers move it. There are fewer bytes only where the object
+        ends. Errors are those of `read_range`.
         """
         size = min(size, self._facts.num_bytes - self._position)
         if not size:
