@@ -164,19 +164,3 @@ def _gains_by_odds(
     order = np.argsort(null_odds, kind="stable")
     gains = np.where(is_answerable, scores, np.where(answered, -1.0, 0.0))[order]
     return order, np.cumsum(gains)
-
-
-def scores_at_threshold(
-    scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, threshold: float
-) -> np.ndarray:
-    """Return the scores [N] with questions whose null odds are above the threshold unanswered.
-
-    An unanswered question scores 1 if it has no answer, else 0.
-
-    Args:
-        scores: Score of each question's predicted text [N].
-        null_odds: How strongly the model prefers no answer to its predicted text [N].
-        is_answerable: Whether each question has an answer [N].
-        threshold: The threshold; a question with these very odds is answered.
-    """
-    return np.where(null_odds > threshold, (~is_answerable).astype(float), scores)
