@@ -10,7 +10,11 @@ class InputError(ValueError):
 
 
 class NoAccessError(InputError):
-    """A bucket cannot be read from here: there is no account, or it has no right to."""
+    """A bucket cannot be read or written from here, however often that is tried.
+
+    There are no credentials, they are refused or lack a right, or the connection fails for good, as
+    where a certificate is not trusted. Exit status 2.
+    """
 
 
 class StepFailedError(RuntimeError):

@@ -26,7 +26,11 @@ ModelFunction = Callable[[ModelInputs], ModelOutputs]
 
 
 def eager_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that calls a Keras model without compiling it, and without dropout."""
+    """Return a function that calls a Keras model without compiling it, and without dropout.
+
+    It returns the outputs of a model that returns a dict by their names, and a single output as
+    `logits`.
+    """
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         return _as_arrays(outputs_by_name(model, inputs))

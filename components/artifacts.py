@@ -45,8 +45,7 @@ def log_classification(artifact: Any, results: Mapping[str, Any] | None) -> None
     Args:
         artifact: A `dsl.ClassificationMetrics`; gets matrix and curve as metadata.
         results: What `components.evaluate.classification.read_classification` returns. None, for
-            tasks that are no classification, adds nothing and writes an empty JSON object to the
-            file.
+            tasks without labels, adds nothing and writes an empty JSON object to the file.
     """
     results = results or {}
     if matrix := results.get("confusion_matrix"):

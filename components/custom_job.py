@@ -47,7 +47,8 @@ def run_custom_job(
 
     A repeated call, as by a retried component, finds the unfinished job of the same settings and
     waits for that one; a job that has ended is not found, and another one is made. SIGTERM and
-    Ctrl-C cancel the job, which would cost until its time-out.
+    Ctrl-C cancel the job, which would cost until its time-out; they are noticed in the main thread
+    only, and the end of the cancelled job is not waited for.
 
     Args:
         project: Google Cloud project.
@@ -250,7 +251,7 @@ def _wait(
 
 
 def _pause(seconds: float, *, is_over: Callable[[], bool]) -> None:
-    """Sleep so long, or until a function, asked five times a second, returns True."""
+    """Sleep for some seconds, or until `is_over`, asked five times a second, returns True."""
     end = time.monotonic() + seconds
     while not is_over() and (left := end - time.monotonic()) > 0:
         time.sleep(min(left, _SIGNAL_POLL_S))

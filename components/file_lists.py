@@ -26,7 +26,8 @@ def write_long_lists(arguments: Mapping[str, Any], folder: Path) -> dict[str, An
     `read_lists` reads. Shorter lists stay. `arguments` is not changed.
 
     Args:
-        arguments: The pipeline's arguments; sections that they lack are passed over.
+        arguments: The pipeline's arguments; sections that they lack are passed over. A section
+            `corpus` must have `files`, and `cleaning` must have `evaluation_sets`.
         folder: Folder of the lists; made if there is a long one.
     """
     changed = dict(arguments)

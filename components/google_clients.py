@@ -14,11 +14,13 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 def rest_client(kind: Any, address: str, *, service: str, setting: str) -> Any:
     """Return a client that speaks REST, with Application Default Credentials; makes no call.
 
-    A server on this machine may be reached by plain http, and then gets no credentials.
+    A server on this machine (`localhost` or `127.0.0.1`) may be reached by plain http, and then
+    gets no credentials. No call is made to the service; to find credentials, files may be read and
+    Google's metadata server asked.
 
     Args:
         kind: Class of the client.
-        address: Host of the endpoint, or its address.
+        address: Host of the endpoint, or its address with `https://` or `http://`.
         service: Name and place of the service for messages, such as `Vertex AI in us-central1`.
         setting: The setting that names the endpoint.
 
@@ -46,12 +48,15 @@ def rest_client(kind: Any, address: str, *, service: str, setting: str) -> Any:
 
 
 def is_plain_http(address: str) -> bool:
-    """Return whether an address is one of http without TLS."""
+    """Return whether an address begins with `http://`, in small letters."""
     return address.startswith("http://")
 
 
 def _is_of_this_machine(address: str) -> bool:
-    """Return whether the host of an address is this machine; False for what is no address."""
+    """Return whether the host of an address is `localhost` or `127.0.0.1`.
+
+    False for any other name of this machine, and for an address without a scheme.
+    """
     try:
         return urllib.parse.urlsplit(address).hostname in _LOOPBACK
     except ValueError:  # such as half an address of IPv6

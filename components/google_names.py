@@ -32,7 +32,13 @@ _MOST_LABELS = 64
 
 
 def check_region(setting: str, value: str) -> None:
-    """Refuse what is no region of Google Cloud, such as a zone.
+    """Refuse what has not the form of a region of Google Cloud, such as a zone or an empty text.
+
+    That there is such a region is not checked.
+
+    Args:
+        setting: Full name of the setting, for messages.
+        value: Its value.
 
     Raises:
         InputError: The text is not a region; for a zone the message names its region.
@@ -44,7 +50,13 @@ def check_region(setting: str, value: str) -> None:
 
 
 def check_google_project(setting: str, value: str) -> None:
-    """Refuse what is no id or number of a Google Cloud project, such as its title.
+    """Refuse what has not the form of a Google Cloud project's id or number, such as its title.
+
+    That there is such a project is not checked.
+
+    Args:
+        setting: Full name of the setting, for messages.
+        value: Its value.
 
     Raises:
         InputError: The value has not the form of an id, which may have a domain, or a number.
@@ -57,7 +69,9 @@ def check_google_project(setting: str, value: str) -> None:
 
 
 def check_identity(section: str, service_account: str, network: str, encryption_key: str) -> None:
-    """Refuse what no job can run as, be peered with or encrypt by; what is empty passes.
+    """Refuse an account, a network or a key that is not in its form; what is empty passes.
+
+    Nobody is asked whether they exist.
 
     Args:
         section: Name of the section of settings that has them, for messages.
@@ -66,7 +80,7 @@ def check_identity(section: str, service_account: str, network: str, encryption_
         encryption_key: Full name of a Cloud KMS key.
 
     Raises:
-        InputError: There is one.
+        InputError: One is not in its form; the message names the first.
     """
     if service_account:
         check_google_account(f"{section}.service_account", service_account)
@@ -78,6 +92,12 @@ def check_identity(section: str, service_account: str, network: str, encryption_
 
 def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
     """Refuse labels that Google Cloud does not take, such as one without a name.
+
+    Values may be empty.
+
+    Args:
+        setting: Full name of the setting, for messages.
+        labels: Values by name.
 
     Raises:
         InputError: There is one, or there are over 64.
@@ -97,7 +117,7 @@ def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
 
 
 def check_google_account(setting: str, value: str) -> None:
-    """Refuse what is no e-mail address of a service account.
+    """Refuse what has not the form of a service account's e-mail address; any domain passes.
 
     Raises:
         InputError: The value has not the form NAME@DOMAIN.
@@ -110,7 +130,12 @@ def check_google_account(setting: str, value: str) -> None:
 
 
 def check_full_name(setting: str, value: str) -> None:
-    """Refuse what is no full name of a network or of a key, by the last part of the setting.
+    """Refuse what has not the form of the full name of a network or of a key.
+
+    Args:
+        setting: Full name of the setting, for messages. Its last part says what is expected:
+            `network` or `encryption_key`; any other gives a KeyError.
+        value: Its value; an empty one is refused, too.
 
     Raises:
         InputError: The value has not the full form, such as projects/P/global/networks/N.

@@ -26,11 +26,13 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callable], Any]:
     """Return the decorator that makes a kfp component of a function.
 
-    kfp's own default would install kfp with pip whenever a task starts; here nothing is installed
-    at run time, for the image holds all packages.
+    The name of the image is settled by this call, from the environment of this process, as in
+    `image_name`. kfp's own default would install kfp with pip whenever a task starts; here nothing
+    is installed at run time, for the image holds all packages.
 
     Args:
-        step: Name of the step in the table of steps, which has the role of its image.
+        step: Name of the step in `STEPS`, which has the role of its image; not read if `image` is
+            given.
         image: Role of another image, for a component that only waits for the step's work; the
             step's own when None.
     """

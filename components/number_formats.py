@@ -16,6 +16,8 @@ _MINUS = "−"  # as wide as a plus sign, unlike the hyphen
 def format_percent(fraction: float | None) -> str:
     """Format a fraction as a percentage with one decimal, below 1% with three significant digits.
 
+    `NOTHING` (a dash) for None, NaN and infinity.
+
     >>> format_percent(0.7831), format_percent(0.000213), format_percent(None)
     ('78.3%', '0.0213%', '–')
     """
@@ -26,7 +28,7 @@ def format_percent(fraction: float | None) -> str:
 
 
 def format_exact_percent(fraction: float) -> str:
-    """Format a fraction as a percentage with all its digits, at most ten.
+    """Format a fraction as a percentage with all its significant digits, ten at most.
 
     >>> format_exact_percent(0.0123), format_exact_percent(0.15)
     ('1.23 %', '15 %')
@@ -36,6 +38,8 @@ def format_exact_percent(fraction: float) -> str:
 
 def format_points(score: float | None) -> str:
     """Format a score or a correlation times 100 with one decimal, as GLUE publishes them.
+
+    `NOTHING` (a dash) for None, NaN and infinity.
 
     >>> format_points(0.7834), format_points(-0.00001), format_points(None)
     ('78.3', '0.0', '–')
@@ -48,7 +52,8 @@ def format_points(score: float | None) -> str:
 def format_gain(difference: float | None) -> str:
     """Format the difference of two scores times 100 with one decimal and its sign; zero has none.
 
-    The sign of a loss is the minus sign U+2212, not the hyphen.
+    The sign of a loss is the minus sign U+2212, not the hyphen. `NOTHING` (a dash) for None, NaN
+    and infinity.
 
     >>> format_gain(0.123), format_gain(-0.004), format_gain(0.0)
     ('+12.3', '−0.4', '0.0')
@@ -110,6 +115,8 @@ def format_count(number: int, noun: str) -> str:
 def format_loss(loss: float | None) -> str:
     """Format a loss with three decimals, so that a column of them lines up.
 
+    `NOTHING` (a dash) for None, NaN and infinity.
+
     >>> format_loss(2.5), format_loss(None)
     ('2.500', '–')
     """
@@ -158,8 +165,9 @@ def _points(score: float) -> float:
 def format_metric(value: Any) -> str:
     """Format a metric of a step as a person would write it: only long floats are rounded.
 
-    Long floats have more than six significant digits, and three or four are left. Anything that is
-    no float is written by `str`.
+    Long floats have more than six significant digits. They are rounded to four, below 0.001 to
+    three; from 1,000 to below 1e9 they are written as whole numbers with commas. NaN is `NOTHING`
+    (a dash). Anything else is written by `str`.
 
     >>> format_metric(1.0371208190917969e-05), format_metric(0.7834), format_metric(5e-05)
     ('1.04e-05', '0.7834', '5e-05')

@@ -48,7 +48,10 @@ class ShownMetrics(NamedTuple):
 
 
 def metrics_by_shown(evaluation: Mapping[str, Any]) -> list[ShownMetrics]:
-    """Return the metrics for each kind of input that an evaluation tells apart, in a fixed order.
+    """Return the metrics for each kind of input that an evaluation tells apart.
+
+    They come in the order of `SHOWN_NAMES`: [MASK], random token, unchanged token. A kind whose
+    accuracy the evaluation lacks is left out.
 
     Args:
         evaluation: A row of `RunSummary.pretraining_history`; those of earlier versions give none.
@@ -66,7 +69,12 @@ def metrics_by_shown(evaluation: Mapping[str, Any]) -> list[ShownMetrics]:
 
 
 def describe_ranks(history: Sequence[Mapping[str, Any]]) -> str:
-    """Return the effective ranks of the last evaluation in words; empty if it has none."""
+    """Return the effective ranks of the last evaluation in words; empty if it has none.
+
+    Args:
+        history: Rows as of `RunSummary.pretraining_history`, the oldest first; only the last is
+            read. A row with ranks must have `max_effective_rank`, too.
+    """
     last = history[-1] if history else {}
     ranks = [
         f"{format_number(last[name])} ({words})" for name, words in _RANKS.items() if name in last

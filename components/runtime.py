@@ -35,14 +35,14 @@ def step_process(
 ) -> Iterator[ReportProgress]:
     """Run a component's body as a step: set up its log, progress and the record of its outcome.
 
-    In a local run (RUN_FOLDER_VARIABLE is set; the other two variables must be, too) standard
-    output and error of the whole process go to the step's log file from now on, progress and
-    outcome go to the run's events, and a thread exits the process with status 1 once the run has
-    ended. Anywhere else, as on a cluster, progress is plain lines on standard error, and the
-    outcome is recorded below `work_root` for the run's summary. An error of the body is recorded
-    and raised again; in a local run its traceback is printed and its frames are cleared, and
-    KeyboardInterrupt and SystemExit are not recorded. SIGTERM and Ctrl-C end the process, as
-    `answered_stops` does, with status 143 or 130.
+    In a local run (the environment has RUN_FOLDER_VARIABLE; it must then have RUN_ID_VARIABLE, and
+    RUN_WORKERS_VARIABLE if `shares_machine`) standard output and error of the whole process go to
+    the step's log file from now on, progress and outcome go to the run's events, and a thread exits
+    the process with status 1 once the run has ended. Anywhere else, as on a cluster, progress is
+    plain lines on standard error, and the outcome is recorded below `work_root` for the run's
+    summary. An error of the body is recorded and raised again; in a local run its traceback is
+    printed and its frames are cleared, and KeyboardInterrupt and SystemExit are not recorded.
+    SIGTERM and Ctrl-C end the process, as `answered_stops` does, with status 143 or 130.
 
     Args:
         step: Name of the step.

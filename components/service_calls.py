@@ -48,8 +48,9 @@ class CallConfig:
     Attributes:
         timeout_s: Seconds to wait for an answer.
         retry_for_s: Seconds to keep trying when a call fails in a way that may pass: 429, 5xx, no
-            answer, a dropped connection. Commands give up a service that never answered and has no
-            way to it in seconds.
+            answer, a dropped connection. In a process that is `interactive` (as a command is that
+            a person waits for) a service that has never answered and is not reached is given up
+            after seconds.
         first_pause_s: Longest pause in seconds before the second attempt; doubled for each
             further one, up to 30. Each pause is drawn between 0 and the longest.
         ca_certificates: File of certificates in PEM that are trusted beside the known ones: of a
@@ -162,7 +163,10 @@ class Service:
         return None
 
     def _make_predicate(self) -> Callable[[Exception], bool]:
-        """Return what tells of each error of a call, in turn, whether the call is made again."""
+        """Return a function that tells of an error of a call whether the call is made again.
+
+        It is for one call, and to be asked once for each of its failed attempts, which it counts.
+        """
         attempts = Attempts()
 
         def is_worth_another(error: Exception) -> bool:

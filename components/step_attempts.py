@@ -95,18 +95,23 @@ def read_attempts(
 
     Args:
         work_root: Folder of work in progress.
-        runs: Names that the folder of the run's outputs may have on the platform. The first that
-            is a folder in the address of any recorded output counts, the others are ignored: on
-            Kubeflow the second is the pipeline's name, which all its runs have in common.
-        unreadable: Collects a line about each record that is damaged; by default the first raises.
+        runs: Names that the folder of the run's outputs may have on the platform, none of them
+            empty. The first that is a folder in the address of any step's output counts, the others
+            are ignored: on Kubeflow the second is the pipeline's name, which all its runs have in
+            common.
+        unreadable: A list, to which a line about each record that cannot be used is added; by
+            default the first raises.
 
     Raises:
-        InputError: A record is no JSON, or has other fields than `StepAttempt`.
+        InputError: A record is no JSON, or has other fields than `StepAttempt`, and `unreadable` is
+            None; or the folder must not be read.
         ServiceError: The storage failed.
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
-    by_run = ([path for path in addresses if run in path.split("/")] for run in runs)
+    by_run = (
+        [path for path in addresses if run in path.removeprefix(folder).split("/")] for run in runs
+    )
     paths: list[str] = next(filter(None, by_run), [])
     attempts = []
     for path in paths:

@@ -53,6 +53,9 @@ def run_task_on_tpus(
 ) -> Manifest:
     """Run a step for a task by a custom job of Vertex AI; return the manifest of its output.
 
+    A repeated call waits for the unfinished job of the same settings. SIGTERM and Ctrl-C cancel the
+    job, if this is called in the main thread.
+
     Args:
         step: The step.
         job: Values of `components.finetune.job.TaskJob.to_values`.
@@ -67,8 +70,9 @@ def run_task_on_tpus(
     Raises:
         StepFailedError: The job failed, was cancelled, or left no manifest at `output`; a
             StoppedError, if a signal to this process cancelled it.
-        ServiceError: Vertex AI refused a call, or kept failing.
-        InputError: There are no credentials, or a value of `tpu_job` is impossible.
+        ServiceError: Vertex AI refused a call, or kept failing; or the storage failed.
+        InputError: There are no credentials, a value of `tpu_job` is impossible, or the manifest
+            cannot be read.
     """
     return run_on_tpus(
         command=task_command(step, job=job, model=model, output=output, work_root=work_root),
@@ -97,7 +101,8 @@ def run_task(
 
     Raises:
         InputError: A value of `job` is impossible, or an input of the step missing or unusable.
-        StepFailedError: A training was interrupted or diverged.
+        StepFailedError: A training was interrupted or diverged, or another process has taken over
+            this work.
         ServiceError: The storage failed.
     """
     settings = parse_job(job)
@@ -123,7 +128,14 @@ def run_task(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the step that the first argument names with the settings of the second, as JSON."""
+    """Run the step that the first argument names with the settings of the second, as JSON.
+
+    The settings are the other arguments of `run_task`. SIGTERM and Ctrl-C end the process, with
+    status 143 or 130.
+
+    Args:
+        arguments: The two arguments of the command line, without the program's name.
+    """
     skip_unused_imports()
     quiet_libraries()
     with answered_stops(ends_process=True):

@@ -54,12 +54,13 @@ def run_on_tpus(
     """Run a step's command on TPUs and wait for it; return the manifest of its output.
 
     All addresses are gs://, which is not checked here. A repeated call waits for the unfinished job
-    of the same settings. SIGTERM and Ctrl-C cancel the job.
+    of the same settings; what `output` holds before is not looked at. SIGTERM and Ctrl-C cancel the
+    job, if this is called in the main thread.
 
     Args:
         command: The command, for an image with `albert`; it writes `output`.
         output: Folder that the command makes.
-        work_root: Folder of work in progress, by which a job goes on with a killed one's.
+        work_root: Folder of work in progress; the job's own outputs go to `custom_jobs` in it.
         project: Google Cloud project.
         location: Region that has the TPUs.
         job: Where the command runs, with which environment, and as whom.
@@ -68,8 +69,8 @@ def run_on_tpus(
     Raises:
         StepFailedError: The job failed, was cancelled, or left no manifest at `output`; a
             StoppedError, if a signal to this process cancelled it.
-        ServiceError: Vertex AI refused a call, or kept failing.
-        InputError: There are no credentials.
+        ServiceError: Vertex AI refused a call, or kept failing; or the storage failed.
+        InputError: There are no credentials, or the manifest cannot be read.
     """
     from components.custom_job import run_custom_job
 
@@ -99,5 +100,8 @@ def run_on_tpus(
 
 
 def with_environment(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """Return a command that the command `env` starts with these environment variables."""
+    """Return the command line that runs a command with these environment variables added.
+
+    The program `env` does so: `env A=1 B=2 COMMAND ...`, with the variables sorted by name.
+    """
     return ["env", *(f"{name}={value}" for name, value in sorted(env.items())), *command]

@@ -32,11 +32,12 @@ class OptionalSteps:
 
     Attributes:
         checkpoint: Whether the run starts from a finished model. The steps from text to pretraining
-            are left out then, whatever `resolve` and `promote` say.
+            are left out then, and `resolve`, `promote` and `register` are ignored.
         resolve: Whether text and start follow from a date that is known only at run time.
         export: Whether fine-tuned models are exported.
         promote: Whether the model may take the place of the accepted one.
-        register: Whether the exports of a model that did so are entered into Vertex AI's registry.
+        register: Whether the exports of a model that did so are entered into Vertex AI's registry;
+            only together with `export` and `promote` (not checked).
         summary: Whether a task tells at the end what became of the others, however they ended.
     """
 
@@ -71,7 +72,7 @@ class OptionalSteps:
 
     @property
     def names(self) -> list[str]:
-        """Names of the optional steps that the pipeline has; those of every run are not listed."""
+        """Names of the optional steps that the pipeline has, in the order of the attributes."""
         return [name for name, is_present in dataclasses.asdict(self).items() if is_present]
 
 
@@ -90,7 +91,8 @@ def build_pipeline(
 
     Args:
         platform: Makes and configures the task of each step.
-        optional_steps: The steps it has beside those of every run; none by default.
+        optional_steps: The steps it has beside those of every run; none by default. To register,
+            it must export and promote, too (not checked).
         vertex_models: Values of `components.register.config.VertexModelsConfig`, for a pipeline
             that registers; they are constants in it.
     """

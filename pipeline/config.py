@@ -60,7 +60,9 @@ _TEXT_SECTIONS = (
 class RunConfig:
     """The settings of a run.
 
-    Every section has defaults. Settings that do not go together are refused with an InputError.
+    Every section has defaults, and none is None: what a run does without is an empty setting in its
+    section. Tasks stay as they are named, groups too. Settings that do not go together are refused
+    with an InputError.
 
     Attributes:
         title: Name of the run in its report.
@@ -113,11 +115,12 @@ class RunConfig:
         How long a checkpoint's sequences may be is not known here.
 
         Raises:
-            InputError: A task is named twice; the placeholder of the date is elsewhere than in
-                title and corpus.files; a sequence length of records or fine-tuning is above
-                max_position_embeddings; the layers of the phases do not go together with the
-                model's; there is a checkpoint, and settings of text or pretraining or a date; or
-                models are to be registered that are neither accepted nor exported.
+            InputError: A task is named twice, or its name is empty or has spaces around it; the
+                placeholder of the date is elsewhere than in title and corpus.files; a sequence
+                length of records or fine-tuning is above max_position_embeddings; the layers of the
+                phases do not go together with the model's; there is a checkpoint, and settings of
+                text or pretraining or a date; or models are to be registered, and the run accepts
+                or exports none, or exports none in that format.
         """
         self._refuse_stray_dates()
         self._check_tasks()
@@ -237,14 +240,18 @@ class RunConfig:
     def records_jobs(self) -> list[RecordsJob]:
         """Return the records to make, one job for each sequence length of the pretraining's phases.
 
-        For a pretraining without phases that is only `records.sequence_length`.
+        They are in the order of the phases, each length once. For a pretraining without phases that
+        is only `records.sequence_length`, which is ignored otherwise.
         """
         lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
         return records_jobs(self.records, lengths)
 
 
 def to_values(config: RunConfig) -> dict[str, Any]:
-    """Return a configuration as nested plain values, as YAML and pipeline parameters hold them."""
+    """Return a configuration as nested plain values, as YAML and pipeline parameters hold them.
+
+    Sections are dicts, tuples lists; settings that are None are left out.
+    """
     return plain_values(dataclasses.asdict(config))
 
 
@@ -277,7 +284,7 @@ def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
 
     Raises:
         InputError: The file is missing, cannot be read, is not YAML, has a key twice or is not a
-            mapping; or a null is in place of a value.
+            mapping; or a null is in place of a value, or text in place of a section.
         ServiceError: A bucket does not answer.
     """
     return parse_section(_read_yaml_bytes(path, option), cls, source=f"{option} {path}")
@@ -293,7 +300,7 @@ def parse_section(data: str | bytes, cls: type, *, source: str) -> dict[str, Any
 
     Raises:
         InputError: It is not YAML, has a key twice or is not a mapping; or a null is in place of a
-            value.
+            value, or text in place of a section.
     """
     values = _load_as_written(data, cls, source=source)
     return settle_nulls(cls, rename_settings(values, source=source), source=source)
@@ -319,8 +326,8 @@ def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
 
     Args:
         path: The file.
-        option: The option that names it, for messages; that of `--config` names the model presets,
-            which are not looked up here.
+        option: The option that names it, for messages. With `--config` the one about a missing file
+            lists the model presets, too; `path` is no name of one.
 
     Raises:
         InputError: The file is missing, a folder, a pipe or a device, or must not be read.
@@ -339,10 +346,10 @@ def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
 
 
 def _as_settings(values: Any, source: str) -> dict[str, Any]:
-    """Return what YAML says, if that is settings by name.
+    """Return values that were read from YAML as they are if they are a mapping; refuse all others.
 
     Raises:
-        InputError: It is something else, or nothing.
+        InputError: They are no mapping, such as None of an empty file; names `source`.
     """
     if isinstance(values, dict):
         return values
@@ -353,8 +360,15 @@ def _as_settings(values: Any, source: str) -> dict[str, Any]:
 def read_config(path: str | Path) -> RunConfig:
     """Read and check a configuration file, or return the defaults with the model preset of a name.
 
+    Old names of settings are taken, and reported on standard error.
+
+    Args:
+        path: The file, local, gs:// or s3://; or the name of a model preset, which wins over a file
+            of that name.
+
     Raises:
-        InputError: The file is missing, or a name, a type or a value is wrong.
+        InputError: The file is missing or not YAML, a name, a type or a value is wrong, or settings
+            do not go together.
         ServiceError: The storage failed.
     """
     return parse_settings(RunConfig, read_run_values(path), source=f"--config {path}")
@@ -363,9 +377,10 @@ def read_config(path: str | Path) -> RunConfig:
 def read_run_values(path: str | Path) -> dict[str, Any]:
     """Return the settings in a configuration file, unchecked, with `checkpoint` as a section.
 
-    The name of a model preset stands for its settings alone. A file may give the path of the
-    checkpoint in place of the section. Where a setting is a text, it is what is written in the
-    file, even if YAML reads it as a number or a truth value.
+    They are under the names they have in the file, old ones too. For the name of a model preset,
+    which wins over a file of that name, they are the one setting `model.preset`. A file may give
+    the path of the checkpoint in place of the section. Where a setting is a text, it is what is
+    written in the file, even if YAML reads it as a number or a truth value.
 
     Raises:
         InputError: The file is missing, cannot be read, is not YAML, has a key twice, or is not a
@@ -388,7 +403,8 @@ def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> Finetu
 
     Args:
         finetuning: The settings.
-        given: Names of those that a person has given; the others are defaults.
+        given: Names of the fields that a person has given; the others are defaults. `per_task`
+            among them makes no difference.
     """
     if "recipe" in given:
         return finetuning

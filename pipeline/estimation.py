@@ -84,11 +84,13 @@ def estimate_run(
         progress: Called with a message about what is compiled.
 
     Returns:
-        The estimates in the order of the phases, and the prices they were made with.
+        The estimates in the order of the phases, and the prices they were made with. Without a
+        price of the chips the estimates have no cost.
 
     Raises:
-        InputError: The slice is unknown, the file of prices is missing or wrong, or the training
-            does not fit.
+        InputError: The slice is unknown, the file of prices is missing or wrong, `utilisation` is
+            not above 0 and at most 1, the training cannot be divided by the chips or does not fit,
+            or the compiler is not installed.
         ServiceError: The storage failed.
     """
     table = read_prices(prices)
@@ -129,15 +131,17 @@ def estimate_task(
         accelerator: Name of a slice of TPUs, such as v5e-8, or of GPUs, such as h200 or 8xh100.
         utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file of prices; empty for the list prices.
-        is_calculated: Whether nothing is compiled.
+        is_calculated: Whether nothing is compiled; else the step of a slice of TPUs is. For GPUs
+            all is calculated in any case.
         progress: Called with a message about what is compiled.
 
     Returns:
         The estimate, and the prices that it was made with.
 
     Raises:
-        InputError: The task, its files, the chips or the file of prices cannot be used; a setting
-            is one that no estimate knows of; or nothing fits.
+        InputError: The task, its files, the chips or the file of prices cannot be used;
+            `utilisation` is not above 0 and at most 1; a setting is one that no estimate knows of;
+            nothing fits; or something is to be compiled without the compiler.
         ServiceError: The storage failed.
     """
     table, chips = read_prices(prices), find_accelerator(accelerator)
@@ -179,15 +183,15 @@ def estimate_task(
 def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:
     """Return a task, and the local folder of its files; None for a known task without `data_dir`.
 
-    The folder is also None for the path of a task.yaml that does not exist as a file or in a
-    folder. Files in the cloud are fetched.
+    Files in the cloud are fetched. A folder of this path that has a task.yaml wins over one of that
+    name in `data_dir`.
 
     Args:
         task: A known task, the folder or the task.yaml of another, or one of `data_dir`.
         data_dir: Folder of the tasks' folders; empty: that of the task.yaml.
 
     Raises:
-        InputError: The task is unknown, or there are no files of it.
+        InputError: The task is unknown, its declaration is wrong, or there are no files of it.
         ServiceError: The storage of files in the cloud failed.
     """
     declaration = task if task.endswith((".yaml", ".yml")) else join(task, DECLARATION_NAME)

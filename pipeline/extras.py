@@ -66,6 +66,9 @@ def describe_missing_package(command: str, error: ModuleNotFoundError) -> str | 
 def refuse_missing_packages_of_run(*, has_text: bool) -> None:
     """Refuse a run on this machine whose steps would find a package missing, one of them late.
 
+    Looked for, without importing it, is what the steps of every run import, among it the backend
+    that the variable KERAS_BACKEND names (TensorFlow if it is not set or empty).
+
     Args:
         has_text: Whether the run begins with text, not with a checkpoint.
 

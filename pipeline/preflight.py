@@ -131,16 +131,18 @@ def pipeline_arguments(
         work_root: Folder of work in progress.
 
     Returns:
-        Plain values by the names of the parameters of `pipeline.albert`. `jobs` has one entry for
-        each task and initialization, in the order of `config.tasks`; `accepted` is {} where the
+        Plain values by the names of the parameters of `pipeline.albert`: those of a run from text,
+        or from a checkpoint if it starts from one. `jobs` has one entry for each task and
+        initialization, in the order of `config.tasks`, groups expanded; `accepted` is {} where the
         run goes on from no model.
 
     Raises:
         InputError: There are no tasks, or two of one name; the corpus, the checkpoint or data of
             tasks is missing or unusable (of all tasks that is told at once); a setting is for a
-            task that does not exist, or asks for longer sequences than the checkpoint reads; an
-            export format cannot hold a task's head; the date is wrong; or the accepted model is
-            gone.
+            task that does not exist, asks for longer sequences than the checkpoint reads, or is
+            one of pretraining that does not fit the records; an export format cannot hold a task's
+            head; the date is wrong; or the accepted model is gone.
+        ServiceError: A storage failed.
     """
     if not config.tasks:
         raise InputError(
@@ -177,8 +179,9 @@ def _arguments_from_checkpoint(
     Raises:
         InputError: The checkpoint or data of tasks is missing or unusable, a date is given, a
             setting is for a task that does not exist, an export format cannot hold a task's head,
-            or a task asks for more tokens than the checkpoint has positions, where their number is
-            known.
+            two tasks have one name, or a task asks for more tokens than the checkpoint has
+            positions, where their number is known.
+        ServiceError: A storage failed.
     """
     start = inputs.find_checkpoint(config)
     jobs = _find_jobs(config, inputs, start.tokenizer)
@@ -233,7 +236,7 @@ def _trained_length(config: RunConfig) -> int | None:
 
 
 def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | None) -> None:
-    """Print a warning for each sequence length that is above that of pretraining.
+    """Print a warning on standard error for each sequence length above that of pretraining.
 
     Only of tasks that start from the pretrained weights. Prints nothing if the length of
     pretraining is not known.
@@ -257,6 +260,7 @@ def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None
         InputError: Data of tasks is missing or unusable, with one message about all of them; two
             tasks have one name; a setting is for a task that does not exist; or an export format
             cannot hold a head.
+        ServiceError: A storage failed: that ends the check at once.
     """
     files: list[TaskFiles] = []
     errors: list[InputError] = []
@@ -285,6 +289,9 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
     The first is from the pretrained weights; one from random weights follows if
     `random_weights_baseline` is set. A pooling of `auto` becomes one that the run's export formats
     hold.
+
+    Raises:
+        InputError: The task's settings are impossible together, or it cannot have the pooling.
     """
     poolings = common_poolings(config.export.formats)
     initializations: list[Initialization] = ["pretrained"]

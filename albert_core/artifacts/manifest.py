@@ -56,6 +56,7 @@ class Manifest:
         seconds: Wall-clock seconds of the step in the process that finished it.
         environment: Machine and versions of that process, as `describe_environment` returns them;
             empty in manifests of earlier versions.
+        schema_version: Version of the manifest's form; readers refuse every other than their own.
     """
 
     step: str

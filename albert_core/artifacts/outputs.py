@@ -152,6 +152,7 @@ class LocalOutput(Output):
         Raises:
             InputError: Another process is publishing there; what is left there is in the way; or as
                 `find_published` raises.
+            OSError: A file cannot be written, or the place not be renamed.
         """
         if not self._is_replaceable:
             with filling_lock(self.folder):

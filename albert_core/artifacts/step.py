@@ -169,6 +169,7 @@ def run_step_as_follower(
         InputError: `output` holds something else, or the body refuses its input.
         StepFailedError: The leader does not begin within five minutes, or does not publish within
             five minutes after this process is done.
+        ServiceError: The storage failed.
     """
     fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)

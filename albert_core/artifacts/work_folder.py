@@ -80,6 +80,9 @@ def temporary_folder(work: Path) -> Path:
     They are among the user's where the path would be too long for sockets, or the folder is in an
     output that is filled in place: its disk, such as a bucket that is mounted, may have no sockets.
     Its name is made from that of the work folder; only the user's folder is made.
+
+    Raises:
+        InputError: The user's folder for temporary files is not this user's alone.
     """
     folder = work.absolute() / "temporary"
     if len(os.fsencode(folder)) <= _MAX_TEMPORARY_BYTES and PRIVATE_NAME not in folder.parts:

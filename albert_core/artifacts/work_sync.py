@@ -74,6 +74,8 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
     Raises:
         InputError: Another process is doing this work, or a file of the progress is lost.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed before the body; while it runs, a failing upload is only
+            reported on standard error.
     """
     sync = _ProgressSync(progress, address)
     sync.acquire_lease()

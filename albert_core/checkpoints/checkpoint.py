@@ -75,7 +75,7 @@ class Checkpoint:
 
     @property
     def pooling(self) -> HeadPooling:
-        """What the classifier reads of the encoder's outputs; `pooler` without a classifier."""
+        """What a classifier of texts reads of the encoder's outputs; `pooler` without one."""
         return find_pooling(self.weights)
 
     @property
@@ -93,7 +93,10 @@ class Checkpoint:
 
     @property
     def is_multi_label(self) -> bool:
-        """Whether each output of the classifier is a label that applies or not, by itself."""
+        """Whether each output of the classifier is a label that applies or not, by itself.
+
+        The kind of the task decides; without a task, `problem_type`.
+        """
         if self.task:
             return self.task.get("kind") == "multi_label"
         return self.problem_type == "multi_label_classification"
@@ -103,7 +106,7 @@ class Checkpoint:
         """The names of its model's inputs (`ModelInputs`), in the same order in every format.
 
         `input_ids`, `input_mask`, `segment_ids`; then `p_mask` with the head of SQuAD 2.0
-        (`span_beam`), or `masked_lm_positions` where no task's head is there, not even any head.
+        (`span_beam`), or `masked_lm_positions` where there is no head of a task, or no head at all.
         """
         head_inputs: tuple[str, ...] = ()
         if "span_beam" in self.heads:
@@ -123,10 +126,10 @@ class Checkpoint:
         return bool(self.heads) and self.heads <= _HEADS_WITHOUT_POOLER and not has_pooler
 
     def content_hash(self) -> str:
-        """Return a hash of architecture, weights and vocabulary; the same in every format.
+        """Return a sha256, in hex, of architecture, weights and vocabulary; the same in any format.
 
-        Task and settings of fine-tuning do not count. A pooler of zeros that a format needed, or
-        a pooler that it left out, changes the hash.
+        Nothing else counts, such as task, labels and settings of fine-tuning. A pooler of zeros
+        that a format needed, or a pooler that it left out, changes the hash.
         """
         weights = {
             name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -87,23 +87,27 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint of any format, with the vocabulary and the task beside it.
 
-    The tensors are not compared with the architecture; `build_model` does that. Groups that no
-    layer uses are left out.
+    Vocabulary and task may be missing. The tensors are not compared with the architecture;
+    `build_model` does that. Groups that no layer uses are left out.
 
     Args:
-        path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
-        config: An albert_config.json, local, gs:// or s3://, for a TensorFlow 1 checkpoint or a
-            TF-Hub module that has none beside it.
-        vocab: Vocabulary, if not the one in the checkpoint's folder.
+        path: Anything local that `detect` knows and that holds a finished model: not `training` or
+            `artifact`.
+        config: An albert_config.json, local, gs:// or s3://, for a TensorFlow 1 checkpoint, where
+            it takes the place of the one beside it, or for a TF-Hub module that has none.
+        vocab: File or folder of the vocabulary, local, gs:// or s3://, if it is not the one in the
+            checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
         strip_accents: Whether it is for text without accents, if not as its settings say.
-        default_config: Architecture of a TensorFlow 1 checkpoint without such a file.
+        default_config: Architecture of a TensorFlow 1 checkpoint or TF-Hub module without such a
+            file; not read for other formats.
 
     Raises:
         InputError: There is no finished model at the path, or a file cannot be used; the vocabulary
-            has another size than the model's; `config` is given for another format; or `lower_case`
-            or `strip_accents` is given and there is no vocabulary.
-        ServiceError: The storage of a `config` in the cloud failed.
+            has another size than the model's; `config` is given for another format, or for a module
+            with an architecture of its own; or `lower_case` or `strip_accents` is given and there
+            is no vocabulary.
+        ServiceError: The storage of a `config` or `vocab` in the cloud failed.
     """
     config = local_file(config) if config is not None else None
     find_vocabulary = functools.partial(
@@ -155,15 +159,17 @@ def convert(
             done. One that holds this very conversion, file by file, is left as it is.
         to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this
             program.
-        vocab: Vocabulary, if not the one in the source's folder.
-        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
+        vocab: File or folder of the vocabulary, if it is not the one in the source's folder.
+        config: A local albert_config.json, for a TensorFlow 1 checkpoint or a TF-Hub module that
+            has none; refused for other formats.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
         strip_accents: Whether it is for text without accents, if not as its settings say.
 
     Raises:
-        InputError: The source cannot be read or expressed so, or the destination holds something.
+        InputError: The source cannot be read or expressed so, or the destination holds something
+            else.
         StepFailedError: What was written is not the same model; nothing is left of it.
-        ServiceError: The storage of a source in the cloud failed.
+        ServiceError: The storage of a source or `vocab` in the cloud failed.
     """
     if to not in _WRITERS:
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
@@ -268,7 +274,8 @@ def refuse_occupied(destination: Path, *, to: CheckpointFormat) -> None:
     """Refuse a destination that is a file, cannot be written, or is a folder with anything in it.
 
     A folder with a checkpoint of the format passes: it may be this conversion, of a process that
-    was killed as it ended. `write_proven` compares the files.
+    was killed as it ended. `write_proven` compares the files. So does a folder with nothing but
+    what an interrupted conversion left there.
 
     Raises:
         InputError: The destination is one of these.

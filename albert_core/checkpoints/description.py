@@ -54,8 +54,8 @@ class ModelSummary:
         num_parameters: Parameters of the model, without the optimizer's variables, and without
             groups that no layer uses.
         num_variables: Variables of the model, likewise.
-        dtypes: Their types, sorted.
-        heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
+        dtypes: Names of their types, such as `float32`, each once, sorted.
+        heads: Heads by the names in `albert_core.checkpoints.names.HEADS`, sorted.
         num_labels: Outputs of its classifier; 0 without one.
         pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
         num_slots: Moments and averages that the optimizer keeps of variables.
@@ -85,7 +85,8 @@ class Description:
         kind: The kind of checkpoint or folder.
         model: The model, if there is one.
         purpose: What the model was fine-tuned for; all empty if nothing says.
-        vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
+        vocabulary: Kind, size and case of the vocabulary as text, or why it cannot be used
+            (`summarize_vocabulary`); empty if there is none.
         manifest: Manifest of the step that wrote the folder, if one did.
         files: Size in bytes by path in the folder, sorted.
     """

@@ -48,19 +48,21 @@ def read_huggingface(
 ) -> Checkpoint:
     """Read a folder that transformers, or `save_huggingface`, wrote.
 
-    Weights of another floating type become float32. `classifier_dropout_prob` is a setting of
-    training, not of the architecture, and is ignored. Names and kind of a classifier's outputs
-    are those of a task.json beside it, else those of `id2label` and `problem_type`, which are not
-    read of a model for multiple choice.
+    The vocabulary, and the files that tell task, settings and head (`read_side_files`), may be
+    missing; a missing parameter is not noticed. Weights of another type become float32.
+    `classifier_dropout_prob` is a setting of training, not of the architecture, and is ignored.
+    Names and kind of a classifier's outputs are those of a task.json beside it, else those of
+    `id2label` and `problem_type`, which are not read of a model for multiple choice.
 
     Args:
         folder: The folder.
-        find_vocabulary: Returns the vocabulary for the folder; by default the one there.
+        find_vocabulary: Returns the vocabulary for the folder, or None; by default the one there.
 
     Raises:
-        InputError: A file is missing or damaged; the model is no ALBERT, or one that differs from
-            the original's; a parameter is unknown (all are listed); or `id2label` does not name
-            the classifier's outputs, or names those of the task otherwise.
+        InputError: There is no config.json or model.safetensors, or a file is damaged; the model is
+            no ALBERT, or one that differs from the original's; a parameter is unknown (all are
+            listed); or `id2label` does not name the classifier's outputs, or names those of the
+            task otherwise.
     """
     from albert_core.model.weights import read_weights
 
@@ -126,7 +128,9 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
         Notes for the user about what had to be left out.
 
     Raises:
-        InputError: transformers has no model with these heads, or a variable is unknown.
+        InputError: transformers has no model with these heads; its groups are in other layers; the
+            classifier reads something else than the pooler, or has another number of outputs than
+            labels; or a variable is unknown. Nothing is written then.
     """
     # Not above: `albert --help` works where no model can be read.
     import safetensors.numpy

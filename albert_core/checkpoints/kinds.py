@@ -29,10 +29,11 @@ def detect(path: str | Path) -> PathKind:
     `huggingface`, `hub`, `tf1`, `training`, `artifact`.
 
     Returns:
-        `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
-        folder of transformers; `hub`: a TF-Hub module of the original, or a SavedModel of this
-        program; `keras`: a model folder of this program; `training`: a checkpoint of an unfinished
-        training; `artifact`: the results of any other step.
+        `tf1`: the prefix of a checkpoint of the original, with or without `.index` (with it, the
+        file need not exist), or a folder of them; `huggingface`: a folder of transformers, also
+        with weights in a form that is not read here; `hub`: a TF-Hub module of the original, or a
+        SavedModel of this program; `keras`: a model folder of this program; `training`: a
+        checkpoint of an unfinished training; `artifact`: the results of any other step.
 
     Raises:
         InputError: The path is not one of these, or is an address in the cloud.

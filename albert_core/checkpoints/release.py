@@ -44,16 +44,19 @@ def read_release(
 ) -> Checkpoint:
     """Read a TensorFlow 1 checkpoint with the configuration and the vocabulary beside it.
 
-    The optimizer's slots and global_step are left out, and a note says so.
+    The vocabulary, and the files that tell task, settings and head (`read_side_files`), may be
+    missing. Variables of a training (`is_training_state`) are left out; a note tells the
+    global_step and the number of the optimizer's slots, if there are any.
 
     Args:
         path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
         config: An albert_config.json, if not the one beside it.
-        find_vocabulary: Returns the vocabulary for its folder; by default the one there.
+        find_vocabulary: Returns the vocabulary for its folder, or None; by default the one there.
         default_config: The architecture where there is no such file.
 
     Raises:
-        InputError: A file is missing or damaged.
+        InputError: There is no checkpoint, no file with the architecture and no `default_config`;
+            a file cannot be used; or TensorFlow, which reads the checkpoint, is not installed.
     """
     prefix = find_tf1_checkpoint(path)
     config_path = Path(config) if config is not None else prefix.with_name(CONFIG_NAME)
@@ -69,18 +72,21 @@ def read_hub_module(
 ) -> Checkpoint:
     """Read the weights of a TF-Hub module, or of a SavedModel that `albert export` wrote.
 
-    Nothing in it is executed.
+    Nothing in it is executed. Configuration, vocabulary and the files that tell task, settings and
+    head are those among its assets; all but the configuration may be missing.
 
     Args:
         folder: The module's folder.
-        config: An albert_config.json, for a module that has none among its assets.
-        find_vocabulary: Returns the vocabulary for the folder of its assets; by default the one
-            there.
+        config: An albert_config.json, for a module that has none among its assets; one that it has
+            is not read then (not checked).
+        find_vocabulary: Returns the vocabulary for the folder of its assets, or None; by default
+            the one there.
         default_config: The architecture where there is no such file.
 
     Raises:
-        InputError: A file is missing or damaged, or its variables have no names, as in other
-            TensorFlow 2 SavedModels.
+        InputError: The module has no variables, or they have no names, as in other TensorFlow 2
+            SavedModels; there is no file with the architecture and no `default_config`; a file
+            cannot be used; or TensorFlow, which reads the variables, is not installed.
     """
     assets = Path(folder) / HUB_ASSETS
     prefix = find_tf1_checkpoint(Path(folder) / HUB_VARIABLES)

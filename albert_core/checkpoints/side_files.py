@@ -37,10 +37,12 @@ class SideFiles(TypedDict):
 def read_side_files(folder: Path) -> SideFiles:
     """Read task.json, finetuning.json, head.json, trials.json and the manifest in a folder.
 
-    Each may be missing. Declarations and settings are not checked.
+    Each may be missing: what no file tells is None, False or empty. Labels and problem type are
+    those of head.json alone, not the task's. Declarations and settings are not checked.
 
     Raises:
-        InputError: A file cannot be read, or head.json holds something else.
+        InputError: A file cannot be read, or head.json or trials.json holds something else than
+            this program writes.
     """
     task, head = read_task(folder), _read_head(folder)
     labels = head.texts("labels") if "labels" in head else []
@@ -137,7 +139,7 @@ def write_side_files(checkpoint: "Checkpoint", folder: Path, *, with_head: bool 
 
 
 def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
-    """Return whether a task's declaration says that its model scores choices."""
+    """Return whether a task's declaration says that its model scores choices; False without one."""
     return (task or {}).get("kind") == "multiple_choice"
 
 

@@ -58,9 +58,10 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
     """Return the prefix of the checkpoint that a path names.
 
     Args:
-        path: A prefix, such as `folder/model.ckpt-best`; or a folder with one checkpoint, or with
-            several and a `checkpoint` file that names one of them. If that names one that is gone,
-            as the original's scripts leave it when they rename the best one, the best one counts.
+        path: A prefix, such as `folder/model.ckpt-best`, with or without `.index`; or a folder with
+            one checkpoint, or with several and a `checkpoint` file that names one of them. If that
+            names one that is gone, as the original's scripts leave it when they rename the best
+            one, the one whose prefix ends in `-best` counts.
 
     Raises:
         InputError: There is no checkpoint, or more than one; or its index or a shard is missing.
@@ -89,7 +90,7 @@ def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
         path: A checkpoint's prefix, or a folder with one (see `find_tf1_checkpoint`).
 
     Raises:
-        InputError: A file is missing, damaged or of another format.
+        InputError: A file is missing, damaged or of another format, or TensorFlow is not installed.
     """
     reader, names = _open(find_tf1_checkpoint(path))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -210,8 +211,8 @@ def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str =
             from a pretrained model.
 
     Raises:
-        InputError: A file cannot be read; or a variable is missing, unknown or of another shape,
-            and then nothing is assigned and all of them are listed.
+        InputError: A file cannot be read, or TensorFlow is not installed; or a variable is missing,
+            unknown or of another shape, and then nothing is assigned and all of them are listed.
     """
     from albert_core.model.weights import assign_by_name, weights_by_name
 
@@ -245,8 +246,8 @@ def save_tf1_checkpoint(
         include_optimizer: Whether slots and global_step are written; else global_step is 0.
 
     Raises:
-        InputError: The optimizer is asked for, and the model is not compiled with `AdamW` or
-            `LAMB` of this package, or with averages of the weights.
+        InputError: The optimizer is asked for, and the model has none, another than `AdamW` or
+            `LAMB` of this package, or one that averages the weights.
     """
     from albert_core.model.weights import as_arrays, weights_by_name
 

@@ -27,15 +27,18 @@ def find_tokenizer(
 ) -> Tokenizer | None:
     """Return the vocabulary of a checkpoint; None if its folder has none.
 
+    Its size is not compared with the model's.
+
     Args:
         folder: The checkpoint's folder.
-        vocab: Another file or folder to take it from, which must have one.
+        vocab: Another file or folder to take it from, local, gs:// or s3://, which must have one.
         lower_case: Whether it is for lower-cased text, if not as its settings say.
         strip_accents: Whether it is for text without accents, if not as its settings say.
 
     Raises:
-        InputError: It cannot be used; or `lower_case` or `strip_accents` is given and there is no
-            vocabulary.
+        InputError: It cannot be used, or there are several; or `lower_case` or `strip_accents` is
+            given and there is no vocabulary.
+        ServiceError: The storage of a `vocab` in the cloud failed.
     """
     patterns = vocabulary_patterns()
     if vocab is None and not any(True for pattern in patterns for _ in folder.glob(pattern)):

@@ -115,7 +115,8 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     """Return warnings about a corpus's format; empty if there are none.
 
     Either it was found and is not plain text, or it is set to plain text and a file begins as
-    another.
+    another. Only in the second case are files opened, as `find_file_format` does; one that cannot
+    be read is passed over.
     """
     if config.format is None:
         return "" if corpus.format == "sentences" else corpus.format_note
@@ -162,6 +163,7 @@ def _check_lines(
 
     Raises:
         InputError: The file is damaged, not UTF-8 where that is refused, or no text.
+        ServiceError: The storage failed.
     """
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):

@@ -108,8 +108,12 @@ class CleaningConfig:
     def fingerprint(self) -> str:
         """Return a hash of the contents of all evaluation files, by the names of their sets.
 
+        The names and the order of the files do not count.
+
         Raises:
-            InputError: A pattern matches no file.
+            InputError: A pattern matches no file, or a bucket or a folder in a glob must not be
+                read.
+            OSError: A local file must not be read.
             ServiceError: The storage failed.
         """
         return hash_json(
@@ -151,8 +155,10 @@ class DocumentFilter:
     def reason(self, sentences: Sequence[str]) -> tuple[str, str] | None:
         """Return why a document is left out: name of the reason, and evidence. None if it is kept.
 
-        Length, letters, repetition and overlap are checked in this order, and the first reason
-        found is returned. A document exactly at a bound is kept.
+        The names are `too_short`, `too_long`, `few_letters`, `repeated`, and `overlap:` with the
+        name of the evaluation set; the evidence is a few words. Length, letters, repetition and
+        overlap are checked in this order, and the first reason found is returned. A document
+        exactly at a bound is kept.
         """
         config = self.config
         num_characters = sum(map(len, sentences))

@@ -134,7 +134,7 @@ def _unpacked(
 
 
 def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
-    """Return a file with the bytes that were read from its beginning."""
+    """Return a file with `head`, which was read from its beginning, in front again."""
     return with_line_feeds(file, b"\n", head=head)
 
 

@@ -153,6 +153,10 @@ def find_ending(path: str) -> str:
 def _format_of(path: str, head: bytes) -> CorpusFormat | None:
     """Return the format of a text by its first bytes; None if they are white space only.
 
+    Parquet has its mark; the others are told by the first line that is not blank: an article's tag,
+    or a JSON object, of which the brace is enough if the line is longer than the bytes. Any other
+    text has sentences.
+
     Raises:
         InputError: It is named .json and is no description (`is_description`), begins as JSON, and
             has no object in its first line.

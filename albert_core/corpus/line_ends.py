@@ -87,7 +87,7 @@ class _LineFeeds(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the buffer with bytes whose line ends are line feeds; return how many, 0 at the end.
 
-        The buffer must be longer than `_LONGEST` bytes (not checked). No line end is cut in two.
+        The buffer must be longer than 3 bytes (not checked). No line end is cut in two.
         """
         data = self._take(len(buffer) - _LONGEST)
         data = (data + self._rest_of_line_end(data)).replace(self._line_end, self._line_feed)

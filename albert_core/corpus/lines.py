@@ -28,7 +28,7 @@ def read_lines(source: TextStream, config: CorpusConfig, counts: ReadCounts) -> 
     They go on to the end of the file, past the range's: whoever reads them stops. Blank lines are
     yielded as empty texts; offsets are in bytes. Texts are decoded, without outer white space and
     control characters; a byte order mark at the beginning of the file is dropped. What was replaced
-    or removed is counted.
+    or removed is added to `counts`.
 
     Raises:
         InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.

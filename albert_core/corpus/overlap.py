@@ -100,9 +100,14 @@ class OverlapIndex:
         return self.names[int(self.owners[places[first]])], shared
 
     def save(self, path: str, *, scratch: Path) -> None:
-        """Write the index to a local path or a bucket.
+        """Write the index to a local path or a bucket, where it appears whole.
 
         It goes by way of a local file `scratch`, which is written over and stays.
+
+        Raises:
+            OSError: A local file cannot be written.
+            InputError: The bucket cannot be written from here.
+            ServiceError: The storage failed.
         """
         description = json.dumps([self.names, self.ngram, self.counts])
         with scratch.open("wb") as file:

@@ -112,6 +112,9 @@ def _documents_from_lines(
 
     In the format `sentences` each line is a sentence; in the others lines are joined and split. A
     document may come out empty.
+
+    Raises:
+        InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
     """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
@@ -128,6 +131,7 @@ def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]
     """Yield the lines of each document that follows a blank line which begins in the range.
 
     The first document of a file follows no blank line and belongs to the range that begins at 0.
+    Each is read to its end, also beyond the range.
     """
     # Every document directly follows one blank line, or the file's beginning: whatever the ranges,
     # it belongs to exactly one of them.
@@ -155,8 +159,8 @@ _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the paragraphs of each article that begins in the range, without its title.
 
-    An article without an end tag ends where the next one begins. Lines outside of articles are left
-    out.
+    An article without an end tag ends where the next one begins. Lines outside of articles and
+    blank lines are left out; an article may have no paragraph left.
     """
     article: list[str] | None = None
     title = ""

@@ -61,7 +61,10 @@ class StepRequest(abc.ABC):
 
     @abc.abstractmethod
     def lower(self) -> Any:
-        """Return the step traced for the slice, in a process of `in_compiler_process`.
+        """Return the step traced for the slice, which its `compile()` compiles.
+
+        To be called in a process of `in_compiler_process`, whose precision and random seed it may
+        set. The accelerator must be a `Slice`.
 
         Raises:
             InputError: The step cannot be made with these settings.
@@ -73,11 +76,13 @@ class CompiledStep:
     """A compiled step: its memory, FLOPs and exchange, by the compiler.
 
     Attributes:
-        memory_bytes: Peak use of a chip's memory.
+        memory_bytes: Peak use of a chip's memory; where the compiler refused the step for it, what
+            its message tells.
         is_within_memory: Whether it fits.
-        flops: FLOPs of a chip, loops counted once; 0 if it does not fit.
-        exchanged_bytes: Bytes a chip sends in a step; 0 if it does not fit.
-        seconds: Time it took to compile.
+        flops: FLOPs of a chip in a (micro-)batch, loops counted once; 0 if the compiler refused the
+            step.
+        exchanged_bytes: Bytes a chip sends in a step; 0 if the compiler refused the step.
+        seconds: Time it took to trace and compile.
     """
 
     memory_bytes: float
@@ -164,11 +169,18 @@ def compile_step(request: StepRequest) -> CompiledStep:
 
 
 def submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
-    """Begin to compile the model with one layer, if its layers are scanned; else return None.
+    """Begin to compile the step of the model with one layer, if its layers are scanned.
 
     They are if there are several layers, in one group, without dropout. The compiler counts the
     body of a scan once. The difference between the two models is the body once more, from which
-    follow the FLOPs of all layers.
+    follow the FLOPs of all layers (`flops_of_all_layers`).
+
+    Args:
+        request: The step of the whole model.
+        executor: The executor of `in_compiler_process`.
+
+    Returns:
+        The compilation under way; None where the layers are not scanned, and nothing is begun.
     """
     model = request.model
     if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:

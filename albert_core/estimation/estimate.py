@@ -34,9 +34,10 @@ class PhaseEstimate:
     Attributes:
         request: The step that was compiled.
         compiled: Its memory, FLOPs and exchanged bytes by the compiler.
-        flops_per_step: FLOPs of a chip in a step; a loop's body counts as often as it runs.
-        formula_flops_per_step: FLOPs of a step by `ObjectiveConfig.flops_per_token`.
-        skipped_flops_per_step: The part of them that the last layer saves.
+        flops_per_step: FLOPs of a chip in a step, of all its micro-batches; a loop's body counts as
+            often as it runs.
+        formula_flops_per_step: FLOPs of a chip in a step by `ObjectiveConfig.flops_per_token`.
+        skipped_flops_per_step: The part of these that the last layer saves.
         utilisation: Assumed fraction of a chip's peak rate.
         price_per_hour: Price of the whole slice; None if it is not in the table.
     """
@@ -66,7 +67,7 @@ class PhaseEstimate:
 
     @property
     def needed_ratio(self) -> float:
-        """Compiled FLOPs over the formula's without what the last layer skips."""
+        """Compiled FLOPs over those of the formula less what the last layer skips."""
         return self.flops_per_step / (self.formula_flops_per_step - self.skipped_flops_per_step)
 
     @property

@@ -74,7 +74,8 @@ def estimate_finetuning(
         utilisation: Assumed fraction of a chip's peak rate.
         prices: What an hour of a chip costs.
         compiles: Whether the step of a slice of TPUs is compiled; all else is calculated. Compiled
-            is what is asked for if it fits by the calculation, else the first proposal.
+            is what is asked for if it fits by the calculation, else the first proposal; and where
+            that does not fit as compiled, smaller micro-batches and then rematerialisation.
         progress: Called with a message about what is compiled.
 
     Raises:

@@ -24,7 +24,8 @@ class TaskEstimate:
         utilisation: Assumed fraction of a chip's peak rate.
         price_per_hour: Price of all chips; None if it is not in the table.
         compiled: What the compiler says of the step; None: memory and FLOPs are calculated.
-        compiled_flops: FLOPs of a chip in a step by the compiler; 0 without it.
+        compiled_flops: FLOPs of a chip in a step by the compiler; 0 where they are calculated,
+            since nothing was compiled or the step does not fit.
     """
 
     step: TaskStep
@@ -70,7 +71,9 @@ class TaskEstimate:
     def num_train_steps(self) -> int:
         """Steps of one training; a question counts as one window over its context.
 
-        With `train_minutes` as many as fit into these with their evaluations, 1 at least.
+        With `train_minutes` as many as fit into these with their evaluations, 1 at least; else by
+        the settings and the size of the task. They are not rounded up to whole intervals between
+        evaluations, as training does.
         """
         config = self.step.config
         if config.train_minutes is not None:
@@ -161,5 +164,8 @@ def bytes_of_sequence(step: TaskStep, layout: StepLayout) -> float:
 
 
 def safe_memory(step: TaskStep) -> float:
-    """Return the most bytes of a chip that a calculated step may need to count as fitting."""
+    """Return the most bytes of a chip that a calculated step may need to count as fitting.
+
+    That is 90 % of the chip's memory.
+    """
     return _SAFE_FRACTION * step.accelerator.chip.memory_gib * 2**30

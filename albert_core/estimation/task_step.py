@@ -98,7 +98,10 @@ class TaskStep(StepRequest):
 
     @property
     def sequences_of_example(self) -> int:
-        """Sequences that the encoder reads of an example."""
+        """Sequences that the encoder reads of an example.
+
+        4 with choices, whatever number a task has; 2 if two texts are encoded separately; else 1.
+        """
         if self.task.kind == "multiple_choice":
             return NUM_CHOICES
         return 2 if POOLINGS[self.config.pooling_of(self.task)].encodes_apart else 1
@@ -120,7 +123,10 @@ class TaskStep(StepRequest):
         return is_of_texts and self.config.pooling_of(self.task) == "pooler"
 
     def lower(self) -> Any:
-        """Return the step traced for the slice, which its accelerator must be."""
+        """Return the step traced for the slice, as `StepRequest.lower` describes it.
+
+        Its accelerator must be a `Slice`. Precision and seed are those of the settings.
+        """
         assert isinstance(self.accelerator, Slice)
         return lower_train_step(
             self._new_model,
@@ -134,8 +140,9 @@ class TaskStep(StepRequest):
     def _new_model(self, _: Devices) -> Any:
         """Return a new model of the task, compiled with its optimizer and by XLA.
 
-        Rematerialisation and micro-batches are those of the layout. The steps of the schedule are
-        an example, which changes neither memory nor FLOPs. The devices are not used.
+        Whether it rematerialises is the layout's to say; its number of micro-batches is that of the
+        step (`num_micro_batches`). The steps of the schedule are an example, which changes neither
+        memory nor FLOPs. The devices are not used.
         """
         from albert_core.optimizers.factory import make_optimizer
 

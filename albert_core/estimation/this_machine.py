@@ -53,7 +53,8 @@ def this_machine(
     Args:
         gpu_folder: Folder in which NVIDIA's driver has a folder for each GPU.
         devices: Folder of the devices.
-        environment: Environment variables; CUDA_VISIBLE_DEVICES hides GPUs.
+        environment: Environment variables; CUDA_VISIBLE_DEVICES hides GPUs. By default those of
+            this process; its usable cores are always looked up.
     """
     gpus = _visible(nvidia_gpu_names(gpu_folder), environment.get("CUDA_VISIBLE_DEVICES"))
     if gpus:
@@ -142,6 +143,8 @@ def refuse_unconfirmed(
     machine: Machine | None = None,
 ) -> None:
     """Refuse a pretraining that would take more than a day on this machine, by the estimate.
+
+    Not to be called of one that the user has confirmed with --yes, or that has begun already.
 
     Args:
         config: How to pretrain.

@@ -36,7 +36,8 @@ def largest_differences(
         reference: Outputs of the Keras model.
         outputs: Outputs of another runtime for the same inputs.
         as_probabilities: Compare the probabilities of classes, choices, tokens and positions, and
-            leave out outputs that have none (`sequence_output`, `pooled_output`).
+            leave out outputs that have none (`sequence_output`, `pooled_output`); a regression's
+            output is compared as it is.
         is_multi_label: Whether each of the `logits` has a probability by itself.
 
     Raises:

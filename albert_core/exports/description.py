@@ -27,7 +27,8 @@ class ExportDescription:
         size: Name of the preset with that architecture; empty if none has it.
         purpose: What the model was fine-tuned for; all empty if nothing says.
         pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
-        vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
+        vocabulary: Kind, size and case of the vocabulary as text, or why it cannot be used
+            (`summarize_vocabulary`); empty if there is none.
         differences: Largest difference of each output from the Keras model's, as measured when the
             model was exported; empty if there is no parity.json.
         files: Size in bytes by path in the folder, sorted.
@@ -51,7 +52,8 @@ def describe_export(folder: Path) -> ExportDescription | None:
     one in `FORMATS`.
 
     Raises:
-        InputError: A file in it cannot be read.
+        InputError: The architecture's file is missing, or a file in it cannot be read. For a
+            vocabulary that cannot be used there is no error.
     """
     export_format = find_export_format(folder)
     if export_format is None:

@@ -83,7 +83,7 @@ class FormatSpec:
             `albert_core.checkpoints.names.HEADS`.
         poolings: What a classifier that it can express reads of the encoder's outputs.
         bounds: Limits of the proof.
-        packages: Packages it needs beside those of training.
+        packages: Packages it needs beside those of training, by the names they are imported by.
         hub_library: Name of the library that reads it, as the Hugging Face hub spells it.
         length_multiple: Multiple to which its runtime wants lengths of batches rounded up.
         batch_cost_tokens: As in `LoadedModel`.
@@ -260,7 +260,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         to: The format.
 
     Raises:
-        FileExistsError: The folder exists.
+        FileExistsError: The folder exists, even if it is empty.
         InputError: The format cannot express the model.
         StepFailedError: A format of weights was read back as another model.
     """
@@ -281,8 +281,8 @@ def refuse_other_classifiers(checkpoint: "Checkpoint", formats: Iterable[ExportF
     """Refuse formats that cannot express a checkpoint's classifier.
 
     Raises:
-        InputError: There is one, since it classifies tokens, or for what it reads; the first is
-            named.
+        InputError: The checkpoint has a classifier of tokens, or one that reads something else than
+            the pooler, and a format cannot express that; the first such format is named.
     """
     from albert_core.checkpoints.checkpoint import refuse_other_pooling, refuse_token_classifier
 

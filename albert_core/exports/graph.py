@@ -22,7 +22,8 @@ class Graph:
     """A model as a function, its inputs and its variables.
 
     Attributes:
-        function: The `tf.function`, from int32 inputs in the order of `input_names` to a dict.
+        function: The `tf.function`, from int32 inputs in the order of `signature`
+            (`Checkpoint.input_names`) to outputs by name.
         signature: A `tf.TensorSpec` for each input, of any size.
         variables: The `tf.Variable`s it reads.
     """

@@ -19,6 +19,8 @@ ARCHIVE_NAME = "model.keras"
 def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
     """Write `model.keras`, without the vocabulary, into an existing folder.
 
+    A file there is replaced. The model has Keras's current dtype policy.
+
     Raises:
         InputError: The weights do not fit the model.
     """

@@ -18,10 +18,10 @@ _Content = tuple[tuple[int, ...], str, bytes]
 def store_once(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
     """Store each weight once in a model, in place of all constants that equal it or its transpose.
 
-    The names and the order of nodes and other constants, and the names of axes, are replaced by
-    ones that depend only on the graph: tf2onnx takes names from a counter of the process, and the
-    same checkpoint should always become the same file. Inputs and outputs keep their names. Nodes
-    that no output needs are dropped.
+    Weights that no constant equals are not stored. The names and the order of nodes and other
+    constants, and the names of axes, are replaced by ones that depend only on the graph: tf2onnx
+    takes names from a counter of the process, and the same checkpoint should always become the same
+    file. Inputs and outputs keep their names. Nodes that no output needs are dropped.
 
     Args:
         model: The model, whose graph is replaced.

@@ -42,10 +42,10 @@ def text_inputs(
     and the first keeps the rest. S is the longest sequence of the batch.
 
     Args:
-        first: Token ids of the first texts [B, (P)].
-        second: Token ids of the second texts [B, (P)]; None for single texts.
+        first: Token ids of the first texts, ragged int32 [B, (P)].
+        second: Token ids of the second texts, likewise; None for single texts.
         special_ids: Ids of the special tokens.
-        sequence_length: Longest sequence, in tokens.
+        sequence_length: Longest sequence, in tokens, special ones included.
     """
     if second is None:
         num_first = tf.minimum(first.row_lengths(), sequence_length - 2)
@@ -68,8 +68,8 @@ def apart_inputs(
     `text_inputs`.
 
     Args:
-        first: Token ids of the first texts [B, (P)].
-        second: Token ids of the second texts [B, (P)].
+        first: Token ids of the first texts, ragged int32 [B, (P)].
+        second: Token ids of the second texts, likewise.
         special_ids: Ids of the special tokens.
         sequence_length: Longest sequence of one text, in tokens, [CLS] and [SEP] included.
     """
@@ -95,8 +95,8 @@ def choice_inputs(
     end. S is the longest sequence of the batch.
 
     Args:
-        texts: Token ids of the texts [B, (P)].
-        choices: Token ids of the choices [B * C, (P)], text by text.
+        texts: Token ids of the texts, ragged int32 [B, (P)].
+        choices: Token ids of the choices, ragged int32 [B * C, (P)], text by text.
         num_choices: C, the same for all texts.
         special_ids: Ids of the special tokens.
         config: Longest sequence and longest choice.
@@ -126,8 +126,8 @@ def window_inputs(
     has no window.
 
     Args:
-        queries: Token ids of the questions [B, (P)].
-        contexts: Tokens of their contexts, B texts.
+        queries: Token ids of the questions, ragged int32 [B, (P)].
+        contexts: Tokens of their contexts, B texts, each of one question.
         special_ids: Ids of the special tokens.
         config: Lengths and stride.
     """

@@ -75,6 +75,11 @@ class RawSignatures:
         These are strings: `question`, `context` [B] without a classifier; `text` [B] and `choices`
         [B, C] of multiple choice, with `question` [B] in RACE; else `text` [B], with `text_b` [B]
         if an example has two texts.
+
+        It returns a dict. With a classifier it has `logits` and `probabilities` [B, C], and for
+        classes with names `label` [B], for labels that may apply together `labels` [B, C]; for a
+        regression `scores` [B] alone. For questions it has the model's outputs for each window over
+        a context, and what the window holds.
         """
         if not self._num_outputs:
             return concrete_function(self._answer, question=_TEXTS_B, context=_TEXTS_B)
@@ -181,8 +186,8 @@ class RawSignatures:
 def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     """Return the settings a model was fine-tuned with.
 
-    Where a setting is unknown or None it has its default; an unknown `sequence_length` is the
-    longest that the model can read.
+    A setting that is not known, or None, has its default; a `sequence_length` that is not known is
+    the longest that the model can read.
 
     Raises:
         InputError: They are no settings of fine-tuning, or their sequences are too long for the

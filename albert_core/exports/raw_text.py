@@ -89,8 +89,9 @@ class GraphTokenizer:
     def encode_with_offsets(self, texts_N: Any) -> TokensWithOffsets:
         """Return the tokens of strings and the characters they stand for.
 
-        `with_offsets` must have been True. If the digit-comma rule splits a piece, the comma has
-        its own offsets, and each token of the number has the offsets of the whole number.
+        The object must have been made with `with_offsets` (not checked). If the digit-comma rule
+        splits a piece, the comma has its own offsets, and each token of the number has the offsets
+        of the whole number.
         """
         return self._operations.encode_with_offsets(
             self._normalize(texts_N), tf.size(texts_N, tf.int64)
@@ -176,10 +177,14 @@ class _SentencePiece:
 
 
 class _WordPiece:
-    """WordPiece on normalised words between spaces; a word of too many characters is unknown.
+    """WordPiece on normalised words between spaces; a word of over 200 characters is unknown.
 
-    The operation limits the bytes of a word, the tokenizer its characters, so that longer words are
-    replaced by the unknown token before, and its own limit is too high to matter.
+    The operation of tensorflow-text limits the bytes of a word, the tokenizer its characters. Here
+    longer words are therefore replaced by the unknown token first, and the operation's limit is set
+    so high that no other word reaches it.
+
+    Args:
+        tokenizer: A WordPiece tokenizer, whose vocabulary is taken.
     """
 
     def __init__(self, tokenizer: WordPieceTokenizer, _with_offsets: bool) -> None:

@@ -76,9 +76,11 @@ def open_saved_model(folder: Path) -> ModelFunction:
 
 
 def open_saved_model_encoder(folder: Path) -> ModelFunction:
-    """Return the encoder of the model of such a folder, run by TensorFlow alone.
+    """Return the encoder of the model of a folder that `write_saved_model` wrote.
 
-    Its inputs are exactly `input_ids`, `input_mask` and `segment_ids` [B, S].
+    It is run by TensorFlow alone. Its inputs are exactly `input_ids`, `input_mask` and
+    `segment_ids` [B, S], its outputs `sequence_output` and `pooled_output`. TensorFlow's errors
+    pass.
     """
     return _open_signature(folder, _TOKENS_SIGNATURE)
 

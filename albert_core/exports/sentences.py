@@ -144,13 +144,16 @@ def _get_num_texts(checkpoint: Checkpoint) -> int:
 
 
 def _groups(sentences: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield each sentence once as a first text, with those that follow it; the last wrap around."""
+    """Yield for each sentence a group of `size`: it and those that follow.
+
+    The first sentence follows the last; with fewer sentences than `size` they repeat in a group.
+    """
     for number in range(len(sentences)):
         yield tuple(sentences[(number + k) % len(sentences)] for k in range(size))
 
 
 def _questions(sentences: Sequence[str]) -> Iterator[Question]:
-    """Yield each sentence once as a question about the three that follow it."""
+    """Yield each sentence once as a question, without answers, about the three that follow it."""
     for number, (question, *context) in enumerate(_groups(sentences, 4)):
         yield Question(id=str(number), question=question, context=" ".join(context))
 

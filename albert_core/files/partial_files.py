@@ -22,7 +22,7 @@ from albert_core.files.locks import LOCK_NAME, LockedFile, hold_lock, is_at
 
 
 def partial_path(path: Path) -> Path:
-    """Return the hidden path beside a file or folder where it is written before it is renamed."""
+    """Return `.NAME.partial` beside a file or folder, where it is written before it is renamed."""
     # In the same folder, since a rename is atomic within a file system only; with a dot, so that
     # uploads of work in progress leave it out.
     return path.with_name(f".{path.name}.partial")
@@ -229,7 +229,7 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
 
 def replaced_path(folder: Path) -> Path:
-    """Return where `replace_folder` keeps the earlier folder until the new one is there."""
+    """Return `.NAME.replaced`, where `replace_folder` keeps a folder until the new one is there."""
     return folder.with_name(f".{folder.name}.replaced")
 
 

@@ -118,6 +118,7 @@ def find_answers(
             window; and most candidates of a question.
         max_answer_length: Longest answer in tokens.
     """
+    # In float64, in which the original adds logits: sums in float32 would tie more often.
     pairs = (
         _pair_best(starts_S.astype(float), ends_S.astype(float), n_best_size)
         for starts_S, ends_S in zip(outputs["start_logits"], outputs["end_logits"], strict=True)

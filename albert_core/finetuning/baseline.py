@@ -23,13 +23,13 @@ def baseline_score(preprocessor: TaskPreprocessor, train: TaskData, dev: TaskDat
     """Return the first metric on the dev set of predictions that need no model.
 
     These are the most frequent class, choice or tag of the training set, or its mean score; the
-    labels that apply to more than half of it; no answer to questions that may have none; else three
-    words from a place in the context that follows from the question's id.
+    labels that apply to more than half of it; no answer to questions that may have none; for other
+    questions three words from a place in the context that follows from the question's id.
 
     Args:
         preprocessor: That of the task.
-        train: Its training set; not read for questions.
-        dev: Its dev set, with labels.
+        train: Its training set, with labels; not read for questions.
+        dev: Its dev set, with labels, at least one example.
     """
     task = preprocessor.task
     if task.kind == "question_answering":
@@ -68,7 +68,7 @@ class FrequentTags:
 
 
 def most_frequent_tags(sentences: Sequence[TaggedSentence]) -> FrequentTags:
-    """Return the most frequent tags of sentences, all of which have tags."""
+    """Return the most frequent tags of sentences: at least one, and all with tags."""
     counts: dict[str, collections.Counter[int]] = collections.defaultdict(collections.Counter)
     for sentence in sentences:
         for word, tag in zip(sentence.words, sentence.tags or (), strict=True):
@@ -87,13 +87,13 @@ def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarr
     """Return the same scores for every example of another set [M, C], from a set's targets.
 
     For classes and choices the scores are counts: the number of examples each is right in (C is 2
-    or more, up to the highest class that occurs). Only their order means anything. For regression
-    they are the mean target [M, 1]; for labels of which any number may apply, above 0 where a label
-    applies to more than half of the set.
+    or more, up to the highest class that occurs). Only their order means anything; of equal ones
+    the first is the prediction. For regression they are the mean target [M, 1]; for labels of which
+    any number may apply, above 0 where a label applies to more than half of the set.
 
     Args:
         task: A task of texts.
-        targets: The targets of the training set; for multi-label tasks [examples, C].
+        targets: The targets of the training set, at least one; for multi-label tasks [examples, C].
         num_rows: Number of examples M to predict for.
     """
     if task.kind == "regression":

@@ -29,7 +29,8 @@ def pad_inputs(features: Features, indices: np.ndarray, length: int) -> dict[str
             checked).
 
     Returns:
-        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; for multiple choice [B, C, S].
+        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; [B, C, S] where an example has
+        several sequences, its choices or two texts that are encoded separately.
     """
     group = features.group_size
     sequences_N = (indices[:, None] * group + np.arange(group)).reshape(-1)
@@ -141,11 +142,11 @@ def training_batches(
 ) -> Any:
     """Return endless batches of examples of similar length, as `fit` of Keras's backend reads them.
 
-    Each epoch is shuffled anew, from `seed` and its number. Batch k is the same whatever
-    `start_step` is.
+    Each epoch is shuffled anew, from `seed` and its number; its examples that do not fill a last
+    batch are left out, see `epoch_batches`. Batch k is the same whatever `start_step` is.
 
     Args:
-        lengths: Length of each example, at least one (not checked).
+        lengths: Length of each example, by which they are put together.
         make_batch: Function of the indices of a batch's examples [B] to the batch. With TensorFlow
             it is called for the first batch at once, for its structure and types.
         batch_size: Examples in a batch; with fewer examples than that, a batch has all of them.
@@ -153,7 +154,7 @@ def training_batches(
         start_step: Number of batches to skip: those of the steps that are done.
 
     Raises:
-        ValueError: There is no example, hence no batch, however long one looks for it.
+        ValueError: There is no example, hence no batch.
     """
     # Else `generate` would look for a batch for ever.
     if not len(lengths):

@@ -93,6 +93,7 @@ def _store(features: Features, entry: Path, key: str) -> None:
         OSError: The disk is full or not writable; nothing is left of the new folder.
     """
     with staging_folder(partial_path(entry), waits=True) as partial:
+        # Checked again: another process may have stored it while this one waited for the folder.
         if entry.is_dir():
             return
         for name in _ARRAYS:

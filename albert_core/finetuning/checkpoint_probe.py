@@ -36,7 +36,8 @@ def probe_checkpoint(
     Args:
         checkpoint: The model, with its vocabulary; heads are not read.
         task: The task.
-        data: Folder of its files; the training and the dev files are read.
+        data: Folder of its files; the training and the dev files are read. Training rows that
+            cannot be used are left out if the task says so, else refused.
         num_examples: As for `probe_frozen_encoder`.
         sequence_length: Longest text in tokens; None: that of fine-tuning by default (128), or what
             the model reads or was trained on, where that is less.

@@ -140,8 +140,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
         grid_max_examples: Largest training set, in examples, for which the grid is tried; larger
             ones are trained with `learning_rate` and `batch_size`. None: of any size.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
-        num_probe_examples: Examples of the training set, and of the dev set, for the frozen probe
-            of a pretrained model; 0: no probe.
+        num_probe_examples: Most examples of the training set, and of the dev set, for the frozen
+            probe of a pretrained model, 10 or more; 0: no probe.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
             the recipe. The settings under the name `*` are for every task that does not set them
             itself.
@@ -364,11 +364,13 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
     def trials(self, *, num_examples: int = 0) -> list["FinetuningConfig"]:
         """Return the settings of every training: each point of the grid with each seed.
 
-        In the order of rates, then batch sizes, then seeds. Each has one rate, one batch size and
-        one seed.
+        In the order of rates, then batch sizes, then seeds, from `seed` on. Each has one rate, one
+        batch size and one seed, and no grid. `per_task` is kept, and not read: to be called on what
+        `for_task` returned.
 
         Args:
-            num_examples: Size of the training set: above `grid_max_examples` there is no grid.
+            num_examples: Size of the training set: above `grid_max_examples` there is no grid, only
+                `learning_rate` and `batch_size`.
         """
         rates, sizes = self.grid_learning_rates, self.grid_batch_sizes
         if self.grid_max_examples is not None and num_examples > self.grid_max_examples:

@@ -39,8 +39,8 @@ def check_task_data(
 ) -> None:
     """Read every row of a task, dev and test files too, and refuse what could not be used.
 
-    Says which files in which formats these are. Rows of the training set that are left out are let
-    pass.
+    Says which files in which formats these are. Training rows that cannot be used pass where the
+    settings leave them out; their number is not told. Test files may be missing.
 
     Args:
         task: The task.
@@ -52,9 +52,9 @@ def check_task_data(
         say: Called with a line about the files; prints it to standard output by default.
 
     Raises:
-        InputError: A file is missing, a row is wrong or has another number of choices than the
-            first of its split, a question leaves no room for its context, or no context of a split
-            can be aligned.
+        InputError: A training or dev file is missing, a row is wrong or has another number of
+            choices than the first of its split, more rows are left out than used, a question leaves
+            no room for its context, or no context of a split can be aligned.
     """
     say(f"{task.name}: {describe_files(task, folder)}")
     leaves_out = config.leaves_out(task)

@@ -67,7 +67,8 @@ class TextEvaluator(Evaluator):
 
         The table `predictions_{split}_{source}.tsv`, or `predictions_{split}.tsv` of a source
         without a name, has an example in each row: its id, its prediction, and the probability of
-        each class or choice. Sources without examples get none. For the dev set of a task of
+        each class or choice. Sources without examples get none. The submission is in the folder
+        `submission`, which is made, and has ids and predictions. For the dev set of a task of
         classes or labels, whose right answers must be known, also `classification.json`.
         """
         if split == "dev" and self.task.labels:
@@ -161,7 +162,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def is_answerable(self) -> np.ndarray:
-        """Whether each question has an answer [M]."""
+        """Whether each question has an answer [M]: all that are not marked as impossible."""
         return np.array([not question.is_impossible for question in self.data.examples])
 
     @functools.cached_property
@@ -178,8 +179,9 @@ class QuestionEvaluator(Evaluator):
         """The null odds from which on no answer is given; None where every question has an answer.
 
         If not given, the best on this split for the task's first metric, for which its answers must
-        be known (not checked): just above the null odds of the last question that is answered, or
-        just above 0 if no threshold gains anything.
+        be known (not checked): just above the null odds of the last question that is answered. If
+        no threshold scores higher than answering no question, it is the lowest null odds of the
+        split, so that none is answered.
 
         Source: `find_best_thresh` of SQuAD's evaluate-v2.0.py.
         """
@@ -244,7 +246,7 @@ class QuestionEvaluator(Evaluator):
         """Write the metrics at thresholds that let through 0 %, 1 %, ... of the questions, as TSV.
 
         A question is answered if its null odds are below the threshold; one that is not scores 1 if
-        it has no answer, else 0.
+        it has no answer, else 0. The right answers must be known.
         """
         best = self.answers.best()
         scores = {metric: self._scores(metric, best) for metric in self.task.metrics}

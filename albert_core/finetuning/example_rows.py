@@ -35,7 +35,9 @@ def write_example_rows(
 
 
 def read_example_rows(evaluation: Path) -> list[dict[str, Any]]:
-    """Return the rows in an evaluation's folder; none where an earlier version wrote no such file.
+    """Return the rows of `examples_dev.jsonl` in an evaluation's folder; none without that file.
+
+    Earlier versions wrote no such file. What the rows hold is not checked.
 
     Raises:
         ValueError: A line is not JSON.

@@ -22,7 +22,8 @@ class Features:
         begins: Where each sequence begins in `ids`, and the end, int64 [N + 1].
         second_starts: Position in each sequence at which segment 1 begins; its length if there is
             none, int32 [N].
-        targets: Arrays [M] by name, of tokens [T]; empty if any example has no target.
+        targets: Arrays by name, [M] or for multi-label tasks [M, C], for the tags of words a value
+            for each token [T]; empty if any example has no target.
         group_size: Sequences of an example, N / M: the number of its choices, 2 for texts that are
             encoded separately, else 1; they lie one after the other.
         num_left_out: Number of examples from which no sequence could be made; for words with tags,
@@ -100,8 +101,8 @@ def make_features(
 
     An example with three or more texts is a text and its choices. With `are_apart` an example is
     two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged, not padded
-    (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], only if every
-    example has one.
+    (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], or [M, C] for a
+    multi-label task, only if every example has one.
 
     Too long texts are cut: in a pair the longer one loses tokens from its end until both fit; a
     choice keeps its last `max_choice_length` tokens, or `sequence_length` - 4 if that is less, then
@@ -165,7 +166,10 @@ def _make_features_apart(
 
 
 def _targets(examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Return the targets of examples, float32 [M], by name; none if one of them has none."""
+    """Return the targets of examples, float32 [M] or [M, C], by name; none if one of them has none.
+
+    They are [M, C] for a multi-label task, and named `target`.
+    """
     values = [example.target for example in examples]
     return {} if None in values else {"target": np.array(values, np.float32)}
 
@@ -199,7 +203,7 @@ def _pairs(
     pairs = []
     for choice in choices:
         # Its end, as in the original: the option is behind the question. One token is left for
-        # the text.
+        # the text. Neither number may be 0: a slice from -0 is the whole choice.
         end = choice[-min(max_choice_length, sequence_length - 4) :]
         pairs.append([first[: sequence_length - 3 - len(end)], end])
     return pairs

@@ -75,7 +75,8 @@ def probe_frozen_encoder(
     Texts are encoded one by one, also those of a pair or the choices of a question. Classes and
     labels are predicted one against the rest; scores directly; choices by whether each is right.
     For two texts the regression reads both means, their absolute difference, their product and
-    their cosine, after they were standardised. Computes in float32.
+    their cosine, after they were standardised. Keras's dtype policy must be float32, as it is by
+    default (not checked): the encoder computes under it.
 
     Args:
         task: A task that `can_probe` accepts.
@@ -95,6 +96,7 @@ def probe_frozen_encoder(
     Raises:
         InputError: The weights do not fit the architecture, or give outputs that are not finite.
     """
+    # Here, not above: it imports Keras, which importing this module must not do.
     from albert_core.finetuning.frozen_encoder import (
         means_function,
         pretrained_encoder,

@@ -37,6 +37,9 @@ class LinearModels:
             or more.
         has_cosine: Whether the last feature is the cosine of two texts, which may be enough for
             scores.
+
+    Attributes:
+        strengths: The strengths to choose from; for a regression with a cosine `COSINE_ALONE`, too.
     """
 
     def __init__(
@@ -52,6 +55,10 @@ class LinearModels:
 
     def predict(self, strength: float, rows: np.ndarray, features_MF: Any) -> np.ndarray:
         """Train on some rows of the training set, and return outputs for other features [M, C].
+
+        For classes the highest output is the prediction, and one that is not among the rows to
+        train on has -inf; a label applies where its output is above 0; a regression has its scores
+        [M, 1].
 
         Args:
             strength: One of `strengths`.

@@ -17,9 +17,10 @@ _LEAST_STD = 1e-6
 def make_columns(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> list[Features]:
-    """Return the sequences of all first texts, then of all second texts, and so on.
+    """Return features for each place of a text: of all first texts, of all second texts and so on.
 
-    They have no targets. Without examples there are none.
+    Each has a sequence for every example, in their order, and no targets. Without examples the list
+    is empty. All examples must have as many texts (else ValueError).
     """
     return [
         make_features(

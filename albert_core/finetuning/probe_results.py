@@ -39,7 +39,8 @@ class EncoderScores:
 
     Attributes:
         layers: Scores of the layers, from the first to the last.
-        best_layer: Number of the layer that was best on held-out training examples.
+        best_layer: Number of the layer that was best on held-out training examples, the first of
+            equally good ones.
         best_score: Score of that layer on the dev set.
         last_layer_score: Score of the last layer on the dev set.
     """
@@ -52,7 +53,13 @@ class EncoderScores:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gain:
-    """A score's gain over that of random weights, with its paired 95 % bootstrap interval."""
+    """A score's gain over that of random weights, with its paired 95 % bootstrap interval.
+
+    Attributes:
+        gain: The score less that of random weights.
+        low: Lower bound of the interval.
+        high: Upper bound of the interval.
+    """
 
     gain: float
     low: float

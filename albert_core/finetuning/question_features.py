@@ -47,6 +47,8 @@ class Window:
     def answer(self, first: int, last: int) -> tuple[str, int]:
         """Return the text between two positions of the sequence, both included, and its place.
 
+        Both must be of tokens of the context that are shown, in order (not checked).
+
         Returns:
             The text without white space around it, and the number of its first character in the
             context.
@@ -82,8 +84,8 @@ def make_question_features(
 ) -> QuestionFeatures:
     """Return the sequences [CLS] question [SEP] part of the context [SEP].
 
-    Questions whose context cannot be aligned with its tokens are left out, and counted in
-    `num_left_out`.
+    They are in the order of the questions and then of the context. Questions whose context cannot
+    be aligned with its tokens have none, and are counted in `num_left_out`.
 
     Args:
         questions: The questions.
@@ -92,7 +94,7 @@ def make_question_features(
         doc_stride: Tokens between the begins of two windows.
         max_query_length: Most tokens of a question; the rest is cut off.
         with_answers: Whether to make targets, from each question's first answer. Every question
-            must have one then, or be impossible.
+            must have one then, which stands where it says (not checked), or be impossible.
 
     Raises:
         InputError: A question is so long that no token of its context fits.

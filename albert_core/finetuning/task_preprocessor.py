@@ -97,21 +97,24 @@ class TaskPreprocessor(abc.ABC):
 
     @abc.abstractmethod
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets where rows have labels.
+        """Read a split and make its features, those of training files with targets.
 
-        Features of the training set come from the cache if they are there, and are stored in it if
-        not.
+        The first row that cannot be used is refused; but rows of training files are left out, and
+        counted in `left_out`, where the settings say so (`FinetuningConfig.leaves_out`). All rows
+        are read in any case. Features of the training set come from the cache if they are there,
+        and are stored in it if not; those of other splits are made each time.
 
         Args:
             folder: Folder of the task's files.
             split: Which files.
-            max_examples: Largest number of examples of dev and test files, spread over the split;
-                None: all. Not for training files, whose cached features are those of all (not
-                checked).
+            max_examples: Largest number of examples of dev or test files, spread evenly over the
+                split; None: all. Must be None for training files, whose cached features are those
+                of all (not checked).
 
         Raises:
             InputError: A file is missing or cannot be used, or has a row that cannot be used and is
-                not left out; test files may be missing.
+                not left out; more rows are left out than used; or a training or dev set is empty.
+                Test files may be missing: then there are no examples.
         """
 
     @abc.abstractmethod
@@ -161,13 +164,20 @@ class TaskPreprocessor(abc.ABC):
 
 
 class TextPreprocessor(TaskPreprocessor):
-    """The data of classification, regression and multiple choice: a target for each example."""
+    """The data of classes, labels, scores and choices: a target for each example."""
 
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets if all rows have labels.
+        """Read a split and make its features, with the target `target` if all rows have labels.
 
-        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache. With
-        `max_examples` all rows are read and that many kept, evenly spread.
+        The first row that cannot be used is refused; only rows of training files may be left out
+        and counted in `left_out`, where the settings say so. Only a training set uses the cache.
+
+        Args:
+            folder: Folder of the task's files.
+            split: Which files.
+            max_examples: Most examples of dev or test files, evenly spread over the split, all of
+                which is read; None: all. Must be None for training files (not checked): their
+                cached features are those of all.
 
         Raises:
             InputError: For the reasons of `TaskPreprocessor.read`.
@@ -198,7 +208,7 @@ class TextPreprocessor(TaskPreprocessor):
         return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, indices: np.ndarray, length: int) -> TaskBatch:
-        """Return the padded inputs, and the targets [B] of some examples."""
+        """Return the padded inputs and the targets of some examples: [B], of multi-label [B, C]."""
         return pad_inputs(features, indices, length), features.targets["target"][indices]
 
 
@@ -211,12 +221,13 @@ class QuestionPreprocessor(TaskPreprocessor):
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets for training files.
 
-        Training files give no `windows`, other files no targets. Questions whose context cannot be
-        aligned with its tokens have no features; they count in `left_out`.
+        Training files give no `windows`, other files no targets. A question whose context cannot be
+        aligned with its tokens stays among the examples, has no features and counts in `left_out`.
+        Arguments are those of `TaskPreprocessor.read`.
 
         Raises:
-            InputError: For the reasons of `TaskPreprocessor.read`, or a question leaves no room for
-                its context.
+            InputError: For the reasons of `TaskPreprocessor.read`; or a question leaves no room for
+                its context, or no context of the split can be aligned.
         """
         invalid_rows = self._invalid_rows(split)
         questions = spread_evenly(
@@ -291,8 +302,9 @@ class TokenPreprocessor(TaskPreprocessor):
     def read(self, folder: Path, split: Split, *, max_examples: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all sentences have tags.
 
-        Training files give no `windows`. Tokens that are cut off words longer than a sequence count
-        in `left_out`, as sentences that cannot be used do.
+        Training files give no `windows`. In `left_out` are, beside sentences of training files that
+        are left out, the tokens that are cut off words longer than a sequence. Arguments are those
+        of `TaskPreprocessor.read`.
 
         Raises:
             InputError: For the reasons of `TaskPreprocessor.read`.

@@ -28,8 +28,9 @@ class TfidfBaseline:
 
     Attributes:
         method: How the predictions were made, in words.
-        outputs: A score for each class or choice [M, C], of which only the order has a meaning; or
-            the predicted scores of a regression [M, 1].
+        outputs: A score for each class or choice [M, C], of which only the order has a meaning; for
+            each label of a multi-label task, above 0 where it applies; or the predicted scores of a
+            regression [M, 1].
         num_train: Number of training examples that were used; 0 for a method that learns nothing.
     """
 

@@ -121,6 +121,7 @@ class _Builder:
         lengths = [len(ids) for ids in word_ids]
         for (start, end), (first, last) in _windows(lengths, room):
             shown = [token for ids in word_ids[start:end] for token in ids]
+            # `dtype`: in a window of one word there is nothing to add up, which would be float64.
             begins = 1 + np.concatenate([[0], np.cumsum(lengths[start : end - 1], dtype=int)])
             positions = begins[first - start : last - start]
             self._sequences.append([self._special_ids.cls, *shown, self._special_ids.sep])

@@ -165,7 +165,9 @@ class TrialTrainer:
             InputError: The weights do not fit the architecture.
         """
         plan = make_plan(config, self.preprocessor.task, self.train, self.dev)
-        gc.collect()  # the model of the trial before, which would take memory of the devices
+        # The model of the trial before would take memory of the devices. Not by Keras's
+        # `clear_session`, which also forgets the precision and the distribution over devices.
+        gc.collect()
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.set_random_seed(config.seed)
         model = new_task_model(self.preprocessor.task, config, self.model_config)
@@ -268,9 +270,10 @@ def trials_of_best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]
 
 
 def start_at_mean_label(model: AlbertWithHead, task: Task, train: TaskData) -> None:
-    """Set the bias of a regression to the mean label of its training set, if its pooling has that.
+    """Set the bias of a regression's output to the mean label of its training set.
 
-    Does nothing to other models.
+    Only where the model's pooling is one that starts so (`starts_at_mean_label` in `POOLINGS`); any
+    other model stays as it is.
     """
     if task.kind != "regression" or not isinstance(model, PooledOutputModel):
         return

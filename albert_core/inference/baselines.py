@@ -45,7 +45,7 @@ class ScoredBaseline:
     num_train: int
 
     def description(self) -> dict[str, Any]:
-        """Return all but the predictions, as plain values."""
+        """Return `method`, `score`, `low`, `high` and `num_train` as plain values by name."""
         values = {name: getattr(self, name) for name in ("method", "score", "low", "high")}
         return {**values, "num_train": self.num_train}
 
@@ -55,12 +55,12 @@ def score_baselines(
 ) -> list[ScoredBaseline]:
     """Predict a dev set without the model, and score the predictions as the model's are.
 
-    Invalid rows of the training files are left out if the model's settings say so.
+    Training rows that cannot be used are left out if the model's settings say so, else refused.
 
     Args:
         preprocessor: That of the task.
         folder: Folder of the task's files, whose training files are read.
-        dev: The dev set, with labels.
+        dev: The dev set, with labels, at least one example.
 
     Returns:
         First the baseline by TF-IDF, if there is one for the task, or of tags that by the most

@@ -22,7 +22,7 @@ _MOST_CHOICES = 8
 def resolve_batch_size(
     batch_size: BatchSize, model: "LoadedModel", *, num_sequences: int = 1
 ) -> int:
-    """Return the number of examples to run together, `auto` resolved.
+    """Return the number of examples to run together, `auto` resolved by this process's devices.
 
     `auto` is 64 on a CPU, for exports, which run in their own runtimes, and on TPUs under
     TensorFlow, which do not tell their memory. On GPUs, and on TPUs under JAX, it is for each copy
@@ -30,9 +30,11 @@ def resolve_batch_size(
     sequences are a power of two from 1 to 1,024.
 
     Args:
-        batch_size: As the user gave it.
-        model: What predicts.
-        num_sequences: Sequences that the model reads for an example.
+        batch_size: As the user gave it; a number is returned as it is.
+        model: What predicts; tells the architecture, the greatest length and how many copies of its
+            weights there are.
+        num_sequences: Sequences that the model reads for an example, which `sequences_per_example`
+            tells; 1 for vectors of texts.
 
     Raises:
         InputError: It is below 1.

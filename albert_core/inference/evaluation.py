@@ -26,10 +26,11 @@ def evaluate_splits(
     with_baselines: bool = False,
     progress: ReportProgress = quiet,
 ) -> Scores:
-    """Score a model on the dev files, and on test files with labels; write all predictions.
+    """Score a model on the dev set, and on test files with labels; write all predictions.
 
-    The null threshold of questions that may have no answer is the best on the dev files; it is used
-    for the test files, too. The model's own is not used. Test files may be missing; for a split
+    The null threshold of questions that may have no answer is the best on the dev set; it is used
+    for the test files, too. The model's own is not used. The dev set must be there, with labels, in
+    files of its own or as a part of the training files. Test files may be missing, and for a split
     without examples nothing is written. Files in `results` of the same names are replaced.
 
     Args:
@@ -37,14 +38,14 @@ def evaluate_splits(
         data: Folder of its task's files.
         results: Folder that exists; receives the files of predictions, see `Evaluator.write`, and
             the dev examples with their predictions, see `example_rows`.
-        with_baselines: Whether simpler ways to predict are scored on the dev set, too, if there are
-            training files: they are in the rows of the examples, and their scores in
-            `baselines_dev.json`.
+        with_baselines: Whether simpler ways to predict are scored on the dev set, too: they are in
+            the rows of the examples, and their scores in `baselines_dev.json`. Where training files
+            are missing, a message says that there are none.
         progress: Called with the model's notes, and with messages about which split is predicted
             and what is left out of it.
 
     Returns:
-        The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
+        The metrics on the dev set, the task's first metric first; `score`, what GLUE averages;
         `low` and `high` of the first metric's bootstrap interval; metrics on labelled test files,
         as `test_accuracy`. Nothing is rounded.
 
@@ -101,13 +102,14 @@ def evaluate_splits(
 def score_dev_set(model: LoadedModel, *, data: Path, max_examples: int) -> DevSet:
     """Return a model's dev set with its score, to compare the model with in other formats.
 
-    The score is the task's first metric. Runs the model on the examples; batches are padded to the
-    multiple for Keras's backend, which is imported.
+    The score is the task's first metric; for questions that may have no answer at the null
+    threshold that is best on these examples, not at the model's own. Runs the model on the
+    examples; batches are padded to the multiple for Keras's backend, which is imported.
 
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
-        max_examples: Largest number of examples, spread over the dev set.
+        max_examples: Largest number of examples, spread evenly over the dev set.
 
     Raises:
         InputError: The model declares no task or has no vocabulary, or a file is missing or cannot

@@ -46,8 +46,8 @@ def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
     """Return a question about a context, without answers.
 
     Args:
-        value: A pair of question and context, a mapping with both, or a `Question`, whose id and
-            answers are dropped.
+        value: A pair, the question first, then the context; a mapping of `question` and `context`;
+            or a `Question`, whose texts are taken unchecked and whose id and answers are dropped.
         number: Its number, which becomes its id.
         signature: What the model is asked.
 
@@ -104,6 +104,13 @@ def to_split_text(value: Any, number: int, signature: TaskSignature) -> SplitTex
 
 def to_text(value: Any, number: int, signature: TaskSignature) -> str:
     """Return a text, given as it is, as a mapping with `text`, or as a sequence of this one text.
+
+    For models that read one text: `text` must be the only field that `signature` has.
+
+    Args:
+        value: The example.
+        number: Its number, for messages.
+        signature: What the model is asked.
 
     Raises:
         InputError: It is not one of these.

@@ -35,10 +35,11 @@ def read_file_examples(
     """Yield the examples in rows, in their order, as the rows are read.
 
     Columns are named as the fields of examples are (`text`, `text_b`, `question`, `context`,
-    `choices`), or as in the task's own files (`sentence1`, `sentence2`), in any case; all others
-    are ignored but `id`, `idx` and `index`, the first of which that has a value is the id. Choices
-    are a list of two or more, in tables one in JSON. An optional text may be empty. What is to be
-    tagged is a text or a list of words.
+    `choices`), or as in the task's own files (`sentence1`, `sentence2`), in upper or lower case.
+    All others are ignored but `id`, `idx` and `index`, in lower case, the first of which that has a
+    value is the id; ids that are there twice are not noticed. Choices are a list of two or more, in
+    tables one in JSON. An optional text may be empty. What is to be tagged is a text or a list of
+    words.
 
     Args:
         rows: The rows; their columns are those of the first.
@@ -46,8 +47,8 @@ def read_file_examples(
         task: Its task, if it has one.
 
     Raises:
-        InputError: The columns have not all fields, or a cell is not what its field is; names the
-            line.
+        InputError: The columns have not all fields, or a cell is not what its field is, or an id
+            neither text nor a whole number; names the line.
     """
     fields = example_fields(signature)
     columns: Mapping[str, str] | None = None
@@ -64,9 +65,10 @@ def read_file_examples(
 
 
 def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -> dict[str, str]:
-    """Return the column of each field that there is, by the field; case does not matter.
+    """Return the name of the column of each field that there is, by the field, as the row has it.
 
-    Columns named as the fields count first, else one of the ways that the task's own files have.
+    Columns named as the fields count first, else the first of the ways that the task's own files
+    have. Upper and lower case do not matter; of columns that differ in case alone the last counts.
 
     Args:
         row: The first row of a file.

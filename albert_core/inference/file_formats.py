@@ -36,7 +36,8 @@ _Format = TypeVar("_Format", bound=str)
 def find_row_format(path: str, given: RowFormat | None) -> RowFormat:
     """Return the format of a file of rows: the given one, or else by its ending.
 
-    Endings of compressed files are looked through. Standard input has lines, if nothing is given.
+    Endings of compressed files are looked through. Standard input, the path `-`, has lines, if
+    nothing is given. The file need not exist.
 
     Raises:
         InputError: The ending is unknown, or Parquet is to be read from standard input.
@@ -52,7 +53,7 @@ def find_row_format(path: str, given: RowFormat | None) -> RowFormat:
 def find_result_format(path: str, given: ResultFormat | None) -> ResultFormat:
     """Return the format of a file of predictions: the given one, or else by its ending.
 
-    Standard output gets JSON lines, if nothing is given.
+    Standard output, the path `-`, gets JSON lines, if nothing is given.
 
     Raises:
         InputError: The ending is unknown, or Parquet is to be written to standard output.
@@ -74,7 +75,7 @@ def find_vector_format(path: str) -> VectorFormat:
 
 
 def _by_ending(path: str, endings: Mapping[str, _Format], *, remedy: str = "") -> _Format:
-    """Return the format of a file by the ending of its name, in any case.
+    """Return the format of a file by the ending of its name, in upper or lower case.
 
     Raises:
         InputError: The ending is none of them; `remedy` says what else can be done.

@@ -61,14 +61,15 @@ def predict_file(
 ) -> RowCounts:
     """Predict for every row of a file, write the predictions in their order, and count the rows.
 
-    The output appears whole at the end, and after an error there is none; standard output gets it
-    part by part. A row for which there can be no prediction, such as a text without a mask, has
-    what is wrong with it in its place.
+    The output appears whole at the end, and replaces a file that is there; after an error that file
+    is as it was. Standard output gets it part by part. A row for which there can be no prediction,
+    such as a text without a mask, has what is wrong with it in its place.
 
     Args:
         model: The model.
         path: File of examples, local, gs:// or s3://, or `-` for standard input.
-        output: File of predictions, local, gs:// or s3://, or `-` for standard output.
+        output: File of predictions, another one, local in a folder that exists, gs:// or s3://; or
+            `-` for standard output.
         row_format: Format of the file, if not by its ending.
         result_format: Format of the output, if not by its ending.
         batch_size: Examples in a batch.
@@ -123,14 +124,15 @@ def embed_file(
 ) -> int:
     """Write the vector of every text of a file, in their order, and return their number.
 
-    The output appears whole at the end; after an error there is none.
+    The output appears whole at the end, and replaces a file that is there; after an error that file
+    is as it was.
 
     Args:
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs, local, gs:// or s3://, or `-` for
             standard input.
-        output: File of vectors, local, gs:// or s3://: `.npy`, or `.parquet`, which has the rows'
-            ids, too.
+        output: File of vectors, another one, local in a folder that exists, gs:// or s3://; `.npy`,
+            or `.parquet`, which has the rows' ids, too.
         pooling: `mean` over all tokens, the output at [CLS] (`cls`), or that of the `pooler`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.

@@ -51,7 +51,8 @@ class LoadedModel:
         settings: Its settings of fine-tuning, among them how texts become inputs; the defaults if
             its folder has none.
         signature: What it is asked and what it answers.
-        null_threshold: Null odds from which on a question has no answer, where that may be.
+        null_threshold: Null odds from which on a question has no answer, where that may be; 0 where
+            no file tells it.
         run: The model itself, from arrays to arrays.
         read_source: Reads the checkpoint that it was loaded from once more; None for exports that
             hold a graph and no checkpoint.
@@ -185,8 +186,9 @@ class LoadedModel:
             Notes about what was changed or left out; mostly none.
 
         Raises:
-            InputError: The folder holds something; the model was loaded from an export that has no
-                checkpoint in it; or transformers cannot express it.
+            InputError: The folder holds something else than this very conversion; the model was
+                loaded from an export that has no checkpoint in it; or transformers cannot express
+                it.
             StepFailedError: What was written is not the same model; nothing is left of it.
         """
         from albert_core.checkpoints.conversion import refuse_occupied, write_proven

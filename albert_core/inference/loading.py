@@ -56,6 +56,9 @@ def load(
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
+    Loading a checkpoint sets Keras's dtype policy, which is float32 afterwards; with another
+    `strategy` than `single` it sets up the process's devices, too.
+
     Example:
         >>> import albert_core
         >>> model = albert_core.load("runs/steps/finetune")
@@ -73,8 +76,9 @@ def load(
             that has one such model; for a run's folder that is the fine-tuned one.
         task: Task that a checkpoint answers as, if its files declare none or another, such as one
             that was fine-tuned by the original or by transformers; see `fit_to_task`.
-        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
-        vocab: Vocabulary of a checkpoint, if not the one beside it.
+        config: An albert_config.json, for a TensorFlow 1 checkpoint or a TF-Hub module that has
+            none.
+        vocab: File or folder of a checkpoint's vocabulary, if it is not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
         strip_accents: Whether it drops accents, if not as its files say.
         precision: What a checkpoint's layers compute in: `float32`, `bfloat16`, or `auto`: the one

@@ -83,6 +83,8 @@ class Predictor(abc.ABC):
     def outputs(self, features: Features, make_inputs: MakeInputs = pad_inputs) -> ExampleOutputs:
         """Run the model and return its outputs for each example, or for each window of questions.
 
+        They are in the order of the features, whatever the order of the batches.
+
         Args:
             features: The sequences; without any the result is empty.
             make_inputs: Pads a batch, and adds what the model's head reads.

@@ -33,7 +33,8 @@ class Row:
 
     Attributes:
         place: File and line, for messages.
-        values: Its cells by column; text of all formats but CoNLL, JSON lines and Parquet.
+        values: Its cells by column: text, but a list of words in CoNLL, and any value in JSON lines
+            and Parquet.
     """
 
     place: str

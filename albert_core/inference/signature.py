@@ -17,9 +17,10 @@ class TaskSignature:
 
     Attributes:
         kind: What the model predicts.
-        labels: Class names of a classifier, in the order of its outputs.
-        num_texts: Texts of an example, 1 or 2; None where no file says. Not read for multiple
-            choice and questions.
+        labels: Names of a classifier's classes, labels or tags, in the order of its outputs; empty
+            for all other kinds.
+        num_texts: Texts of an example, 1 or 2; None where no file says, so that it may have either.
+            Not read for multiple choice and questions.
         has_questions: Whether a choice is an answer to a question, as in RACE.
         has_unanswerable: Whether a question may have no answer.
     """

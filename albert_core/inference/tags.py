@@ -27,9 +27,9 @@ class TagPredictor(Predictor):
     """Predicts a tag for each word, long texts in windows that overlap."""
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
-        """Return the tags of each text's words, in their order.
+        """Return the tags of each text's words, or why it has none, in the order of the texts.
 
-        A text without words is invalid, and so are words of which one is blank.
+        A text without words is invalid, and so is a list of words of which one is blank.
 
         Raises:
             InputError: An example is neither a text nor a list of words.

@@ -19,15 +19,20 @@ class VectorWriter(abc.ABC):
 
     @abc.abstractmethod
     def write(self, ids: Sequence[str | None], vectors: np.ndarray) -> None:
-        """Write the next vectors, each with the id of its text."""
+        """Write the next vectors, each with the id of its text; None for a text without one.
+
+        There are as many ids as vectors (not checked). Formats without ids leave them out.
+        """
 
 
 @contextlib.contextmanager
 def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterator[VectorWriter]:
     """Open a file of vectors for the body; it appears whole when the body has ended.
 
+    A file at `path` is replaced; if the body fails it stays as it was.
+
     Args:
-        path: Local, gs:// or s3://.
+        path: Local, in a folder that exists, gs:// or s3://.
         vector_format: `npy`, the vectors alone, or `parquet` with the columns `id` and `vector`.
         size: Size of a vector, H.
 

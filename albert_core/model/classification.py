@@ -101,7 +101,7 @@ class PooledOutputModel(AlbertWithHead):
 class AlbertForSequenceClassification(PooledOutputModel):
     """ALBERT with a classification head, by default the original's; with one class, regression.
 
-    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S], and [B, 2, S] with
+    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S], or [B, 2, S] with
     `siamese`, which encodes the two texts of an example separately; targets are class numbers [B],
     float scores [B] for regression, or 1 and 0 for each label [B, C] of which any number may apply.
     Source: run_classifier.py of the original, which has no such labels and no other pooling.

@@ -36,6 +36,7 @@ class Embeddings(keras.layers.Layer):
         }
         for name, num_rows in tables.items():
             shape = (num_rows, c.embedding_size)
+            # Not cast by Keras, which would cast the whole table: `call` casts the rows it takes.
             table = self.add_weight(
                 name=name, shape=shape, initializer=initializer(c), autocast=False
             )

@@ -22,15 +22,15 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     the same weight whatever they hold.
     """
 
-    # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
+    # Not Keras's `gradient_accumulation_steps`, which also fails under MirroredStrategy.
     num_micro_batches = 1
 
     @property
     def sliced_weights(self) -> Sequence[Any]:
         """Weights whose gradient TensorFlow's step leaves in slices, one for each use of a row.
 
-        The norm by which the gradient is clipped is then that of the slices, not of their sums.
-        JAX has no such gradients.
+        There are none here; subclasses name theirs. The norm by which the gradient is clipped is
+        then that of the slices, not of their sums. JAX has no such gradients.
         """
         return ()
 

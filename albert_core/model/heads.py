@@ -108,7 +108,7 @@ class AlbertWithHead(ConfigSerializable, GradientAccumulationModel):
         return {"total_weight": ops.sum(ops.cast(weights, "float32"))}
 
     def with_totals(self, targets: Any, totals: Tensors) -> Any:
-        """Return targets, which need not have names, with the total of the whole batch."""
+        """Return targets, which need not have names, and the total as `TargetsWithTotal`."""
         return TargetsWithTotal(targets, totals["total_weight"])
 
     def compute_loss(

@@ -45,7 +45,10 @@ class ConfigSerializable:
 
 
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
-    """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
+    """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16.
+
+    Which one it is, Keras's global policy decides when this is called.
+    """
     # In float16 1e-12 is 0, and a row of equal values would become NaN.
     epsilon = 1e-3 if keras.config.dtype_policy().compute_dtype == "float16" else 1e-12
     return LayerNormalization(epsilon=epsilon, name=name)
@@ -57,7 +60,8 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
     Its standard deviation is `initializer_range`.
     """
     # A new one for every weight: one of Keras's draws the same numbers at every call, and query,
-    # key and value would begin equal.
+    # key and value would begin equal. Its seed is the next of Python's random numbers: if layers
+    # are made or built in another order, the same seed of a run gives other weights.
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 

@@ -30,6 +30,10 @@ class PoolingHead(keras.layers.Layer, abc.ABC):
     Args:
         config: The architecture.
         num_outputs: Number of outputs C.
+
+    Attributes:
+        pooling: Name of the way to make them; subclasses must set it.
+        starts_from_zero: Whether the output layer's weights begin as 0 and are not drawn.
     """
 
     pooling: HeadPooling
@@ -190,9 +194,10 @@ def mean_of_tokens(tokens: Any, mask: Any) -> Any:
 
 
 def without_ends(mask_BS: Any) -> Any:
-    """Return a mask that begins with ones without its first and last one: [CLS] and [SEP].
+    """Return a mask without its first and its last one, those of [CLS] and [SEP].
 
-    The shape stays; a text of two tokens or fewer has nothing left.
+    In each row the ones must come before the zeros (not checked). The shape stays; a text of two
+    tokens or fewer has nothing left.
     """
     # What has a token behind it, but for the first: no position needs to be computed.
     return ops.pad(mask_BS[:, 2:], ((0, 0), (1, 1)))
@@ -208,7 +213,8 @@ def standardized(x: Any) -> Any:
 def compare(a: Any, b: Any) -> Any:
     """Return |a - b|, a * b and five times the cosine of standardised vectors: [B, H] to [B, 2H+1].
 
-    The cosine is the mean of a * b.
+    Both must be standardised before, as by `standardized` (not checked): the mean of a * b is taken
+    for the cosine.
     """
     product = a * b
     cosine = ops.mean(product, axis=-1, keepdims=True)

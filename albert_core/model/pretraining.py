@@ -91,6 +91,8 @@ class SentenceOrderHead(keras.layers.Layer):
         return apply_output_layer(self, pooled_BH)
 
 
+# Checkpoints number the variables of these means: in another order, an interval that is continued
+# would have wrong means.
 METRIC_NAMES = (
     "masked_lm_accuracy",
     "masked_lm_loss",
@@ -125,6 +127,9 @@ class PretrainingModel(GradientAccumulationModel):
         """Set how often the encoder applies its shared layers, as `AlbertEncoder.set_depth` does.
 
         Steps that are compiled already keep their number.
+
+        Raises:
+            InputError: The number is below 1, or uses other groups than the present one does.
         """
         self.bert.set_depth(num_hidden_layers)
 

@@ -14,7 +14,10 @@ from albert_core.files.atomic import write_atomically
 
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
-    """Return a model's variables by their names in the original's checkpoints."""
+    """Return a built model's weights, as variables, by their names in the original's checkpoints.
+
+    Variables of the optimizer, of metrics and random states are not among them.
+    """
     # Paths begin with the model's own name, which no checkpoint of the original has.
     return {weight.path.partition("/")[2]: weight for weight in model.weights}
 
@@ -29,7 +32,11 @@ def as_arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Write named variables or arrays to a safetensors file; replace an existing one atomically."""
+    """Write named variables or arrays to a safetensors file; replace an existing one atomically.
+
+    Raises:
+        OSError: The folder does not exist, or the file cannot be written.
+    """
     write_atomically(path, safetensors.numpy.save(as_arrays(weights)))
 
 

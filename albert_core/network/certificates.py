@@ -25,7 +25,7 @@ def trust_certificates(path: str, *, setting: str) -> None:
 
     Raises:
         InputError: The file is missing, is none that can be read, or holds no certificate; or the
-            known certificates cannot be read.
+            known certificates cannot be read, or the `user_folder` not be used.
     """
     try:
         added = read_regular_file(path)
@@ -52,7 +52,8 @@ def certificates_file() -> str | None:
     into one file in this user's `user_folder`, whose path is returned.
 
     Raises:
-        InputError: The folder has no certificate, or a file of it cannot be read.
+        InputError: The folder has no certificate, a file of it cannot be read, or the `user_folder`
+            cannot be used.
     """
     named = os.environ.get(CERTIFICATES_VARIABLE) or os.environ.get("CURL_CA_BUNDLE")
     if not named or not Path(named).is_dir():

@@ -66,7 +66,7 @@ class StorageConfig:
         return cls(user_project=user_project(), endpoint=endpoint)
 
     def or_from_environment(self) -> "StorageConfig":
-        """Return these settings, with this process's in place of empty ones.
+        """Return these settings, with those of `from_environment` in place of empty ones.
 
         Raises:
             InputError: The environment names what is no project, or no address of a server.
@@ -89,7 +89,10 @@ class StorageConfig:
 
 
 def user_project() -> str:
-    """Return the project that pays for requests to buckets; empty: their owners pay."""
+    """Return the project that pays for requests to buckets, by ALBERT_STORAGE_USER_PROJECT.
+
+    Empty where the variable is not set: the buckets' owners pay. Nothing is checked.
+    """
     return os.environ.get(USER_PROJECT_VARIABLE, "")
 
 

@@ -102,7 +102,7 @@ class AdamW(keras.optimizers.Optimizer):
                 average.assign(ops.copy(variable))
 
     def _add_moments(self, variables: list[Any]) -> None:
-        """Create two moments of every variable, as lists in the order of the variables."""
+        """Create `adam_m` and `adam_v`: a moment of each variable, in the variables' order."""
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
 
     @property

@@ -30,10 +30,11 @@ def make_optimizer(
     Args:
         name: Which of them.
         learning_rate: Peak rate.
-        num_train_steps: Step at which the rate is 0.
+        num_train_steps: Step at which the decay ends; the rate is 0 from there on, unless
+            `poly_power` is 0.
         num_warmup_steps: Steps of linear warm-up.
         start_warmup_step: Step at which the warm-up begins; the rate is 0 before.
-        poly_power: Exponent of the decay; 1 is linear.
+        poly_power: Exponent of the decay; 1 is linear, 0 keeps the peak.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
         **settings: As `OptimizerConfig.optimizer_settings` returns them, and of a head of its own

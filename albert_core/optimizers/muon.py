@@ -70,7 +70,7 @@ class Muon(AdamW):
         self.precision = precision
 
     def _add_moments(self, variables: list[Any]) -> None:
-        """Create one moment of every kernel of a block, and two of every other variable.
+        """Create `muon_m` of every kernel of a block, `adam_m` and `adam_v` of the other variables.
 
         Each of the three lists has a place for every variable; None where it has no such moment.
         """

@@ -118,7 +118,7 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def _to_config(schedule: Schedule) -> dict[str, Any]:
-    """Return name and arguments of a schedule."""
+    """Return the `name` of a schedule in `SCHEDULES`, and its arguments by theirs."""
     names = {schedule: name for name, schedule in SCHEDULES.items()}
     return {"name": names[type(schedule)], **dataclasses.asdict(schedule)}
 

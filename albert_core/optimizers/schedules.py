@@ -50,7 +50,7 @@ class Schedule:
 
     Attributes:
         peak: Rate the warm-up leads to.
-        num_train_steps: Step at which the rate is 0.
+        num_train_steps: Step at which the decay ends; the rate is 0 from there on, if it decays.
         num_warmup_steps: Length of the warm-up.
         start_warmup_step: Step at which the warm-up begins.
     """
@@ -82,9 +82,9 @@ class Schedule:
 
     @property
     def stable_ratio(self) -> float:
-        """Fraction of the steps, from the first, whose rates are the same for any number of steps.
+        """Fraction of the steps, the first ones, whose rates do not depend on their number.
 
-        But for those of the warm-up, which never depend on it.
+        Only rates after the warm-up are looked at, as those of the warm-up never depend on it.
         """
         return 0.0
 
@@ -92,7 +92,7 @@ class Schedule:
         """Return the rate after the warm-up; subclasses must define it.
 
         Args:
-            step: Steps done since the beginning of training, float32.
+            step: Steps done since the beginning of the schedule, float32.
         """
         raise NotImplementedError
 
@@ -230,7 +230,8 @@ def new_schedule(
     Args:
         config: Name and settings.
         peak: Rate the warm-up leads to.
-        num_train_steps: Step at which the rate is 0.
+        num_train_steps: Step at which the decay ends; the rate is 0 from there on, except with a
+            `poly_power` of 0, which keeps the peak.
         num_warmup_steps: Length of the warm-up.
 
     Raises:

@@ -40,9 +40,10 @@ def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
 
 
 def _publish_place(output: str, place: str) -> None:
-    """Copy the files of an output's folder to its place, the manifest last.
+    """Copy the files of an output's folder to its place in a bucket, the manifest last.
 
-    Does nothing where the place has the same manifest; anything else there is removed first.
+    Does nothing where the place has the same manifest; anything else there is removed first. Errors
+    are those of `publish_places`.
     """
     manifests = [join(folder, MANIFEST_NAME) for folder in (output, place)]
     if all(map(exists, manifests)) and len(set(map(read_bytes, manifests))) == 1:

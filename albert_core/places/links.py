@@ -18,10 +18,12 @@ _COPY_NOTE = "copied_from.txt"
 def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
     """Bring the places of a run's folder, scores.json and scores.csv up to date.
 
-    Each place is replaced at once; links and copies of earlier updates that are no place any more
-    are removed, and folders that this program did not make are left alone. The caller must hold the
-    lock of the folder, which is not taken here. Places before one that cannot be made are replaced
-    already when it raises; the scores are written last.
+    Places are the paths of `RunOutputs.places`, such as `models/cola`: links to the outputs among
+    the run's artifacts, or copies where the file system has no links. None is ever half a folder.
+    Links and copies of earlier updates that are no place any more are removed, and folders that
+    this program did not make are left alone. The caller must hold the lock of the folder, which is
+    not taken here. Places before one that cannot be made are replaced already when it raises; the
+    scores are written last.
 
     Args:
         run: The run's folder.

@@ -260,7 +260,7 @@ def list_remote_models(address: str) -> dict[str, str]:
 
 
 def _is_model_file(name: str) -> bool:
-    """Return whether a file of this name makes its folder a model's."""
+    """Return whether a file of this name, without folders, makes its folder a model's."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in _MODEL_FILES)
 
 

@@ -106,10 +106,11 @@ def is_run_folder(folder: Path) -> bool:
 def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
     """Find the outputs of a run's steps, of any version, by their manifests.
 
-    In a finished run these are the outputs that its report names by their hashes, and the models of
-    other tasks from the same pretraining. In a run that is at work or failed, it is the newest
-    output of each step. Only manifests are read; outputs with one that cannot be read are left out,
-    and named on standard error.
+    In a finished run these are the outputs that its report names by their hashes, and the newest
+    ones of steps that it does not name; but models and evaluations of other tasks only if their
+    newest model is from the same pretraining, and no records beside named ones. In a run that is at
+    work or failed, it is the newest output of each step. Only manifests are read; outputs with one
+    that cannot be read are left out, and named on standard error.
 
     Args:
         run: The run's folder.
@@ -199,10 +200,15 @@ def _key(manifest: Manifest) -> str:
 def _find_report(
     run: Path, outputs: Sequence[StepOutput], report: Path | None
 ) -> StepOutput | None:
-    """Return the report whose inputs are the run's outputs; None for a run that has not finished.
+    """Return the report of the last run in a run's folder; None if that run has not finished.
 
-    It is the one in the folder `report` if that is given (None if it is not among the outputs),
-    else the newest, if no output of a later run in the folder exists.
+    Its inputs are not looked at.
+
+    Args:
+        run: The run's folder.
+        outputs: All outputs below it, the oldest first (not checked).
+        report: Folder of the report to return, None if it is not among `outputs`. If not given, it
+            is the last report, or None if a later run in the folder has any output.
     """
     reports = [output for output in outputs if output.manifest.step == "report"]
     if report is not None:

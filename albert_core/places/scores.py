@@ -151,7 +151,8 @@ def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
     A file that holds the same bytes already is not written again.
 
     Raises:
-        InputError: The folder cannot be written.
+        InputError: The bucket cannot be written.
+        OSError: The local folder cannot be.
         ServiceError: The storage failed.
     """
     rows = [dataclasses.asdict(score) for score in scores]

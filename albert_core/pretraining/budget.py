@@ -129,6 +129,8 @@ class BudgetConfig(ScheduleConfig):
         """
         if self.num_train_tokens is not None:
             total = sum(phase.num_tokens for phase in phases)
+            # A phase's share of the tokens, its num_tokens / total, divided by its tokens per step:
+            # batch size and sequence length cancel.
             steps = [self.num_train_tokens * phase.num_train_steps // total for phase in phases]
             phases = [
                 dataclasses.replace(phase, num_train_steps=max(1, num_steps))

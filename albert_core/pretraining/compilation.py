@@ -23,8 +23,9 @@ def compiled_model(
 ) -> PretrainingModel:
     """Return a new model for the objective, compiled with the optimizer and schedule of the phases.
 
-    Its weights are drawn from Keras's global seed. The numbers of the schedules are not checked,
-    and `num_micro_batches` stays 1: callers set it.
+    Its weights are drawn from Keras's global seed, and its layers compute in the precision of
+    Keras's global policy, whatever `config` says: callers set both before. The numbers of the
+    schedules are not checked, and `num_micro_batches` stays 1: callers set it afterwards.
 
     Args:
         model_config: The architecture.

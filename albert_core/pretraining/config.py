@@ -38,7 +38,8 @@ class PretrainingConfig(
         num_warmup_steps: Steps of linear warm-up.
         batch_size: Sequences in a step, over all devices.
         phases: Phases on sequences of different lengths, one after the other, each with its own
-            warm-up and decay; records of every length are needed. Empty: a single phase.
+            warm-up and decay unless `schedule_spans` is `run`; records of every length are needed.
+            Empty: a single phase.
         evaluation_interval_steps: Steps between held-out evaluations, each with a checkpoint.
         log_interval_steps: Steps between rows of training_log.jsonl, and between checks of the loss
             by the safeguards.
@@ -113,6 +114,8 @@ class PretrainingConfig(
                 "evaluates only; expected nothing with it"
             )
         self._check_phases()
+        # The length is that of the records, which are not known here. With a budget of tokens, 1
+        # gives the most steps: nothing is refused that another length would allow.
         phases = self.resolved_phases(sequence_length=1)
         if self.num_train_steps:
             for phase in phases:
@@ -200,8 +203,8 @@ class PretrainingConfig(
             sequence_length: Length of the sequences of a run without phases; else not used.
 
         Raises:
-            InputError: A length or a batch size is below 1, or the tokens are too few for the
-                warm-up.
+            InputError: A length or a batch size is below 1, or `num_train_tokens` are too few for
+                the warm-up or the decay.
         """
         configs = self.phases or (PhaseConfig(sequence_length=sequence_length),)
         return self.with_budget([self._resolved(config) for config in configs])

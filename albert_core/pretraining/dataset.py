@@ -28,7 +28,9 @@ from albert_core.tokenization import SpecialIds, Tokenizer
 from albert_core.training.batch_division import rows_of_process
 
 _ORIGINAL_EVALUATION_BATCHES = 100
-_OFFSETS, _REPLACEMENTS = (1,), (2,)  # purposes of their draws
+# Purposes of draws. None may be (0,): SeedSequence pads its entropy with zeros, so that these would
+# be the draws of the masks again.
+_OFFSETS, _REPLACEMENTS = (1,), (2,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,8 +107,10 @@ class PretrainingData:
         """Return endless batches (inputs, targets) for `fit`, in an order that follows the seed.
 
         Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
-        process gets B / num_processes of the rows. The time spent waiting for batches is added to
-        `input_timer`. With `max_position_offset` the inputs have `position_offsets` [B], too.
+        process gets B / num_processes of the rows. A record with a wrong checksum raises
+        `CorruptRecordError` of the backend's record reader once its batch is read. The time spent
+        waiting for batches is added to `input_timer`. With `max_position_offset` the inputs have
+        `position_offsets` [B], too.
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
@@ -118,11 +122,15 @@ class PretrainingData:
     def held_out_batches(self, batch_size: int, *, multiple_of: int = 1) -> Any:
         """Return one pass over the held-out records, with the same masks each time it is read.
 
-        All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
-        down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
+        All batches are of one size: `batch_size`, or the number of records if that is smaller,
+        rounded down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
 
         Records of the original have no held-out part; for them it is the first 100 batches of the
         training records, as in the original.
+
+        Args:
+            batch_size: Most rows of a batch over all processes; each process gets its part.
+            multiple_of: What the rows of a batch must be a multiple of.
 
         Raises:
             InputError: No records are held out, or fewer than `multiple_of`.

@@ -67,6 +67,7 @@ class _SequenceVectors(keras.Model):
     def __init__(self, encoder: AlbertEncoder, *, jit_compile: bool) -> None:
         super().__init__(name="sequence_vectors")
         self.encoder = encoder
+        # Else Keras would run the first batch uncompiled with JAX, to make variables.
         self.built = True
         self.compile(optimizer=None, jit_compile=jit_compile)
 

@@ -22,7 +22,7 @@ SHOWN = ("mask_token", "random", "unchanged")
 """What the input may have at a predicted position, by the names that the records' report uses."""
 
 _PREFIX = "masked_lm"
-_LOSS = "loss_of_batches"
+_LOSS = "loss_of_batches"  # not `loss`, as Keras's own mean is called
 # Metrics over a part of the tokens, by the metric that says how large that part is.
 _DETECTION_PARTS = {
     f"{DETECTION_PREFIX}_precision": f"{DETECTION_PREFIX}_predicted_fraction",
@@ -83,6 +83,7 @@ class HeldOutModel(keras.Model):
         for shown in SHOWN:
             names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        # All variables are made: Keras need not trace the model with a batch to make them.
         self.built = True
         self.compile(optimizer=None, jit_compile=model.jit_compile)
 
@@ -132,7 +133,7 @@ class _EndAtSignal(keras.callbacks.Callback):
     """Ends an evaluation after a batch, in Keras's way, once a signal has come."""
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look whether one has come."""
+        """Have Keras end the evaluation if a signal has come."""
         self.model.stop_evaluating = has_signal()
 
 
@@ -170,8 +171,8 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
 def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an evaluation's values for a manifest: all its held-out metrics, step and masking.
 
-    Numbers are rounded to 4 decimals. A metric of the original that is missing in the row, or the
-    step, is a KeyError.
+    Numbers are rounded to 4 decimals. The masking is left out where the row has none. A metric of
+    the original that is missing in the row, or the step, is a KeyError.
 
     Args:
         row: A row of the history, with the metrics of `evaluate_held_out`.

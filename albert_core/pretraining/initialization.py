@@ -56,6 +56,7 @@ def initialize(
         InputError: There is no model at the path, or its architecture or vocabulary is another.
         ServiceError: The storage of an address in the cloud failed.
     """
+    # With a pooler of zeros where it has none: every variable of the encoder must be there.
     checkpoint = read_checkpoint(local_folder(path), default_config=model.config).with_pooler()
     expected, actual = model.config.to_dict(), checkpoint.config.to_dict()
     fixed = _ARCHITECTURE if may_differ_in_depth else (*_ARCHITECTURE, _DEPTH)
@@ -104,7 +105,8 @@ def _tell_other_depth(path: str, checkpoint: AlbertConfig, model: AlbertConfig) 
 def scale_residual_kernels(model: PretrainingModel, scale: float) -> None:
     """Multiply the kernels of attention output and feed-forward output by a factor, in place.
 
-    With a small factor every block begins close to the identity, whatever the number of layers.
+    With a small factor every block begins close to the identity, whatever the number of layers. The
+    kernels of a generator of replaced tokens are multiplied, too.
 
     Args:
         model: Built, with new weights.

@@ -57,6 +57,7 @@ class PhaseTrainer:
             )
         ]
         self._depths = [phase.architecture(model.config).num_hidden_layers for phase in phases]
+        # One for each phase: a compiled evaluation keeps the number of layers it was compiled with.
         self._held_out_models = [HeldOutModel(model, records.special_ids.mask) for records in data]
 
     def run(
@@ -102,7 +103,7 @@ class PhaseTrainer:
         return state
 
     def batches_from(self, step: int) -> Any:
-        """Return the batches of the phase at a step, from there on.
+        """Return the batches of the phase that training is in after `step` steps, from there on.
 
         Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """
@@ -110,7 +111,8 @@ class PhaseTrainer:
         phase = self.phases[index]
         self.model.set_depth(self._depths[index])
         self.model.num_micro_batches = self._num_micro_batches[index]
-        # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
+        # The numbers of layers and micro-batches are compiled into the step. Besides, TensorFlow
+        # would trace one step for the shapes of all phases, which is slower.
         self.model.make_train_function(force=True)
         first_step = step - self.plan.phase_begin(index)
         return self.data[index].train_batches(phase.batch_size, start_step=first_step)
@@ -118,7 +120,11 @@ class PhaseTrainer:
     def evaluate(self, step: int) -> dict[str, Any]:
         """Return the held-out metrics after a step, on the records of its phase, and their masking.
 
-        Gives the model the number of layers of that phase.
+        Gives the model the number of layers of that phase. Where the weights are averaged, the
+        averages are evaluated, and the weights are put back, also after an error.
+
+        Raises:
+            SignalError: A signal came meanwhile; the evaluation is left unfinished.
         """
         index = self.plan.phase_of_last_step(step)
         self.model.set_depth(self._depths[index])

@@ -42,7 +42,8 @@ class Phase:
         learning_rate: Its peak rate, for this batch size.
         num_warmup_steps: Steps of linear warm-up at the beginning of its schedule.
         warmup_ratio: Fraction of the schedule's steps that these are, if they are given so.
-        num_schedule_steps: Steps of its schedule: its own, or those of the whole run.
+        num_schedule_steps: Steps of its schedule: its own, or those of the whole run; `UNSETTLED`
+            in a training by minutes.
         num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 

@@ -64,7 +64,8 @@ def run_pretraining(
         config: How to train.
         results: Existing folder; receives configuration, weights, vocabulary, metrics, log and
             eval_results.txt; after replaced-token detection also the generator.
-        checkpoints: Keeps the checkpoints; a killed run continues from the newest.
+        checkpoints: Existing folder; keeps checkpoints and log. A killed run continues from the
+            newest checkpoint.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Called with the progress of the work.
         track: Called with each row of the log and of the evaluations.
@@ -81,6 +82,7 @@ def run_pretraining(
             together, or the minutes are too few for the warm-up and the decay.
         StepFailedError: Training was interrupted or diverged, or a record cannot be read;
             checkpoints are kept.
+        ServiceError: The storage of an `init_checkpoint` in the cloud failed.
     """
     with contextlib.ExitStack() as stack:
         devices = stack.enter_context(
@@ -140,7 +142,7 @@ def _open_records(
     """Return the records of each phase as batches for this process; nothing is read yet.
 
     Raises:
-        InputError: `masking` is not what static records were masked with.
+        InputError: `masking` is neither the default nor what static records were masked with.
     """
     return [
         PretrainingData.from_records(
@@ -219,6 +221,7 @@ def _describe_settled(
     return {
         "settled_phases": [
             PhaseTiming(**timing).describe(phase.num_train_steps)
+            # Phases that did not begin have no timing.
             for phase, timing in zip(phases, state.timings, strict=False)
         ]
     }
@@ -238,6 +241,7 @@ def _trained_length(
     begins = itertools.accumulate((phase.num_train_steps for phase in phases), initial=0)
     lengths = [
         config.trained_length([phase.sequence_length], model_config.max_position_embeddings)
+        # `begins` has one item more, the end of the last phase.
         for phase, begin in zip(phases, begins, strict=False)
         if begin < state.step
     ]

@@ -57,6 +57,7 @@ def write_results(
         _divide_weights(results, model.generator_config.with_depth(depth), tokenizer)
     write_history(results, state.history)
     names = [name for name in best if name.startswith(f"{DETECTION_PREFIX}_")]
+    # Sorted by name, as the original writes it.
     text = "".join(
         f"{name} = {best[name]}\n" for name in sorted((*EVALUATION_METRICS, "global_step", *names))
     )

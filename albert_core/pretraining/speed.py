@@ -19,9 +19,9 @@ from albert_core.training.state import TrainingState
 class SpeedMeter:
     """Measures the speed between two rows of the log; called for each row, in order.
 
-    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the peak rate of
-    the devices: by the data sheet, or, without one, as measured when the process's first meter for
-    these devices and their precision is made.
+    `tokens_per_second` counts padding, too. `model_flops_utilization` (MFU) is the rate of the
+    model's matrix products over the peak rate of the devices: by the data sheet, or, without one,
+    as measured when the process's first meter for these devices and their precision is made.
     `input_wait_fraction` is the fraction of the time that training waited for a batch.
 
     Args:
@@ -59,9 +59,10 @@ class SpeedMeter:
         self._waited_s = 0.0
 
     def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
-        """Return the three metrics of the steps after `first` up to `last`, which are of one phase.
+        """Return three metrics of the steps after `first` up to `last`, which are of one phase.
 
-        Waiting is counted since the previous call, so that no time is counted twice.
+        They are `tokens_per_second`, `model_flops_utilization` and `input_wait_fraction`. Waiting
+        is counted since the previous call, so that no time is counted twice.
 
         Args:
             first: Step before the first one measured.
@@ -91,6 +92,7 @@ def _measured_peak(device_name: str, policy: str) -> float:
         device_name: The default device's name.
         policy: Keras's global policy, which decides in which type the products are made.
     """
+    # The arguments are only keys of the cache: the measurement depends on both.
     return measured_matrix_flops()
 
 

@@ -87,7 +87,11 @@ def _of_control_groups() -> Iterator[FreeMemory]:
 
 
 def _file_cache_bytes(stat: Path) -> int:
-    """Return the size of the files that the kernel keeps in memory for a control group."""
+    """Return the size of the files that the kernel keeps in memory for a control group.
+
+    Args:
+        stat: The group's `memory.stat`; one that does not tell it counts as 0.
+    """
     counts = dict(line.split(maxsplit=1) for line in small_text(stat).splitlines() if " " in line)
     for names in reversed(_FILE_CACHES):
         if all(counts.get(name, "").isdigit() for name in names):

@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 
 
 def do_in_parallel(do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Call a function for each item, eight at a time; return the results in the items' order.
+    """Call a function for each item, in eight threads; return the results in the items' order.
 
     All items are taken at the beginning. The first error in their order is raised: no other item is
     begun then, and those under way are waited for, after Ctrl-C, too.

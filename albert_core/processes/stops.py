@@ -122,7 +122,8 @@ def longer_grace(seconds: Callable[[], float], *, may_follow: bool = False) -> I
     What the body is within has `GRACE_S` from its end on.
 
     Args:
-        seconds: Function that returns for how long; asked again and again, in another thread.
+        seconds: Function that returns for how long, counted from the signal; asked again and again,
+            in another thread. Less than `GRACE_S` shortens nothing.
         may_follow: Whether the body may begin after the signal, as a part of the end.
 
     Raises:

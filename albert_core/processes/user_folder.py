@@ -19,7 +19,8 @@ _SHARED_VARIABLE = "ALBERT_SHARED_TMPDIR"
 def temporary_files_in(folder: Path) -> Iterator[None]:
     """Have this process and its children make their temporary files in a folder, during the body.
 
-    A killed process leaves the files of its libraries behind. Therefore the folder is removed with
+    Sets `tempfile.tempdir` and TMPDIR in the environment, and puts back what they were. A killed
+    process leaves the files of its libraries behind. Therefore the folder is removed with
     everything in it after the body, or by the next process that uses it. `user_folder` stays where
     it was.
 

@@ -100,8 +100,9 @@ class MaskingConfig:
     def describe(self) -> str:
         """Return in words what is masked and how it is shown, for people who compare accuracies.
 
-        It names probability, longest n-gram and the odds of [MASK], random and unchanged tokens;
-        and of the other settings those that are not at their defaults.
+        It names probability, unit (whole words or tokens), longest n-gram and the chances of
+        [MASK], random and unchanged tokens. Where they are set, it names the most masked tokens of
+        a sequence, that long runs are the likeliest, and the shuffled tokens, too.
         """
         units = "whole words" if self.whole_word else "tokens"
         parts = [f"{self.mask_probability * 100:.10g} % of the tokens"]
@@ -110,6 +111,7 @@ class MaskingConfig:
         parts.append(f"n-grams of up to {self.max_ngram} {units}")
         if not self.favor_shorter_ngram:
             parts[-1] += ", the longest likeliest"
+        # `abs`: if the other two sum to just above 1 by rounding, the rest would be shown as -0.
         parts.append(
             f"{self.mask_replace_probability * 100:.10g} % [MASK], "
             f"{self.random_replace_probability * 100:.10g} % random, "

@@ -91,9 +91,9 @@ def encode_documents(
     Returns:
         The encoded documents of each shard in the order read, by the shard's name; shards without
         one are missing. And counts of the documents read and kept (`num_documents`,
-        `num_kept_documents`) and of the sentences, words (separated by single spaces), tokens and
-        unknown tokens kept, each missing where nothing was counted; under `removed` the attributes
-        of `RemovedDocuments`.
+        `num_kept_documents`) and of what is kept: `num_sentences`, `num_words` (separated by single
+        spaces), `num_tokens` and `num_unknown_tokens`. Each is missing where nothing was counted.
+        Under `removed` are the attributes of `RemovedDocuments`.
     """
     shards = collections.defaultdict[str, list[EncodedDocument]](list)
     counts = collections.Counter[str]()

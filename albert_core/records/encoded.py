@@ -105,9 +105,15 @@ def write_encoded(
         documents: The documents of each shard, in any order, by the shard's name; a section has
             them sorted by key, those of equal keys in the order given.
         counts: JSON values for the index.
-        scratch: Path of a new local file, which is moved or uploaded to `path`.
+        scratch: Path of a local file that is written over, then copied or uploaded to `path`; it
+            stays.
         work: What the file is a part of, for `read_index`.
         is_last: Whether no further file of the same split follows.
+
+    Raises:
+        OSError: A local file cannot be written.
+        InputError: The bucket cannot be written from here.
+        ServiceError: The storage failed.
     """
     sections = {}
     with scratch.open("wb") as file:
@@ -184,7 +190,7 @@ def merge_documents(sections: Mapping[str, Section], shard: str) -> Iterator[Enc
 def merged_block_bytes(num_files: int) -> int:
     """Return the bytes of each file to read at a time when so many files are merged.
 
-    The more files, the fewer bytes, within two bounds.
+    They are 256 MiB for all files together, but 64 KiB at least and 4 MiB at most for each.
     """
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
     # a request of its own where files lie in a bucket.

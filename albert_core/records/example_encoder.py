@@ -117,6 +117,7 @@ def _open_message(out: Any, end: int, field: int, size: int) -> int:
     return _write_varint(out, end + 1, size)
 
 
+# nogil: local Beam workers may be threads of one process.
 @kernel(nogil=True)
 def _assemble(
     data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends: Any

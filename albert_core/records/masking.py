@@ -216,11 +216,14 @@ def _mark_ngrams(
         # the words, and the others need not be shuffled.
         other = index + integer_below(state, num_words - index)
         order[index], order[other] = order[other], order[index]
+        # After the draw above, which is then wasted: with one draw less, the same seed would give
+        # other replacements of the masked tokens.
         if count >= quota:
             break
         word = order[index]
         ngram = 1
         draw = uniform(state)
+        # The last of the sums may be just below 1 by rounding, and a draw above it.
         while ngram < len(ngram_cdf) and draw >= ngram_cdf[ngram - 1]:
             ngram += 1
         ngram = min(ngram, num_words - word)

@@ -178,6 +178,8 @@ def _compare_in_buckets(
         num_matches: Receives int64 [R]: equal bytes of both; 0 where a row is like none.
     """
     for row in range(len(buckets)):
+        # Converted, here and below: in one variable or in `max`, numba makes float64 of uint64 and
+        # int64 together.
         num_representatives: Any = np.int64(current[3])
         counts[0] += 1
         if num_representatives == 0 or buckets[row] != current[0]:
@@ -213,7 +215,7 @@ def first_examples(pairs: np.ndarray) -> list[Example]:
     """Return the five pairs with the smallest keys, from pairs sorted by key.
 
     Each is the key of the document left out and of the one it is like, as hex digits, and the
-    number of equal hashes; fewer than five if there are fewer pairs.
+    number of equal bytes of their signatures; fewer than five if there are fewer pairs.
     """
     first = pairs[:_NUM_EXAMPLES]
     similar = _as_bytes(first["similar_high"], first["similar_low"])

@@ -172,6 +172,7 @@ def _cut_documents(
         state[0] = rng_states[document]
         target = limit
         if uniform(state) < short_sequence_probability:
+            # From 2 to the limit, both included, as by the original's `randint(2, limit)`.
             target = 2 + integer_below(state, limit - 1)
         num_pairs_before = num_pairs
         begin, end = documents[document], documents[document + 1]

@@ -13,6 +13,7 @@ from albert_core.processes.kernels import kernel
 from albert_core.records.rng import integer_below, uniform
 
 
+# nogil: batches are made by a thread beside the one that trains.
 @kernel(nogil=True)
 def draw_position_offsets(rng_states_B: Any, probability: float, max_offset: int) -> Any:
     """Return the first position of each sequence of a batch, int32 [B].

@@ -61,5 +61,8 @@ def uniform(state: Any) -> float:
 
 @kernel()
 def integer_below(state: Any, limit: int) -> int:
-    """Draw an integer from 0 to `limit` - 1, all alike, and move `state`, uint64 [1], on by one."""
+    """Draw an integer from 0 to below `limit`, all equally likely.
+
+    `state`, uint64 [1], is moved on by one draw.
+    """
     return int(uniform(state) * limit)

@@ -129,6 +129,7 @@ class ShardBuilder:
                 continue
             while next_left_out is not None and next_left_out < document.key:
                 next_left_out = next(left_out, None)
+            # Not moved on at a match: without `deduplicate` the same key may come again.
             if next_left_out == document.key:
                 counts["num_near_duplicate_documents"] += 1
                 continue
@@ -173,7 +174,7 @@ class ShardBuilder:
         """Serialise pairs in the format of the settings, in order; add counts of masks to `masked`.
 
         Static pairs are masked, and all are counted. Compact pairs stay unmasked; batches of them
-        are masked only to be counted, until `_SAMPLED_PAIRS` pairs have been counted.
+        are masked, by the default settings, only to be counted, until 1,024 pairs have been.
         """
         if self.config.format == "static":
             batch = self._mask(pairs, self.config.static_masking, masked)

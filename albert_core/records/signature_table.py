@@ -18,7 +18,11 @@ _BITS = 64  # of a bucket's number
 
 
 def entry_dtype(num_permutations: int) -> np.dtype:
-    """Return the type of a document's row in a bucket: bucket, key, signature."""
+    """Return the structured type of a document's row in a bucket.
+
+    Its fields are `bucket`, the key as two numbers (`key_high`, `key_low`), and `signature`, uint8
+    [P].
+    """
     return np.dtype(
         [
             ("bucket", "<u8"),
@@ -55,15 +59,21 @@ class SignatureTable:
     def write(self, path: str, num_partitions: int, *, scratch: Path) -> dict[str, Any]:
         """Write the documents of each bucket into a file with a section for each partition.
 
+        There is a row of `entry_dtype` for each bucket that a document is in. The partitions are
+        ranges of buckets; the rows of a section are sorted by bucket, then by key.
+
         Args:
             path: Address of the file, local, gs:// or s3://.
             num_partitions: Number of partitions of the buckets.
-            scratch: Path of a new local file, which is moved or uploaded to `path`.
+            scratch: Path of a local file that is written over, then copied or uploaded to `path`;
+                it stays.
 
         Returns:
             What `write_rows` does, and the number of rows as `num_entries`; partitions are named
             by their numbers.
         """
+        # Big-endian, so that the numbers sort as the bytes do, by which a shard's documents and the
+        # keys of those that are left out are merged.
         keys = np.frombuffer(self._keys, ">u8").reshape(-1, 2).astype(np.uint64)
         # By key first: the stable sort by bucket then leaves each bucket in the order of the keys.
         by_key = np.lexsort((keys[:, 1], keys[:, 0]))
@@ -106,5 +116,6 @@ class SignatureTable:
 
 def _first_buckets(num_partitions: int) -> np.ndarray:
     """Return the smallest bucket, uint64, of each of so many equal ranges of buckets."""
+    # Rounded up, and in Python's integers: a number shifted by 64 bits overflows NumPy's.
     firsts = [-((-number << _BITS) // num_partitions) for number in range(num_partitions)]
     return np.array(firsts, np.uint64)

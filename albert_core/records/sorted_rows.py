@@ -21,7 +21,8 @@ def write_rows(
     Args:
         path: Address of the file, local, gs:// or s3://.
         sections: Name and rows of each section, in blocks; sorted for `merge_rows` (not checked).
-        scratch: Path of a new local file, which is moved or uploaded to `path`.
+        scratch: Path of a local file that is written over, then copied or uploaded to `path`; it
+            stays.
 
     Returns:
         Size and checksum of the file as `file`, and its `Section`s by name as `sections`.
@@ -70,6 +71,7 @@ def merge_rows(
         lasts = [reader.last(order) for reader in readers if reader.has_more]
         bound = min(lasts, default=None)
         rows = np.concatenate([reader.take(order, bound) for reader in readers])
+        # Not `np.sort` with `order`, which breaks ties by the other fields, not by order of files.
         yield rows[np.lexsort([rows[name] for name in reversed(order)])]
 
 

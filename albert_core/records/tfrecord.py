@@ -16,10 +16,7 @@ from albert_core.errors import InputError
 
 @functools.cache
 def _example_class() -> Any:
-    """Return a message class with the wire format of tf.train.Example, built once per process.
-
-    It is in a descriptor pool of its own, so that TensorFlow can register the same messages.
-    """
+    """Return a message class with the wire format of tf.train.Example, built once per process."""
     # In a pool of its own: TensorFlow registers messages of these names in the default pool of
     # the process, and a second registration there is an error.
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

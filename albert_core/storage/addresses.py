@@ -97,5 +97,5 @@ def local_path(path: str | Path, name: str) -> Path:
 
 
 def join(folder: str, name: str) -> str:
-    """Return the address of a file in a folder."""
+    """Return the address of a file in a folder, local or not; slashes at its end do not count."""
     return f"{folder.rstrip('/')}/{name}"

@@ -97,7 +97,7 @@ def content_hash(path: str) -> str:
     without one the generation, after the name of its kind.
 
     Raises:
-        FileNotFoundError: There is no such local file.
+        OSError: There is no such local file, or it must not be read.
         InputError: There is no such object.
         ServiceError: The storage failed.
     """
@@ -161,6 +161,7 @@ def write_bytes(
 
     Raises:
         WriteConflictError: The file exists with `only_new`, or is not of the generation.
+        OSError: The local file or its folder cannot be written.
     """
     expected = 0 if only_new else replaces
     if is_remote(path):
@@ -177,7 +178,8 @@ def write_file(path: str, source: Path) -> None:
     """Copy a finished local file to an address, where it appears whole or not at all.
 
     It replaces what is there, a local link itself; missing local folders are made, and `source`
-    stays. Nothing is flushed to the disk. In the cloud there may be the errors of `ObjectStorage`.
+    stays. Nothing is flushed to the disk. In the cloud there may be the errors of `ObjectStorage`,
+    locally OSError.
     """
     if is_remote(path):
         storage_of(path).upload(path, source)
@@ -241,6 +243,7 @@ def read_version(path: str) -> Version | None:
     Raises:
         WriteConflictError: It was replaced meanwhile.
         InputError: The path is local, or the bucket cannot be read.
+        ServiceError: The storage failed.
     """
     return storage_of(path).read_version(path)
 

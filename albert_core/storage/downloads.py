@@ -33,10 +33,10 @@ def local_folder(path: str | Path) -> Path:
 
     A download stays in a folder of this user's own among the temporary files, named by size,
     checksum and generation of its objects, and is used again while these are the same. Each time,
-    the files are read and compared with the objects' checksums; a damaged download is made again.
-    For objects whose storage keeps no checksum, the checksum of the downloaded bytes is kept in a
-    file beside the folder. A local path is returned as it is, existing or not. An address of one
-    object gives a folder with that object.
+    the files are read and compared with the objects' checksums; a damaged download is named on
+    standard error and made again. For objects whose storage keeps no checksum, the checksum of the
+    downloaded bytes is kept in a file beside the folder. A local path is returned as it is,
+    existing or not. An address of one object gives a folder with that object.
 
     Raises:
         InputError: There is no such folder in the cloud, an object's name leads out of it, an
@@ -94,6 +94,7 @@ def _note_checksums(
     Raises:
         InputError: An object without a checksum has been replaced since its facts were read;
             nothing is written.
+        ServiceError: The storage failed.
     """
     unknown = [name for name, each in facts.items() if each["crc32c"] is None]
     for name in unknown:

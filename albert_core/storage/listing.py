@@ -10,6 +10,8 @@ from albert_core.errors import InputError, NoAccessError
 from albert_core.files.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
 from albert_core.storage.addresses import find_storage, is_remote, storage_of
 
+_OF_FILE_SYSTEMS = "lost+found"
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class StoredFile:
@@ -28,11 +30,13 @@ def find_files(pattern: str) -> list[StoredFile]:
     """Return the files that a pattern names, sorted by address.
 
     Args:
-        pattern: A file, a folder (read recursively) or a glob by the rules of
+        pattern: A file, a folder (read recursively, hidden files too) or a glob by the rules of
             `albert_core.files.globs`. A file or folder of exactly this name wins over the glob.
+            Below a local folder, links to folders are not followed.
 
     Raises:
-        InputError: There is none; or a folder, locally or the bucket, must not be read.
+        InputError: There is none; or a local folder that this goes through, or the bucket, must not
+            be read.
         ServiceError: The storage failed.
     """
     files = sorted(set(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern)))
@@ -49,16 +53,44 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
 
     Files are unsorted and have absolute paths; a glob may yield one repeatedly. Yields nothing if
     nothing matches. A pattern that exists as a file or folder is not read as a glob.
+
+    Raises:
+        InputError: A folder that this goes through must not be read.
     """
     path = Path(pattern)
     # What exists comes first: its name may have brackets, which a glob does not take literally.
     if _is_there(path):
-        candidates = path.rglob("*") if path.is_dir() else iter([path])
+        candidates = _paths_below(path) if path.is_dir() else iter([path])
     else:
         candidates = _glob(pattern)
     for candidate in candidates:
         if _is_file(candidate):
             yield StoredFile(str(candidate.absolute()), candidate.stat().st_size)
+
+
+def _paths_below(folder: Path) -> Iterator[Path]:
+    """Yield all paths below a local folder that are no folders; links to folders among them.
+
+    `lost+found`, which file systems have for themselves, is left out where it must not be read.
+
+    Raises:
+        InputError: A folder, or what is in it, must not be read: a part of the files would be
+            missing.
+    """
+    # Not by Path.rglob or os.walk, which pass over what they have no right to read.
+    for name in _local_names(folder.parts):
+        path = folder / name
+        try:
+            is_folder = path.is_dir() and not path.is_symlink()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}; expected a readable folder") from error
+        if not is_folder:
+            yield path
+        elif name != _OF_FILE_SYSTEMS:
+            yield from _paths_below(path)
+        else:
+            with contextlib.suppress(InputError):
+                yield from _paths_below(path)
 
 
 def find_below(folder: Path, pattern: str) -> list[Path]:

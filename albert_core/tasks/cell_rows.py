@@ -33,7 +33,12 @@ def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str
     """Return the cells of the first row of a table, whether a header or not.
 
     Empty for an empty file, one that is missing, no regular file, not UTF-8 or otherwise
-    unreadable.
+    unreadable. The rest of the file is not checked.
+
+    Args:
+        path: The table, local; decompressed by its ending.
+        source: Its declaration, of which only the delimiter is read, for `csv`.
+        file_format: Its format.
     """
     if not path.is_file():
         return []  # a pipe would be waited for

@@ -85,8 +85,9 @@ def count_classes(
     Args:
         targets: Class numbers [M], or 1 and 0 for each label [M, C].
         predicted: Predictions in the same form.
-        num_classes: Least number of classes C; None or 0: as many as the highest number that occurs
-            asks for, which needs at least one example. Not read for labels [M, C].
+        num_classes: Number of classes C, above every number that occurs (not checked); None or 0:
+            one more than the highest number that occurs, which needs at least one example. Not read
+            for labels [M, C].
     """
     if targets.ndim > 1:
         is_true_MC, is_predicted_MC = targets > 0, predicted > 0

@@ -19,9 +19,10 @@ def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
     Rows of the same texts, whatever their case, and questions about the same context stay together:
     what the model is scored on is never trained on. The fraction `task.dev_fraction` of these
     groups is drawn, and of each class alike, as far as numbers allow; for a regression, each tenth
-    of the scores counts as a class. A class with one group stays in the training set. The draw is
-    by a hash of `task.dev_seed` and the texts: neither order nor format of the files matters. From
-    few rows, none may be drawn.
+    of the scores counts as a class. A class with one group stays in the training set; but for
+    `multi_label` and words with tags, where a class is a set of labels or types, all sets that only
+    one group has count as one class. The draw is by a hash of `task.dev_seed` and the texts:
+    neither order nor format of the files matters. From few rows, none may be drawn.
 
     Args:
         task: The task.
@@ -61,11 +62,12 @@ def _group(row: Row, task: Task) -> str:
 def _strata(
     task: Task, rows: Sequence[Row], groups: Mapping[str, Sequence[int]]
 ) -> list[list[str]]:
-    """Return the groups of each class that has two or more, in the order of the classes.
+    """Return the groups of each class that has two or more, in the order of the classes' names.
 
     A class with one group is left out: it is learned rather than scored. For `multi_label`, the set
     of labels that apply together is a class; for words with tags, the set of types of entities in a
-    sentence; the classes in one group are one class together.
+    sentence. There the classes with one group are not left out, but are the first class together. A
+    group whose rows have several classes is of the first of these by name.
 
     Args:
         task: The task.

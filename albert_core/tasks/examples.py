@@ -34,7 +34,13 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A stretch of the context: its text and the offset of its first character."""
+    """A stretch of the context: its text and the offset of its first character.
+
+    Attributes:
+        text: The text, as the file has it.
+        start: Offset in the context, in characters from 0; -1 where the file tells none. Whether
+            the text stands there is checked for a question's first answer in training files alone.
+    """
 
     text: str
     start: int
@@ -82,7 +88,8 @@ class TaggedSentence:
 def spread_evenly(rows: Sequence[Row], max_rows: int | None) -> Sequence[Row]:
     """Return at most `max_rows` rows, in their order and evenly spread, the first one among them.
 
-    All are returned if `max_rows` is None.
+    If `max_rows` is None, or there are no more, `rows` itself is returned. The choice depends on
+    the two numbers alone.
     """
     if max_rows is None or len(rows) <= max_rows:
         return rows
@@ -97,8 +104,8 @@ class InvalidRows:
         split: The split; only of a training set the message tells that rows can be left out.
 
     Attributes:
-        counts: Number of rows by cause.
-        first: The message of the first row of each cause.
+        counts: Number of rows that were left out, by cause.
+        first: The message of the first of these rows of each cause.
     """
 
     def __init__(self, bad_rows: BadRows = "refuse", split: Split = "train") -> None:

@@ -100,7 +100,7 @@ def refuse_unknown_labels(task: Task) -> None:
 
 
 def find_source_files(source: Source, folder: str) -> list[str]:
-    """Return the addresses of the files of a source below a folder, sorted.
+    """Return the addresses of the files of a source below a folder, local or remote, sorted.
 
     Empty where there are no such files, and where the folder's bucket cannot be listed for another
     reason than missing access.

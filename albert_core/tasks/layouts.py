@@ -20,11 +20,11 @@ class Layout:
 
     Attributes:
         texts: The names of the texts, in each way they are known by.
-        labels: Names of the label.
+        labels: Names that the label's column goes by, of which a table may have only one.
         ids: Names of the column of ids; if a table has several of them, the first in this list is
             taken.
-        class_names: Other spellings of the labels.
-        class_numbers: The labels that Hugging Face's class numbers stand for, where the labels are
+        class_names: The task's labels by other spellings of them.
+        class_numbers: The labels by Hugging Face's class numbers, as text, where the labels are
             words. They hold only beside its id, `idx`: other people number otherwise.
         headless_width: Number of columns of a table without a header; 0 if there is none such.
     """

@@ -15,11 +15,13 @@ Scores = dict[str, float]
 
 
 def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Scores:
-    """Compute the task's metrics.
+    """Return the task's metrics by name, in its order, from 0 to 1 or -1 to 1, not in percent.
+
+    A mean squared error has no such bounds.
 
     Args:
-        task: A task of texts, not of question answering.
-        outputs: Logits [M, C], or scores [M, 1] for regression.
+        task: A task of classes, labels, scores or choices.
+        outputs: Logits [M, C], or scores [M, 1] for regression; at least one example.
         targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 for each
             label [M, C].
     """
@@ -30,8 +32,11 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
 def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
     """Return a model's predictions in the form of the targets, from its outputs.
 
+    A class or choice is that of the highest logit, the first of equal ones; a label of
+    `multi_label` is predicted where its logit is above 0.
+
     Args:
-        task: A task of texts.
+        task: A task of classes, labels, scores or choices.
         outputs: Logits [M, C], or scores [M, 1] for regression.
 
     Returns:
@@ -44,11 +49,12 @@ def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
 
 
 def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Compute one metric of texts from right answers and predictions.
+    """Return one metric of texts, computed from right answers and predictions.
 
     Args:
-        name: The metric; not one of questions.
+        name: The metric; not one of questions or of tags alone.
         targets: Class numbers, scores or numbers of choices [M]; for `multi_label` 1 or 0 [M, C].
+            At least one example.
         predicted: Predictions in the same form.
     """
     return _FUNCTIONS[name](targets, predicted)
@@ -65,10 +71,11 @@ def scores_by_source(
     Args:
         task: The task.
         compute: Function of row numbers; returns the metrics of these rows.
-        sources: The name of each row's file.
+        sources: The name of each row's file; at least one row.
 
     Returns:
         Metrics by name; those of a file called `matched` have names such as `matched_accuracy`.
+        Rows of one file have the overall metrics alone.
     """
     names = np.array(sources)
     rows = {name: np.flatnonzero(names == name) for name in dict.fromkeys(sources)}
@@ -108,8 +115,9 @@ def bootstrap_interval(
     """Return the bootstrap confidence interval (low, high) of a statistic of rows.
 
     Args:
-        statistic: Function of `num_rows` row numbers, drawn with replacement.
-        num_rows: Number of rows.
+        statistic: Function of `num_rows` row numbers, drawn with replacement; called for each
+            resample.
+        num_rows: Number of rows, 1 or more.
         num_samples: Number of resamples.
         confidence: Fraction of the resampled values inside; as many lie below as above.
         seed: Seed of the draws.

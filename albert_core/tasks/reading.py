@@ -24,15 +24,16 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -> str:
-    """Return a hash of the declaration and of the bytes of the files it names.
+    """Return a sha256, in hex, of the declaration and of the bytes of the files it names.
 
-    Test files count where they are there. `evaluation_interval_steps` of the recipe is ignored.
+    All files are read. Test files and optional ones count where they are there.
+    `evaluation_interval_steps` of the recipe is ignored, and so is where the folder is.
 
     Args:
         task: The task.
         folder: Folder of its files.
-        needs_training: Whether training files must be there; else none of them counts where one is
-            missing.
+        needs_training: Whether training files must be there. If not, they count where all are there
+            that are not optional, else none of them does.
 
     Raises:
         InputError: A development file is missing, or a training file that must be there.
@@ -90,18 +91,23 @@ def read_examples(
 ) -> list[Example]:
     """Return all examples of a split, in the order of its files and their rows.
 
-    For a task without dev files, the training rows are split into training and dev set.
+    For a task without dev files, the training rows are split into training and dev set: all of them
+    are read for either. Empty texts make the row of a table unusable in training files alone. Rows
+    whose label is one of `skipped_labels` are not among the examples. Without test files there are
+    none of the test set.
 
     Args:
-        task: A task of texts: classification, regression or multiple choice.
-        folder: Folder of its files.
+        task: A task of classes, labels, scores or choices.
+        folder: Folder of its files, local.
         split: Which files.
-        invalid_rows: Collects rows that cannot be used; by default the first one raises.
+        invalid_rows: A new collector, which is filled with the rows that cannot be used; by default
+            the first one raises.
 
     Raises:
-        InputError: A file is missing or cannot be read, a row cannot be used and `invalid_rows`
-            refuses it (the message names file and line), more rows were left out than read, a
-            training or dev set has no rows or too few to be split, or the task has no labels.
+        InputError: A training or dev file is missing, or any cannot be read; a row cannot be used
+            and `invalid_rows` refuses it (the message names file and line); more rows were left out
+            than kept; a training or dev set has no rows or too few to be split; or the task needs
+            labels and has none.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
@@ -111,13 +117,16 @@ def read_questions(
 ) -> list[Question]:
     """Return all questions of a split of a question-answering task, in the order of its files.
 
-    For a task without dev files, the training questions are split into training and dev set. Rows
-    that cannot be used go to `invalid_rows`; by default the first one raises.
+    For a task without dev files, the training questions are split into training and dev set: all of
+    them are read for either. Questions that cannot be used fill `invalid_rows`, a new collector; by
+    default the first one raises. In training files, that is also one whose first answer does not
+    stand where the file says. Without test files there are none of the test set.
 
     Raises:
-        InputError: A file is missing or cannot be read, a question cannot be used and
-            `invalid_rows` refuses it, more were left out than read, or a training or dev set has
-            none or too few.
+        InputError: A training or dev file is missing, or any cannot be read; a question cannot be
+            used and `invalid_rows` refuses it; more were left out than kept; a training or dev set
+            has none or too few; or all questions in training files of Parquet have an answer,
+            although the task is one in which some have none.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
@@ -127,13 +136,14 @@ def read_sentences(
 ) -> list[TaggedSentence]:
     """Return all sentences of a split of a task that tags words, in the order of its files.
 
-    For a task without dev files, the training sentences are split into training and dev set.
-    Sentences that cannot be used go to `invalid_rows`; by default the first one raises an error.
+    For a task without dev files, the training sentences are split into training and dev set: all of
+    them are read for either. Sentences that cannot be used fill `invalid_rows`, a new collector; by
+    default the first one raises. Without test files there are none of the test set.
 
     Raises:
-        InputError: A file is missing or cannot be read, a sentence cannot be used and
-            `invalid_rows` refuses it, more were left out than read, a training or dev set has none
-            or too few, or the task has no labels.
+        InputError: A training or dev file is missing, or any cannot be read; a sentence cannot be
+            used and `invalid_rows` refuses it; more were left out than kept; a training or dev set
+            has none or too few; or the task has no labels.
     """
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
@@ -172,7 +182,8 @@ def _read_files(task: Task, folder: Path, split: Split, invalid_rows: InvalidRow
 
     Raises:
         InputError: A file is missing or cannot be used, `invalid_rows` refuses a row; or, at the
-            end, more rows were left out than yielded, or a training or dev set has none.
+            end, more rows were left out than yielded, a training or dev set has none, or the
+            questions of training files in Parquet all have an answer although some should not.
     """
     num_rows, num_unanswerable = 0, 0
     for source in task.sources(split):

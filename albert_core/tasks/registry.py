@@ -63,17 +63,25 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
 
 
 def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of tasks with the tasks of `TASK_GROUPS` in place of the groups, each once."""
+    """Return names of tasks with the tasks of `TASK_GROUPS` in place of the groups, each once.
+
+    They come in the order in which they are first named. Unknown names stay as they are.
+    """
     expanded = (task for name in names for task in TASK_GROUPS.get(name, (name,)))
     return tuple(dict.fromkeys(expanded))
 
 
 def named_task(name: str) -> Task:
-    """Return a task without its files: one of `TASKS`, or of the path of a task.yaml.
+    """Return a task without looking for its files: one of `TASKS`, or that of a task.yaml.
+
+    Args:
+        name: Its name, or the path of a file of any name that ends in .yaml or .yml, local, gs://
+            or s3://.
 
     Raises:
         InputError: It is neither, the declaration is wrong or cannot be read, or it declares no
-            labels where the task needs some.
+            labels where the task needs some: they are not looked for.
+        ServiceError: The storage of a declaration in the cloud failed.
     """
     if name in TASKS:
         return TASKS[name]
@@ -233,12 +241,19 @@ def no_dev_set(task: Task, data_dir: str) -> InputError:
 
 
 def candidate_folders(task: Task) -> tuple[str, ...]:
-    """Return the folders to look for a task's files in, below the folder of all tasks."""
+    """Return the folders to look for a task's files in, below the folder of all tasks.
+
+    They are relative to that folder (`.` is the folder itself) and in the order in which they are
+    to be tried. Whether they exist is not looked at.
+    """
     return _FOLDERS.get(task.name, (task.name, "."))
 
 
 def splits_to_find(task: Task, candidate: str, undeclared: Collection[Split]) -> Collection[Split]:
     """Return the splits that may have other files than the task says in one of its folders.
+
+    None where only files by their published names count (`FOLDERS_OF_PUBLISHED_FILES`); in any
+    other folder `undeclared`.
 
     Args:
         task: The task.
@@ -265,7 +280,8 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     """Return the task that a YAML file in any storage declares, and the splits it says nothing of.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
-    test files that are not declared are none.
+    test files that are not declared are none; training files that are not are `train.tsv`. Whether
+    the files exist is not looked at.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev

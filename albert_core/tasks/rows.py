@@ -73,7 +73,7 @@ def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def without_fraction(label: str) -> str:
-    """Return a label such as `1.0` as the whole number `1`; any other label as it is.
+    """Return a label such as `1.0` or `-1.00` as the whole number `1` or `-1`; any other as it is.
 
     So pandas writes whole numbers in a column in which values are missing.
     """
@@ -200,7 +200,7 @@ class TaskRows(abc.ABC):
 
 
 def checked_id(text: str) -> str:
-    """Return an id as it is.
+    """Return an id as it is; refuse an empty one. Whether it is there twice is not checked.
 
     Raises:
         UnusableRowError: It is empty or blank.

@@ -64,6 +64,9 @@ def published_size(task: Task) -> TaskSize:
 def count_examples(task: Task, folder: Path, *, leaves_out: bool) -> TaskSize:
     """Return the size of a task by its files, which are read whole.
 
+    Rows whose label is skipped are not counted. A dev set that is split off the training rows is
+    counted as it would be split.
+
     Args:
         task: The task, with the files that are there.
         folder: Folder of its files.

@@ -49,10 +49,11 @@ def with_found_files(
     """Return a task whose sources name the files that are there.
 
     A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. If one is
-    missing, and the split is not declared or the task is built in, others are looked for: named
-    `train`, `validation` and other words for dev, or `test`; with the ending of any format; in
-    shards; in the folder itself or in `data` below it. Test files that are not declared are only
-    looked for where training or dev files were: earlier versions would have taken none.
+    missing, and the split is among `undeclared`, others are looked for: named `train`, `validation`
+    and other words for dev, or `test`; with the ending of any format; in shards; in the folder
+    itself or in `data` below it. Test files are only looked for where other training or dev files
+    were found, or no dev files of a task that declares none: earlier versions would have taken none
+    otherwise.
 
     Args:
         task: The task.
@@ -166,17 +167,20 @@ def _endings(task: Task) -> list[str]:
 
 
 def has_labels(task: Task, source: Source, path: str) -> bool:
-    """Return whether the first row of a test file has a label, which none may have.
+    """Return whether the first row of a test file has a label, as test files need not have any.
 
     No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
     CoNLL's columns a single one. Where each label has a column, one of them has to hold a value. In
-    SQuAD's JSON any of the questions counts. True for labels in other columns by number, for a file
-    without rows, and for one that cannot be read, which is told when it is.
+    SQuAD's JSON any of the questions counts. Always true where the task gives the label's column by
+    its number, for a file without rows, and for one that cannot be read, which is told when it is.
 
     Args:
-        task: The task.
-        source: The file's declaration.
+        task: The task, whose label counts, not one of `source`.
+        source: The file's declaration, which tells the format.
         path: The file, local, gs:// or s3://.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     if not isinstance(task.label, str):
         return True

@@ -23,8 +23,8 @@ def read_squad(
 ) -> Iterator[Question]:
     """Yield the questions of a file that can be used, in order; the others go to `invalid_rows`.
 
-    These are questions with a missing key, a wrong type, an id that came before, an empty text, no
-    answer (where rows have labels), or one of the faults below.
+    These are questions with a missing key, a wrong type, an id that came before in this file, an
+    empty question or context, no answer (where rows have labels), or one of the faults below.
 
     Args:
         task: The task; without unanswerable questions, those with `is_impossible` cannot be used.

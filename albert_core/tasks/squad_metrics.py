@@ -164,10 +164,3 @@ def _gains_by_odds(
     order = np.argsort(null_odds, kind="stable")
     gains = np.where(is_answerable, scores, np.where(answered, -1.0, 0.0))[order]
     return order, np.cumsum(gains)
-
-
-def scores_at_threshold(
-    scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, threshold: float
-) -> np.ndarray:
-    """Return the scores [N] with questions above the threshold counted as unanswered."""
-    return np.where(null_odds > threshold, (~is_answerable).astype(float), scores)

@@ -77,7 +77,7 @@ def read_table(
         checks_texts: Whether a row with an empty text is invalid.
         invalid_rows: Collects rows that cannot be used.
         numbers: What the rows are numbered by where the source names no id; as many are taken as
-            the file has rows.
+            the file has rows, also for rows that are left out or skipped.
         train_header: The header of the training table; columns that are declared by number must
             stand in the same order here.
 

@@ -43,7 +43,7 @@ class TagScores:
         return [[labels[number] for number in numbers] for numbers in sentences]
 
     def metrics(self, rows: np.ndarray) -> Scores:
-        """Return the task's metrics over some sentences, by their numbers.
+        """Return the task's metrics over some sentences, by their numbers, which may repeat.
 
         `accuracy` is the fraction of words whose tag is right. The others are of entities, which
         are right if words and type are: `f1`, `precision` and `recall` of all types together, and

@@ -158,7 +158,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     @property
     def context_rules(self) -> ContextRules:
-        """What `preprocess` does that depends on neighbouring characters."""
+        """How `preprocess` treats white space and doubled quotation marks, by `compat`."""
         if self.compat == "huggingface":
             return ContextRules(white_space="folded_after", joins_quotes=True)
         return ContextRules(white_space="folded_before")

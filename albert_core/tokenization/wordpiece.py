@@ -118,8 +118,8 @@ class WordPieceTokenizer(Tokenizer):
     def words(self, text: str) -> list[str]:
         """Return the normalised words, punctuation marks and ideographs of a text, in order.
 
-        Control characters and U+FFFD are dropped; unless `keeps_accents`, so are accents. White
-        space only separates words.
+        Control and format characters and U+FFFD are dropped; unless `keeps_accents`, so are
+        accents. White space only separates words.
         """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
@@ -189,7 +189,10 @@ class WordPieceTokenizer(Tokenizer):
         return hash_json({"pieces": self.pieces, "lower_case": self.lower_case, **accents})
 
     def save(self, folder: Path) -> None:
-        """Write the pieces, one a line, and the settings into a folder, for `load_tokenizer`."""
+        """Write the pieces, one a line, and the settings into an existing folder.
+
+        For `load_tokenizer`; files of the same names are replaced.
+        """
         lines = "".join(f"{piece}\n" for piece in self.pieces)
         (folder / self.file_name).write_bytes(lines.encode())
         settings = {"lower_case": self.lower_case, "strip_accents": self.strip_accents}

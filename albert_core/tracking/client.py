@@ -42,8 +42,9 @@ STOPPED_FLUSH_S = 1.5
 class TrackingClient:
     """The run of a step at a tracker.
 
-    Its methods are for one thread, that of the training, in which `warn` is called, too: once while
-    the step is at work, and at the end if anything was lost.
+    Its methods are for one thread, that of the training, in which `warn` is called, too: at most
+    once while the step is at work, and at the end if anything was lost. No method raises an error
+    of the tracker. `close` must be called, and nothing after it.
 
     Args:
         tracker: Name of the tracker.

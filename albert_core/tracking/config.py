@@ -94,10 +94,10 @@ class TrackingConfig:
         return parse_settings(cls, values, source=TRACKING_VARIABLE)
 
     def or_from_environment(self) -> "TrackingConfig":
-        """Return these settings, or this process's where these are off.
+        """Return these settings, or where these are off those of `from_environment`.
 
         Raises:
-            InputError: The environment holds others than there are.
+            InputError: These are off, and those in the environment are impossible.
         """
         return self if self.is_on else self.from_environment()
 
@@ -235,9 +235,9 @@ NO_TRACKING = TrackingConfig()
 def step_group(config: TrackingConfig, *, step: str, output: str) -> str:
     """Return the id of the pipeline's run that a step of this process belongs to.
 
-    That of the environment; on a platform the part of the output's address before that of the step,
-    which is the run's. For a single command, or where the address has no such part, it is
-    `tracking.run`, which may be empty.
+    That of the environment (`GROUP_VARIABLE`); on a platform the part of the output's address
+    before that of the step, which is the run's. For a single command, without that variable, or
+    where the address has no such part, it is `tracking.run`, which may be empty.
 
     Args:
         config: The settings.

@@ -19,7 +19,10 @@ READY, DONE, TROUBLE, CLOSED = "ready", "done", "trouble", "closed"
 
 
 def to_line(kind: str, **values: Any) -> bytes:
-    """Return a message of a kind, with values by name, as a line of JSON."""
+    """Return a message of a kind, with values by name, as a line of JSON with its end.
+
+    Values that JSON does not have raise TypeError; NaN and infinity pass.
+    """
     return (json.dumps({"kind": kind, **values}) + "\n").encode()
 
 

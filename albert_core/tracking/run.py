@@ -63,7 +63,11 @@ class Row:
 
 
 class Tracker(Protocol):
-    """A tracker's run. Each method may be called again after it failed, with the same arguments."""
+    """A tracker's run; `open` must have succeeded before the other methods are called.
+
+    Each method may be called again after it failed, with the same arguments. It raises RefusedError
+    where another call of it would be refused, too, or what its client raises.
+    """
 
     def open(self) -> None:
         """Find or make the run, and write its parameters and places."""
@@ -108,7 +112,10 @@ def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scal
 
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers among values, as floats, without truth values and `global_step`."""
+    """Return the numbers among values, as floats, without truth values and `global_step`.
+
+    NaN and infinity are among them.
+    """
     return {
         name: float(value)
         for name, value in values.items()

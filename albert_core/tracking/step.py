@@ -39,7 +39,14 @@ class StepTracker:
         self._client = client
 
     def log_row(self, step: int, values: Mapping[str, Any]) -> None:
-        """Track the numbers among values at a step of training."""
+        """Track the numbers among values at a step of training, at the time of the call.
+
+        Truth values and `global_step` are no such numbers.
+
+        Args:
+            step: Steps done.
+            values: Values by name.
+        """
         if self._client:
             row = Row(step=step, time_s=time.time(), values=numbers_of(values))
             self._client.log(row)
@@ -70,12 +77,14 @@ def tracked_step(
     whether the body finished, failed, or was stopped; what the body raises is raised again.
 
     Args:
-        config: Where; settings that are off stand for those of this process.
+        config: Where it is tracked; where these settings are off, those in this process's
+            environment count.
         step: Name of the step, such as `finetune cola`.
         settings: Its settings; they become the run's parameters.
         places: Addresses of what it reads, by their names; several by a sequence.
         output: Address of what it makes.
-        folder: Folder of its work in progress, in which the key is written.
+        folder: Folder of its work in progress, which exists; the key is written in it, if the step
+            is tracked.
         work: What is worked at; the key of other work is not taken up.
         progress: Called with messages about what goes wrong.
         is_chief: Whether this process tracks; if several train together, one of them does.

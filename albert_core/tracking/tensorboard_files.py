@@ -42,7 +42,7 @@ class StepRun:
         self._add(hparams_pb(hparams, trial_id=self._run.key), step=0, time_s=time.time())
 
     def log(self, rows: Sequence[Row]) -> None:
-        """Write rows as scalars."""
+        """Write rows as scalars, each at its own step and time; `open` must have been called."""
         for row in rows:
             values = [
                 Summary.Value(tag=name, simple_value=value) for name, value in row.values.items()

@@ -105,5 +105,8 @@ class StepRun:
         self._started.summary.update({f"scores/{name}": value for name, value in scores.items()})
 
     def close(self, status: Status) -> None:
-        """End the run, and wait until all is sent or, in a folder, written."""
+        """End the run, and wait until all is sent or, in a folder, written.
+
+        A run that failed or was interrupted has the exit code 1 there.
+        """
         self._started.finish(exit_code=0 if status == "finished" else 1)

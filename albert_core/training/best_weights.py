@@ -43,6 +43,11 @@ def write_best(folder: Path, step: int, weights: Mapping[str, Any]) -> dict[str,
 def copy_best(folder: Path, best: BestWeights, target: Path) -> None:
     """Copy the best weights of a finished training to a file, and check the copy.
 
+    Args:
+        folder: Folder of the training's checkpoints, with the file of the weights.
+        best: What `write_best` returned for them; not empty.
+        target: The file, in a folder that exists; one that is there is replaced in place.
+
     Raises:
         StepFailedError: They are damaged; the copy is removed.
         OSError: They are missing, or the copy cannot be written.

@@ -42,11 +42,11 @@ from albert_core.training.whole_checkpoints import read_whole
 def save_checkpoint(
     folder: Path, model: keras.Model, state: TrainingState, *, keep: int, work: str = ""
 ) -> None:
-    """Write a checkpoint atomically, then remove all but the newest `keep`.
+    """Write a checkpoint that appears whole, then remove all but the newest `keep`.
 
-    One of the same step is replaced. Best weights that no checkpoint names any more are removed,
-    too; what cannot be removed stays, and a line on standard error names it. Sets the state's
-    `log`.
+    One of the same step is removed just before: a kill between leaves the earlier ones. Best
+    weights that no checkpoint names any more are removed, too; what cannot be removed stays, and a
+    line on standard error names it. Sets the state's `log`.
 
     Args:
         folder: Folder of the checkpoints; made if it is missing.
@@ -192,7 +192,8 @@ def _all_variables(model: keras.Model) -> dict[str, Any]:
         **weights_by_name(model),
         **model.optimizer.state_by_name(),
         # By number: Keras counts the names of seed generators up over a whole process, so that a
-        # second model made in it would have other names.
+        # second model made in it would have other names. The order is that in which layers are
+        # made: in another order a continued training would draw other dropout.
         **{f"random_state_{index}": state for index, state in enumerate(states)},
         **{f"metric_{index}": variable for index, variable in enumerate(metrics)},
     }

@@ -104,7 +104,11 @@ class Ranking:
 
 
 def precisions_by_speed(devices: Devices) -> tuple[ResolvedPrecision, ResolvedPrecision]:
-    """Return the precisions, the faster first on accelerators; on a CPU that is float32."""
+    """Return both precisions, first the one that is mostly faster, by the device's name alone.
+
+    That is float32 for a CPU, whatever its instructions, and for a V100, T4, P100 or K80; bfloat16
+    for any other device.
+    """
     name = devices.name
     is_slow = name.lower() == "cpu" or any(old in name for old in _OLD_GPUS)
     return ("float32", "bfloat16") if is_slow else ("bfloat16", "float32")
@@ -120,7 +124,8 @@ def possible_settings(
 ) -> tuple[ComputeSettings, ...]:
     """Return the settings that may be the fastest here; one where the machine decides.
 
-    Several, the likeliest first, are there only for a single device. Imports Keras.
+    Several, the likeliest first, are there only for a single device. On a CPU the instructions of
+    this machine's processor are looked up. Imports Keras.
 
     Args:
         devices: The devices that compute.

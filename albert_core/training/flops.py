@@ -124,8 +124,8 @@ def _block_flops(config: AlbertConfig, sequence_length: int) -> float:
 def peak_flops(device_name: str) -> float | None:
     """Return the data sheet's bfloat16 FLOP/s of a device, or None if it is not listed.
 
-    A listed name stands for all devices whose name begins with it; if several fit, the longest one
-    counts.
+    They are float16's where a device has no bfloat16. A listed name stands for all devices whose
+    name begins with it; if several fit, the longest one counts.
     """
     # Several can match: "TPU v5" is how "TPU v5 lite" begins.
     names = [name for name in PEAK_FLOPS if device_name.startswith(name)]

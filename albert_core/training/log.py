@@ -51,6 +51,7 @@ class TrainingLog:
         shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
         rows = read_log(folder)
+        # The rows hold seconds of training, not dates: shown as if there had been no pause.
         begin_s = time.time() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
         for row in rows:
             self._show(row, begin_s + row.get("seconds", 0.0))
@@ -94,11 +95,11 @@ def recover_log(folder: Path, state: TrainingState) -> None:
     """Cut the log off where it was when a state was saved.
 
     A damaged log is replaced by the copy in the state's checkpoint, and named on standard error. If
-    the state has no log, as in earlier versions, the file is left as it is; for a new training it
-    is emptied.
+    the state has no log, as in earlier versions, the file is not cut: only rows that are not whole
+    are dropped, and reported there. For a new training the log is emptied, or made.
 
     Args:
-        folder: Folder of the log and the checkpoints.
+        folder: Folder of the log and the checkpoints; it must exist.
         state: A new one, or as `restore_latest` returned it, which has made sure that the log or
             its copy is whole.
     """
@@ -131,7 +132,7 @@ def _drop_damaged_rows(path: Path) -> None:
 
 
 def _is_row(line: bytes) -> bool:
-    """Return whether a line of the log is a whole row."""
+    """Return whether a line of the log is a JSON object with a step, and has its line end."""
     try:
         return line.endswith(b"\n") and "global_step" in parse_object(line)
     except DamageError:

@@ -57,15 +57,16 @@ def train(
         evaluate: Function of a step; returns metrics of the model as it is, the monitored one among
             them.
         plan: How long to train.
-        folder: Folder of the checkpoints, the best weights and the log.
+        folder: Folder of the checkpoints, the best weights and the log; must exist.
         work: What is trained: settings and data. Checkpoints of other work, and damaged ones, are
             removed.
-        progress: Called with the number of steps done, the number of all steps, and a text with the
-            losses.
+        progress: Called with the number of steps done, the number of all steps (0 while it is not
+            known), and a text with the losses.
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
             for the log.
-        track: Called with each row of the log and of the evaluations.
+        track: Called with the steps done and each row of the log and of the evaluations, in the
+            process that writes.
         is_chief: Whether this process writes; if there are several, one of them does.
         compute: How the model computes, which the checkpoints keep; see `ComputeSettings`.
 

@@ -183,9 +183,9 @@ class PhaseTiming:
     ) -> "PhaseTiming":
         """Return the timing with the number of steps, if it must be known before the next check.
 
-        The number is that of the steps expected, or the fewest possible if that is more. If it is
-        to be revised, the speed is measured anew from here on. Else the timing is returned as it
-        is.
+        The arguments are those of `after`; `num_expected` must be set. The number is that of the
+        steps expected, or the fewest possible if that is more. If it is to be revised, the speed is
+        measured anew from here on. Else the timing is returned as it is.
         """
         expected = self.num_expected or 0
         stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
@@ -203,9 +203,11 @@ class PhaseTiming:
     ) -> "PhaseTiming":
         """Return the timing with the steps expected now, after a quarter of them or of the time.
 
-        They are enough for the decay to begin after the warm-up. A decay that has begun already
-        goes on by the new number. Until the quarter the timing is returned as it is. Steps that a
-        checkpoint of an earlier version has settled are final unless revisable.
+        The arguments are those of `after`, and `expected`, the steps of the phase by the speed
+        since they were settled. They are enough for the decay to begin after the warm-up. A decay
+        that has begun already goes on by the new number. Until the quarter the timing is returned
+        as it is. Steps that a checkpoint of an earlier version has settled are final unless
+        revisable.
         """
         if not phase.is_revisable:
             return dataclasses.replace(self, is_final=True)
@@ -225,7 +227,10 @@ class PhaseTiming:
         )
 
     def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
-        """Return the fewest steps whose decay begins neither before `step` nor in the warm-up."""
+        """Return the fewest steps of the phase whose decay begins neither early nor in the warm-up.
+
+        Early is before `step` steps of the phase; `num_before` are those of the schedule before it.
+        """
         free = max(step, self.warmup_end)
         if not phase.stable_ratio:
             return free + 1

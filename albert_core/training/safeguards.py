@@ -29,7 +29,7 @@ class SafeguardConfig:
         spike_ratio: A loss of more than this many times the lowest so far is divergence; above 1,
             or 0: never. A loss that is not finite always is.
         stuck_after_steps: Steps after which training stops if the held-out sentence-order accuracy
-            has never left 50 %; None: never. It is not rolled back, which would not help.
+            has never reached 52 %; None: never. It is not rolled back, which would not help.
         roll_back_factor: What each roll-back multiplies the learning rate by, once more; between 0
             and 1.
         max_roll_backs: Roll-backs after which divergence stops the run.

@@ -25,9 +25,9 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
     """
 
     def notice(number: int, _: Any) -> None:
+        """Keep the signal's name, bring the former handlers back, tell `stops`; raise nothing."""
         # Noted, not raised: a signal arrives anywhere, also between the assignments of a step, and
         # what was saved then would be neither step.
-        """Keep the signal's name, bring the former handlers back, tell `stops`; raise nothing."""
         _received.append(signal.Signals(number).name)
         restore()
         take_note(number)

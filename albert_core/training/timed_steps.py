@@ -74,8 +74,8 @@ def time_settings(
     """Train a few steps by each candidate, in turns; return the fastest, with the times as reason.
 
     The median of a candidate's steps counts; one before another is taken unless that is more than
-    3 % faster. Each is trained twice, for at most 50 steps. The models are dropped. Afterwards the
-    random state is as the seed makes it, and the precision of new models float32.
+    3 % faster. Each is trained twice, each time for at most 50 steps. The models are dropped.
+    Afterwards the random state is as the seed makes it, and the precision of new models float32.
 
     Args:
         candidates: The settings, the likeliest first, at least one.
@@ -93,9 +93,11 @@ def time_settings(
         for candidate, training, seconds in zip(candidates, trainings, step_seconds, strict=True):
             with use_precision(candidate.precision):
                 seconds += _time_steps(training)
+    # These models would take memory of the devices; `training` still holds the last one.
     del training
     trainings.clear()
-    gc.collect()  # these models would take memory of the devices
+    gc.collect()
+    # Making and training them drew random numbers; go on as if nothing had been timed.
     keras.utils.set_random_seed(seed)
     return fastest(candidates, [statistics.median(seconds) for seconds in step_seconds])
 
@@ -103,6 +105,7 @@ def time_settings(
 def _time_steps(training: TimedTraining) -> list[float]:
     """Train some steps and return their seconds, without the first two."""
     times = StepTimes()
+    # By Keras's own list of callbacks, which waits for each step to end; that of `train` does not.
     training.model.fit(
         training.begin_batches(),
         steps_per_epoch=_MOST_STEPS,

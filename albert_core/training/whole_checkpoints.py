@@ -45,7 +45,7 @@ def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
     Args:
         path: Folder of the checkpoint.
         shapes: The model's.
-        work: What the training is.
+        work: What the training is, as it was given to `save_checkpoint`.
 
     Raises:
         DamageError: A file is damaged, and not made again, or of another training.
@@ -97,8 +97,9 @@ def _make_best_again(
 ) -> None:
     """Make damaged best weights again from the checkpoint of their evaluation, if it is kept.
 
-    Where the training averages its weights, they are the averages. The file is replaced, also if it
-    turns out to be other weights; success is reported on standard error.
+    Where the training averages its weights, they are the averages. The file, in `folder` as the
+    checkpoints are, is replaced, also if it turns out to be other weights; success is reported on
+    standard error. `best` is that of the state, `damage` the message of the error.
 
     Raises:
         DamageError: It is not kept, is damaged, too, or has other weights.
@@ -126,7 +127,7 @@ def _make_best_again(
 def _read_old_state(path: Path, values: dict[str, Any], shapes: Shapes) -> TrainingState:
     """Return the state of a checkpoint of an earlier version, which has no checksum of its own.
 
-    A line on standard error says so.
+    A line on standard error says so. `values`, those of its `state.json`, lose the key `sha256`.
 
     Raises:
         DamageError: It lacks a field or has one that there never was, the variables are damaged,

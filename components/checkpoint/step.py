@@ -27,8 +27,9 @@ def import_checkpoint(
 ) -> Manifest:
     """Publish a checkpoint as a model folder of this program, with checkpoint.json about it.
 
-    Weights and vocabulary stay as they are; a head of a task is kept, its task.json is not. If
-    `output` already holds this work, nothing is run.
+    Weights and vocabulary stay as they are, except that a pooler of zeros is added to a model that
+    has none; a head of a task is kept, its task.json is not. If `output` already holds this work,
+    nothing is run.
 
     Args:
         config: The checkpoint, and files of it that lie elsewhere.
@@ -100,7 +101,8 @@ def fetch_checkpoint(address: str) -> Path:
 
     The output of a step is read whole for that, if it has less than 4 GiB: call it once. A local
     path need not exist, and one without a manifest is returned unchecked. For the prefix of a
-    TensorFlow 1 checkpoint in the cloud, its whole folder is downloaded.
+    TensorFlow 1 checkpoint in the cloud, its whole folder is downloaded. The prefix may be given
+    with `.index` at its end, which the path returned does not have.
 
     Raises:
         InputError: There is nothing in the cloud, or the output of a step is damaged or its

@@ -37,12 +37,13 @@ def write_examples(
     Args:
         folder: Receives the files; made if missing.
         documents: Documents of the corpus, of which the first 100 are taken.
-        train: Training rows, passage and label, of which the first 200 are taken.
-        dev: Dev rows, passage and label, of which the first 50 are taken.
+        train: Training rows, passage and label, two at least; the first 200 are taken.
+        dev: Dev rows, passage and label, one at least; the first 50 are taken.
         labels: The labels of all rows, in the order of their numbers.
 
     Raises:
-        ValueError: The label of a row is not in `labels`; files of other formats are written.
+        ValueError: There are too few rows, or the label of a row is not in `labels`; files of other
+            formats are written by then.
     """
     train, dev = train[:_NUM_TRAIN_ROWS], dev[:_NUM_DEV_ROWS]
     for name, write in _TASKS.items():
@@ -73,7 +74,10 @@ def _write_csv(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> N
 
 
 def _write_jsonl(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
-    """Write train.jsonl and dev.jsonl, keys `sentence` and `label`, labels by name."""
+    """Write train.jsonl and dev.jsonl, keys `sentence` and `label`, labels by name.
+
+    `labels` is not used.
+    """
     for split, rows in (("train", train), ("dev", dev)):
         lines = (json.dumps(dict(zip(_COLUMNS, row, strict=True))) + "\n" for row in rows)
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -96,11 +100,12 @@ def _write_parquet(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) 
 def _write_hub(folder: Path, train: Rows, dev: Rows, labels: Sequence[str]) -> None:
     """Write `README.md` and in `data/` two shards of `train` and one of `dev`, called validation.
 
-    Rows go to the shards in turn. The column `label` has the number of a row's label in `labels`,
-    whose names are in the metadata of the files as the hub's library writes them.
+    Rows go to the shards in turn; `train` must have two at least, `dev` one. The column `label` has
+    the number of a row's label in `labels`, whose names are in the metadata of the files as the
+    hub's library writes them.
 
     Raises:
-        ValueError: The label of a row is not in `labels`.
+        ValueError: There are too few rows, or the label of a row is not in `labels`.
     """
     import pyarrow.parquet
 

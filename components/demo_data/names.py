@@ -71,7 +71,7 @@ def tag_names(text: str) -> TaggedWords:
 def write_name_task(
     folder: Path, train: Sequence[TaggedWords], dev: Sequence[TaggedWords]
 ) -> dict[str, int]:
-    """Write the files of the task in CoNLL's columns, and its `task.yaml`.
+    """Write the files of the task in CoNLL's columns, and its `task.yaml`; replace earlier ones.
 
     Args:
         folder: Made if missing; its name is the task's.

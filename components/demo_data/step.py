@@ -42,6 +42,7 @@ MAX_FAMILY_DOCUMENTS = 10
 MIN_DOCUMENT_SENTENCES = 2
 PART_BYTES = 2_000_000
 
+MIN_PACKAGE_TRAIN_ROWS = 2  # one for each shard of the examples in the hub's form
 MAX_PACKAGE_TRAIN_ROWS = 1_000
 MAX_PACKAGE_DEV_ROWS = 200
 MAX_NEXT_TRAIN_ROWS = 2_000
@@ -69,6 +70,9 @@ def make_demo_data(
         seed: Decides the split into train and dev and the draws of the tasks.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
+
+    Returns:
+        The manifest, with what `write_data_set` returns as metrics.
 
     Raises:
         InputError: A package is not installed, the packages hold too little documentation, or
@@ -123,25 +127,25 @@ def write_data_set(
         `<task>_train_rows` and `<task>_dev_rows` of each task.
 
     Raises:
-        InputError: A package is not installed, or the packages hold too little documentation.
+        InputError: A package is not installed, or has too little documentation for one of the
+            sides; nothing is written then.
     """
     train, dev = split_documents(read_documents(packages, num_processes), seed)
-    if not train or not dev:
-        raise InputError(
-            f"demo data packages: got {len(train)} train and {len(dev)} dev documents from "
-            f"{', '.join(packages)}, expected some of both; use packages with more documentation"
-        )
+    train_rows, dev_rows = _package_rows(train, dev, seed)
+    _refuse_too_little(packages, train_rows, dev_rows)
     metrics = write_corpus(output / "corpus", train)
     metrics["num_dev_documents"] = len(dev)
-    metrics |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
+    labels = _packages(train)
+    package_task = TaskDeclaration(name="docs-package", texts=[0], label=1, labels=labels)
+    metrics |= _write_task(
+        output / "tasks" / "docs-package", package_task, ("sentence", "label"), train_rows, dev_rows
+    )
     metrics |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
     sentences = (
         name_sentences(side, max_sentences=most, seed=seed)
         for side, most in ((train, MAX_NAME_TRAIN_SENTENCES), (dev, MAX_NAME_DEV_SENTENCES))
     )
     metrics |= write_name_task(output / "tasks" / "docs-names", *sentences)
-    train_rows, dev_rows = _package_rows(train, dev, seed)
-    labels = _packages(train)
     write_examples(output / "examples", train, train_rows, dev_rows, labels)
     return metrics
 
@@ -276,15 +280,26 @@ def _corpus_parts(documents: Sequence[DocstringProse]) -> Iterator[bytes]:
         yield b"\n".join(texts)
 
 
-def _write_package_task(
-    folder: Path, train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
-) -> dict[str, int]:
-    """Write the task of telling which package a passage documents; return its numbers of rows.
+def _refuse_too_little(
+    packages: Sequence[str],
+    train_rows: Sequence[tuple[str, str]],
+    dev_rows: Sequence[tuple[str, str]],
+) -> None:
+    """Refuse rows of which no data set can be made.
 
-    The folder's name is the task's. Its labels are the packages in `train`.
+    Raises:
+        InputError: There are fewer than two training rows or no dev row, or a package has dev rows
+            alone.
     """
-    task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=_packages(train))
-    return _write_task(folder, task, ("sentence", "label"), *_package_rows(train, dev, seed))
+    without_train = sorted({label for _, label in dev_rows} - {label for _, label in train_rows})
+    if len(train_rows) >= MIN_PACKAGE_TRAIN_ROWS and dev_rows and not without_train:
+        return
+    alone = f", for {', '.join(without_train)} dev passages alone" if without_train else ""
+    raise InputError(
+        f"demo data packages: got {len(train_rows)} train and {len(dev_rows)} dev passages from "
+        f"{', '.join(packages)}{alone}, expected {MIN_PACKAGE_TRAIN_ROWS} or more to train on, and "
+        "some for dev; use packages with more documentation"
+    )
 
 
 def _packages(documents: Sequence[DocstringProse]) -> list[str]:

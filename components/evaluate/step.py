@@ -43,8 +43,8 @@ def evaluate(
 
     For a classification also its confusion matrix; for a model that was pretrained also the scores
     of simpler baselines, which learn from the training files. Test and training files may be
-    missing. If `output` already holds this work, nothing is run. A process that another one leads
-    predicts along, publishes nothing, and waits until the leader has.
+    missing. If `output` already holds this work, nothing is run. A process that another one leads,
+    as its environment says, predicts along, publishes nothing, and waits until the leader has.
 
     Args:
         model: A fine-tuned checkpoint of any kind, local, gs:// or s3://: of `albert finetune`, of
@@ -64,11 +64,14 @@ def evaluate(
 
     Returns:
         The manifest of `output`, with the metrics rounded to 4 decimals; metrics.json has them
-        whole. Where there is a baseline by TF-IDF, `without_model_score` is its score.
+        whole. Where there is a baseline by TF-IDF, or for tags by each word's most frequent one,
+        `without_model_score` is its score.
 
     Raises:
         InputError: An input is missing or unusable, the model is not one for the task, or `output`
             holds something else.
+        StepFailedError: Another process has taken over this work; or a process that is led waited
+            in vain for its leader.
         ServiceError: The storage failed.
     """
     places = {"model": model, "data": data}
@@ -142,10 +145,10 @@ def evaluate(
 
 
 def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
-    """Return the scores of baselines in an evaluation's folder, by name; none if it has no file.
+    """Return the scores of baselines in an evaluation's local folder, by name.
 
-    The names are `without_model` and `majority`; the values `method`, `score`, `low`, `high` and
-    `num_train`, as `ScoredBaseline` has them.
+    Empty if it has no file of them. The names are `without_model` and `majority`; the values
+    `method`, `score`, `low`, `high` and `num_train`, as `ScoredBaseline` has them.
     """
     path = evaluation / BASELINES_NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -162,12 +165,16 @@ class _Identity:
 def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     """Return the identity of a model: by its manifest where `albert finetune` wrote it.
 
+    Any other model, and one that is read with other files than those beside it, is read for its
+    `content_hash`, and counts as pretrained.
+
     Args:
         model: The checkpoint.
         side_files: The keyword arguments of `read_checkpoint`; None where not given.
 
     Raises:
-        InputError: The checkpoint cannot be read.
+        InputError: The checkpoint or its manifest cannot be read.
+        ServiceError: A side file is in a bucket, and the storage failed.
     """
     manifest = find_manifest(model)
     has_all_beside_it = all(value is None for value in side_files.values())

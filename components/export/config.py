@@ -22,7 +22,8 @@ class ExportConfig:
         thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points). A
             model below it is not exported; models of other tasks always are.
         max_score_loss: Largest loss of a score by rounded weights, from 0 to 1 (0.02 is 2 points,
-            the default). In other formats scores must stay the same.
+            the default). In other formats they may differ by 0.001, or by one example where that
+            is more.
         card: What only people know, for the cards of the models.
     """
 
@@ -63,7 +64,7 @@ class ExportConfig:
         if not set(self.formats) & set(QUANTIZED):
             raise InputError(
                 f"export.max_score_loss: got {self.max_score_loss} without a format of rounded "
-                f"weights ({', '.join(QUANTIZED)}); scores of the others must stay the same"
+                f"weights ({', '.join(QUANTIZED)}); the others have limits of their own"
             )
 
     def get_bounds(self, name: ExportFormat) -> Bounds:

@@ -74,7 +74,8 @@ class Exporter:
 
         Args:
             model: The checkpoint.
-            folder: Folder to make in an existing one; it may exist, but no format's folder in it.
+            folder: Folder to make in an existing one; it may exist, but no format's folder in it
+                (a FileExistsError).
             dev: Where the dev set is; None to compare no scores.
             lineage: Manifests of the steps that made the model, for its card.
             label: Put before what is reported as progress.
@@ -127,8 +128,13 @@ def _score_dev_set(model: Path, dev: DevFiles, reading: Mapping[str, Any]) -> "D
 
     Args:
         model: The checkpoint.
-        dev: Where the dev set is.
+        dev: Where the dev set is. Its task is not used: it is that of `reading`, or else the one
+            that the model's folder declares.
         reading: Keyword arguments of `load`, with which the model is read.
+
+    Raises:
+        InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
+            be used.
     """
     from albert_core.inference import load
     from albert_core.inference.evaluation import score_dev_set

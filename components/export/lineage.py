@@ -63,7 +63,7 @@ class Lineage:
 
     @property
     def manifests(self) -> list[Manifest]:
-        """The known manifests, in the order of the steps, without the random one."""
+        """The known manifests, in the order of the steps, but for `random_evaluated`."""
         manifests = (
             self.checkpoint,
             self.vocab,
@@ -86,7 +86,7 @@ class Lineage:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the content hashes of all known manifests, the random one last."""
+        """Hash of the content hashes of all known manifests, `random_evaluated` last."""
         manifests = [*self.manifests, *filter(None, [self.random_evaluated])]
         return hash_json([manifest.content_hash for manifest in manifests])
 
@@ -103,7 +103,15 @@ def lineage_at(
     """Read the lineage from the outputs of the steps, local, gs:// or s3://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
-    Which step wrote an output is not checked, but that `pretrained` may be one of `checkpoint`.
+    Which step wrote an output is not checked.
+
+    Args:
+        finetuned: Output of the fine-tuning.
+        evaluated: Output of its evaluation.
+        random_evaluated: Output of the evaluation of the same fine-tuning from random weights.
+        pretrained: Output of the pretraining or, told by its manifest, of the step `checkpoint`.
+        records: Outputs of the records, one for each sequence length.
+        vocab: Output of the vocabulary.
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
@@ -146,11 +154,12 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
         model: Output of `albert pretrain` or `albert finetune`, local, gs:// or s3://; without
             `run` any checkpoint, of which nothing is known if it has no manifest.
         run: A run's folder on this machine, or one that holds outputs of single steps. Without it
-            only the model's own manifest is read.
+            only the model's own manifest is used.
 
     Raises:
-        InputError: There is no such folder, neither of the two steps wrote the model, or a
-            checkpoint or vocabulary below the folder cannot be read.
+        InputError: The model is damaged, or missing in the cloud; there is no such folder; neither
+            of the two steps wrote the model; or a checkpoint or vocabulary below the folder cannot
+            be read.
         ServiceError: The storage failed.
     """
     manifest = find_manifest(input_folder(model))
@@ -176,7 +185,12 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     Args:
         model: The manifest of the model; if it is not that of a fine-tuning, it is taken for a
             pretraining.
-        outputs: Folders and manifests to search.
+        outputs: Folders and manifests to search. Pretrained models are read there until the one
+            that a fine-tuning began with is found, and vocabularies until that of the pretraining.
+
+    Raises:
+        InputError: A model or a vocabulary that is searched cannot be read.
+        ServiceError: The storage failed.
     """
     is_finetuned = model.step == "finetune"
     finetuned = model if is_finetuned else None
@@ -260,13 +274,14 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
     """Return the first output of a vocabulary whose content has a hash; None if there is none.
 
-    Vocabularies are read until one has it. With None as `content_hash` all are read, and none has
-    it.
+    Vocabularies are read until one has it; with None as `content_hash` none is read.
 
     Raises:
         InputError: A vocabulary cannot be read.
         ServiceError: The storage failed.
     """
+    if content_hash is None:
+        return None
     candidates = (output for output in outputs if output[1].step == "vocab")
     return next(
         (o for o in candidates if load_tokenizer(o[0]).content_hash() == content_hash), None

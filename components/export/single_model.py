@@ -73,7 +73,8 @@ def export_model(
     Raises:
         InputError: The model, or a setting, cannot be used; a format cannot express it, or lacks a
             package; its task's dev set is missing; or `output` holds something else.
-        StepFailedError: An exported model is not the same model; nothing is published.
+        StepFailedError: An exported model is not the same model, so that nothing is published; or
+            another process has taken over this work.
         ServiceError: The storage failed.
     """
     config = ExportConfig(

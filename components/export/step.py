@@ -87,7 +87,9 @@ def export_models(
     Raises:
         InputError: An input is missing or another step's or model's; a format cannot express a
             model, or lacks a package; or `output` holds something else.
-        StepFailedError: An exported model is not the same model; nothing is published.
+        StepFailedError: An exported model is not the same model, so that nothing is published; or
+            another process has taken over this work.
+        ServiceError: The storage failed.
     """
     refuse_missing_packages(config.formats)
     origins = {"pretrained": pretrained, "records": records, "vocab": vocab}
@@ -148,8 +150,9 @@ def _candidates(
         origins: The arguments of `lineage_at` that all models share.
 
     Raises:
-        InputError: An input is missing, damaged or another step's, two are of one task from the
-            same weights, or an evaluation is of another model.
+        InputError: An input is missing, damaged or another step's, two models of one task are both
+            pretrained or both from random weights, or an evaluation is of another model.
+        ServiceError: The storage failed.
     """
     evaluated = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     refuse_repeated_tasks("export", [manifest.config for manifest in evaluated], evaluations)
@@ -189,6 +192,7 @@ def _export_task(
         dev: Where its dev set is; None to compare no scores in the formats' runtimes.
 
     Raises:
+        InputError: The model or its dev set cannot be read, or a format cannot express it.
         StepFailedError: An export is not the same model.
     """
     task, metrics = candidate.task, candidate.evaluated.metrics
@@ -214,7 +218,7 @@ def _export_task(
 
 
 def _summarize(exports: Sequence[TaskExport]) -> Metrics:
-    """Return how many models were exported and held back, and their largest difference, or 0."""
+    """Return `num_exported`, `num_held_back`, and the `largest_difference` of any export, or 0."""
     exported = [export for export in exports if export.differences]
     return {
         "num_exported": len(exported),

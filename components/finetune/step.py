@@ -55,8 +55,10 @@ def finetune(
 ) -> Manifest:
     """Fine-tune and publish the model with the best dev score, by the task's first metric.
 
-    A killed run is continued. If `output` already holds this work, nothing is run. A process that
-    another one leads trains along, publishes nothing, and waits until the leader has.
+    With a grid, it is the best of the trainings with the settings whose mean over the seeds is the
+    best. A killed run is continued. If `output` already holds this work, nothing is run. A process
+    that another one leads, as its environment says, trains along, publishes nothing, and waits
+    until the leader has.
 
     Args:
         task: The task.
@@ -79,7 +81,9 @@ def finetune(
 
     Raises:
         InputError: An input is missing or unusable, or `output` holds something else.
-        StepFailedError: A training was interrupted or diverged; its checkpoint is left.
+        StepFailedError: A training was interrupted or diverged, and its checkpoint is left; or
+            another process has taken over this work, or a process that is led waited in vain for
+            its leader.
         ServiceError: The storage failed.
     """
     config = dataclasses.replace(config, pooling=config.pooling_of(task))
@@ -157,8 +161,9 @@ def finetune(
 def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
-    Left out are those that earlier versions did not have, where they are as these were: their work
-    must not become another. `without_unchanged` does the same for settings of the optimizer.
+    Settings that earlier versions did not have are left out where they have the value that those
+    versions had in effect, so that the fingerprint of their work stays the same. Of the optimizer's
+    settings, `without_unchanged` leaves some out.
     """
     settings = without_unchanged(dataclasses.asdict(config))
     return {

@@ -19,10 +19,11 @@ def pretrain_command(
 ) -> list[str]:
     """Return the command line that pretrains with these settings, for an image with `albert`.
 
-    All settings of model and training are in it, defaults included, as JSON.
+    All settings of model and training are in it, defaults included, as JSON. Nobody is asked
+    whether a long training is meant (`--yes`).
 
     Args:
-        records: Outputs of `albert records`.
+        records: Outputs of `albert records`; no address may have a comma (not checked).
         vocab: Output of `albert vocab`.
         model: The architecture.
         config: How to train.

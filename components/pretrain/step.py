@@ -48,10 +48,12 @@ def pretrain(
     is_confirmed: bool = True,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Pretrain and publish the best model by held-out accuracy to `output`.
+    """Pretrain a model and publish it to `output`.
 
-    Continues the same work of a killed process; does nothing if `output` holds its result. A
-    process that another one leads trains along, publishes nothing, and waits until the leader has.
+    Its weights are those of the last phase reached with the best held-out masked-LM accuracy; of
+    replaced-token detection, the last ones. Continues the same work of a killed process;
+    does nothing if `output` holds its result. A process that another one leads, as its environment
+    says, trains along, publishes nothing, and waits until the leader has.
 
     Args:
         records: A folder that `albert records` wrote, or TFRecord files of the original's
@@ -73,7 +75,9 @@ def pretrain(
     Raises:
         InputError: An input or setting is missing or wrong, two of them do not fit together,
             `output` holds something else, or it takes too long without a confirmation.
-        StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
+        StepFailedError: Training was interrupted or diverged, and its checkpoints are kept; or
+            another process has taken over this work, or a process that is led waited in vain for
+            its leader.
         ServiceError: The storage failed.
     """
     folders = [records] if isinstance(records, str | Path) else records
@@ -102,7 +106,12 @@ def pretrain(
     is_follower = is_led_by_another()
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
-        """Train from the last checkpoint, write the best model to `results`, return its metrics."""
+        """Train from the last checkpoint, write the model into `results`, return its metrics.
+
+        Raises:
+            InputError: The training was not confirmed, has no checkpoint and would take more than a
+                day by the estimate.
+        """
         if not is_confirmed and not any(checkpoints.iterdir()):
             refuse_unconfirmed(config, model_config, next(iter(by_length)))
         from albert_core.pretraining.program import run_pretraining

@@ -9,6 +9,8 @@ from albert_core.settings.checks import check_between
 class RetrainingConfig:
     """Which model a run starts from, and when the new model replaces it.
 
+    A bound outside 0 to 1 is refused with an InputError.
+
     Attributes:
         accepted: Folder of the accepted models' pointers, local, gs:// or s3://. Pretraining starts
             from the model accepted last before the run's date, with its vocabulary. Empty: no

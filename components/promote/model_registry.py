@@ -69,6 +69,8 @@ class AcceptedModel:
 def accepted_dates(folder: str) -> list[str]:
     """Return the dates of the accepted models, oldest first; empty if there is no such folder.
 
+    They are the names of the files in its history; what these hold is not looked at.
+
     Args:
         folder: Folder of the registry, local, gs:// or s3://.
 
@@ -116,7 +118,8 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
         date: YYYY-MM-DD.
 
     Raises:
-        InputError: The model's folder is gone or holds another model, or a pointer is damaged.
+        InputError: The model's folder is gone or holds another model, the pointer or the manifest
+            is damaged, or the folder of the registry must not be read from here.
         ServiceError: The storage failed.
     """
     earlier = [other for other in accepted_dates(folder) if other < date]
@@ -140,10 +143,16 @@ def accept(folder: str, model: AcceptedModel) -> None:
     """Write a date's entry of the history, then `accepted.json` if the date is the newest.
 
     The entry of a date is never replaced: where there is one, `model` is not written, and only
-    `accepted.json` is made a copy of that entry, if its date is the newest.
+    `accepted.json` is made a copy of that entry, if its date is the newest. The model's own folder
+    is not looked at.
+
+    Args:
+        folder: Folder of the registry, local, gs:// or s3://; made if missing.
+        model: The model to accept for its date.
 
     Raises:
-        InputError: Another run has written one of the two files meanwhile.
+        InputError: Another run has written one of the two files meanwhile, or they cannot be
+            written.
         ServiceError: The storage failed.
     """
     pointer = join(folder, POINTER_NAME)

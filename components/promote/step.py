@@ -61,8 +61,9 @@ def promote(
 
     Raises:
         InputError: An input is missing, damaged, another step's or the second of its task;
-            `address` is in storage other than local, gs:// or s3://; or another run accepted a
-            model at the same moment.
+            `address` is in storage other than local, gs:// or s3://; the registry cannot be read or
+            written, or another run accepted a model at the same moment; or `output` holds something
+            else.
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
@@ -141,7 +142,8 @@ def _reject_if_superseded(
         folder: Folder of the accepted models.
 
     Raises:
-        InputError: The pointer of another model of this date is damaged.
+        InputError: The pointer of a model of this date is damaged, or the folder must not be read.
+        ServiceError: The storage failed.
     """
     # Runs take hours, and runs of two dates may overlap: what was the last accepted model at the
     # start may no longer be it.

@@ -10,7 +10,10 @@ NAME_OPTIONS: Mapping[str, str] = {"--job_name": _NAME_REASON, "--app_name": _NA
 
 
 def join_options(options: Sequence[str]) -> list[str]:
-    """Return options as `--name=value`, also those that are given as `--name` and `value`."""
+    """Return options as `--name=value`, also those that are given as `--name` and `value`.
+
+    What begins with `-` is taken for an option, and never for the value of the one before.
+    """
     joined: list[str] = []
     for option in options:
         if not option.startswith("-") and joined and "=" not in joined[-1]:
@@ -21,7 +24,10 @@ def join_options(options: Sequence[str]) -> list[str]:
 
 
 def has_option(options: Sequence[str], name: str) -> bool:
-    """Return whether an option, such as `--project`, is set."""
+    """Return whether an option, such as `--project`, is given with a value.
+
+    A flag, which has no value, is not found.
+    """
     return any(option.startswith(f"{name}=") for option in join_options(options))
 
 

@@ -68,7 +68,8 @@ def run_beam(
 
     Waits until the pipeline has ended. Files in the context's folder that an earlier run finished,
     of encoded documents or of shards, are not made again. If there are evaluation sets,
-    `context.write_overlap_index` must have been called before.
+    `context.write_overlap_index` must have been called before. Errors of the runner and of its
+    workers pass as they are.
 
     Args:
         context: What every worker needs.
@@ -144,7 +145,18 @@ class EncodeSplit(beam.DoFn):
 
         Every shard gets the file's address and its section, even if the file holds no document of
         the shard; where near-duplicates are looked for, every partition does instead. If a file is
-        damaged, that is reported, and the whole split is encoded again.
+        damaged, that is reported on standard error, and the whole split is encoded again.
+
+        Args:
+            element: Name of the split, and the split.
+
+        Yields:
+            Name of a shard, or of a partition; and the address of a file of encoded documents with
+            the shard's section of it, or the partition's section of the file of its signatures.
+
+        Raises:
+            InputError: A file of the split cannot be read, or is not what the settings say.
+            ServiceError: The storage failed.
         """
         name, split = element
         if not self.context.whole_parts(name):
@@ -154,6 +166,7 @@ class EncodeSplit(beam.DoFn):
             if context.minhasher:
                 sections = context.signature_sections(part.path)
             else:
+                # Empty ones, too: a shard that nothing is sent to has no group, and is not built.
                 sections = {shard: part.section(shard) for shard in shard_names(context.config)}
             for receiver, section in sections.items():
                 yield receiver, (part.path, section)

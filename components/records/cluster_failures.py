@@ -11,7 +11,8 @@ _FAILED = re.compile(r"Pipeline \S+ failed in state (?P<state>[A-Z]+): ")
 _CANCELLED = re.compile(r"JobCancellationException|Master removed our application: KILLED")
 _LONGEST_REASON = 500
 _NUM_TRIES = 3
-# A disk that is full on one machine, a service that was away, a file that is made again.
+# A disk that is full on one machine, a service that was away, a file that is made again. By their
+# names, since the error of a worker arrives as text.
 _PASSING_ERRORS = {"ServiceError", "NoConnectionError", "DamageError"} | {
     name
     for name, kind in vars(builtins).items()
@@ -40,9 +41,12 @@ def is_cancellation(error: BaseException) -> bool:
 def num_worthwhile_tries(error: BaseException) -> int:
     """Return the number of tries that a job which ended with an error is worth, the first included.
 
-    Three where a worker or the job server was lost. Where the Python code on a worker raised an
-    error it is two if that may pass (an OSError, a service, a damaged file), else one; and one
-    where the job server refused the job.
+    Where the Python code on a worker raised an error it is two if that may pass (an OSError, a
+    service, a damaged file), else one; and one where the job server refused the job. In all other
+    cases it is three, as where a worker or the job server was lost.
+
+    Args:
+        error: One that `is_of_job`.
     """
     import grpc
 
@@ -61,7 +65,8 @@ def find_reason(error: BaseException) -> str:
     """Return in part of a line why a job failed; never empty.
 
     For an error of the Python code on a worker it is the last line of the traceback; for other
-    errors of Java the innermost cause; if the job server did not answer or refused, it says so.
+    errors of Java the innermost cause; for any other the message, or the error's type. If the job
+    server did not answer or refused, it says so.
     """
     import grpc
 
@@ -73,10 +78,10 @@ def find_reason(error: BaseException) -> str:
 
 
 def shorten_reason(text: str) -> str:
-    """Shorten a runner's message about a failure to part of a line.
+    """Shorten a runner's message about a failure to part of a line of at most 500 characters.
 
-    For a traceback of Python it is the last line, for errors of Java the innermost cause, cut to
-    500 characters.
+    If there are tracebacks of Python, it is the last line of the last one; else of errors of Java
+    the innermost cause; else the message itself. Empty for an empty message.
     """
     text = _FAILED.sub("", text)
     found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]

@@ -26,13 +26,14 @@ def find_running_jobs(cluster: Cluster, name: str) -> list[str]:
 
 
 def was_cancelled(cluster: Cluster, name: str) -> bool:
-    """Return whether a job was cancelled, or is being cancelled, by whomever.
+    """Return whether any job of a name was cancelled, or is being cancelled, by whomever.
 
-    Spark calls it killed; an application whose driver is lost counts as finished there.
+    Spark calls it killed; an application whose driver is lost counts as finished there. False for
+    jobs that the cluster does not list any more.
 
     Args:
-        cluster: Where it ran.
-        name: The beginning of its name.
+        cluster: Where they ran.
+        name: The beginning of their names.
 
     Raises:
         InputError: The cluster does not answer.
@@ -108,6 +109,7 @@ def _cancel_spark_job(cluster: Cluster, job: str) -> None:
     import requests
 
     form = {"id": job, "terminate": "true"}
+    # The answer is a redirection to the master's page, which need not be fetched.
     requests.post(f"{cluster.page}/app/kill/", data=form, timeout=TIMEOUT_S, allow_redirects=False)
 
 

@@ -79,6 +79,7 @@ def check_cluster_settings(config: "BeamConfig") -> None:
     _check_job_endpoint(config)
     if config.spark_page and config.runner != "spark":
         raise InputError(f"beam.spark_page: got it with beam.runner={config.runner}; remove it")
+    # For its error: it refuses the address of a storage that this program does not know.
     is_remote(config.job_server_jar)
     for name, (pattern, example) in _ADDRESSES.items():
         value = getattr(config, name)
@@ -105,7 +106,7 @@ def _check_job_endpoint(config: "BeamConfig") -> None:
 
 
 def find_cluster(config: "BeamConfig", progress: ReportProgress) -> Cluster:
-    """Ask the cluster that the settings name for its version and its free slots.
+    """Ask the cluster that the settings name for its version and for its slots or cores.
 
     Args:
         config: Where the work is done; `runner` is one of ENGINES.

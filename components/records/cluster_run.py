@@ -103,7 +103,9 @@ def _end_left_work(cluster: Cluster, work_name: str, progress: ReportProgress) -
 def _end_failed_job(error: BaseException, cluster: Cluster, work_name: str, job_name: str) -> str:
     """Cancel a job after an error, and return why no other may follow; empty if one may.
 
-    Waits for the end of the job, up to a minute, unless the error is an interruption.
+    None may follow if the job was cancelled by others, if another command does the work now, or if
+    the cluster does not answer or the job does not end. Waits for the end of the job, up to a
+    minute, unless the error is an interruption.
     """
     is_failure = isinstance(error, Exception)
     try:

@@ -30,7 +30,8 @@ class Cluster:
         setting: The setting that names it and its address, for messages.
         page: Root of its REST API, which is also its page for people.
         version: Its version, such as 1.19.3.
-        num_slots: How many tasks may run at a time: the slots of Flink, the cores of Spark.
+        num_slots: How many tasks may run at a time: the free slots of Flink (all, where none is
+            free), or the cores of all live workers of Spark.
         slots_per_machine: The most of one TaskManager or Spark worker.
         worker_mib: Memory of the largest Spark worker, in MiB; 0 where it is not known.
     """
@@ -106,6 +107,7 @@ def find_spark(master: str, page: str) -> Cluster:
         "says otherwise)"
     )
     state = get_json(root, "/json/", setting, expected)
+    # From the page for people: the JSON of a master does not tell its version.
     try:
         html = requests.get(f"{root}/", timeout=TIMEOUT_S).text
     except requests.RequestException as error:
@@ -147,6 +149,7 @@ def get_json(root: str, path: str, setting: str, expected: str) -> dict[str, Any
         answer = requests.get(f"{root}{path}", timeout=TIMEOUT_S)
         answer.raise_for_status()
         value = answer.json()
+    # Before RequestException, of which it is a subclass: a server did answer, but not with JSON.
     except requests.exceptions.JSONDecodeError:
         value = None
     except requests.RequestException as error:

@@ -16,8 +16,9 @@ _EXPECTED = "expected a running one (`dask scheduler`)"
 def check_scheduler(address: str, progress: ReportProgress) -> None:
     """Refuse an address at which no Dask scheduler answers.
 
-    That nothing listens is told within 3 seconds. A scheduler that is busy has half a minute to
-    answer. One without workers is told of, not refused: they may be on their way.
+    That nothing listens at a tcp:// address is told within 3 seconds. A scheduler that is busy has
+    half a minute to answer. One without workers is told of, not refused: they may be on their
+    way.
 
     Args:
         address: The setting `beam.dask_scheduler`.

@@ -189,7 +189,7 @@ class DataflowConfig:
 
 
 def is_dataflow(runner: str) -> bool:
-    """Return whether a value of `beam.runner` is Dataflow, by its short name or Beam's."""
+    """Return whether a `beam.runner` is Dataflow, by its short name or Beam's, in any case."""
     return runner.lower() in DATAFLOW_RUNNERS
 
 

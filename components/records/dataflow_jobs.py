@@ -65,6 +65,7 @@ class DataflowJobs:
             ServiceError: Dataflow refused, or kept failing.
         """
         request = {"filter": "ACTIVE", **self._place}
+        # Without retries of Google's client, here and below: `Service` has its own.
         jobs = self.service.call(
             f"look for job {name}",
             lambda timeout_s: list(self._jobs.list_jobs(request, retry=None, timeout=timeout_s)),

@@ -60,6 +60,7 @@ def run_on_dataflow(
     cloud.job_name = job_name
     jobs = DataflowJobs(cloud.project, cloud.region, cloud.dataflow_endpoint, calls)
     _end_left_jobs(jobs, job_name, progress)
+    # Else `submit` would return only when the job has ended, and nothing could be reported before.
     options.view_as(StandardOptions).no_wait_until_finish = True
     # Machines that go on working cost, and each call may take its time.
     with longer_grace(lambda: SAVING_S):

@@ -69,8 +69,9 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
 
     Args:
         cluster: The cluster that it is for.
-        options: Beam's, with the path of the jar. Changed in place, and yielded: address and port
-            are those of the server until it is stopped; that Flink's address has a scheme stays.
+        options: Beam's, with the path of the jar. Changed in place, and yielded: they get the
+            address and the port of the server, and Flink's address a scheme if it has none. They
+            stay so, and are of no use once the server is stopped.
 
     Raises:
         StepFailedError: It does not start, or nothing answers at the address that the options name.
@@ -94,6 +95,7 @@ def running_job_server(cluster: Cluster, options: "PipelineOptions") -> Iterator
                 f"{cluster.engine.capitalize()}; start it, or correct the address"
             ) from error
         return
+    # Beam adds the scheme only where it starts the job server itself.
     flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
     (port,) = pick_port(options.view_as(JobServerOptions).job_port or None)
@@ -150,6 +152,8 @@ def job_server_name(cluster: Cluster) -> str:
 
 def check_java(launcher: str) -> None:
     """Refuse to go on where there is no Java to start a job server with.
+
+    Its version is not looked at.
 
     Args:
         launcher: The program, by name or path.

@@ -7,6 +7,7 @@ from typing import Any
 from apache_beam.portability import python_urns
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+# Quoted, since Beam has a shell run it.
 _WORKER = f"{shlex.quote(sys.executable)} -m components.records.local_worker"
 
 

@@ -14,6 +14,7 @@ from albert_core.processes.unused_imports import skip_cloud_clients_of_beam
 
 def _work() -> None:
     """Work for Beam until it ends the connection."""
+    # Before Beam is imported: what it has imported already cannot be left out.
     skip_cloud_clients_of_beam()
     from apache_beam.runners.worker import sdk_worker_main
 
@@ -21,4 +22,5 @@ def _work() -> None:
 
 
 if __name__ == "__main__":
+    # Not by `sys.exit`: taking down what Beam has imported takes most of a second.
     os._exit(run_to_end(_work))

@@ -67,6 +67,7 @@ class FindNearDuplicates(beam.DoFn):
         by_path = dict(sorted(sections))
         if not self.context.has_pairs(partition):
             self._search(partition, by_path)
+        # Every partition has all encoded files, and a shard must get each of them once.
         for path in [*by_path][int(partition) :: len(self.context.partitions)]:
             encoded = read_index(path, work=self.context.work)
             for shard in shard_names(self.context.config):
@@ -86,6 +87,7 @@ class FindNearDuplicates(beam.DoFn):
 
         Raises:
             DamageError: A file of signatures is damaged.
+            InputError: A file is missing, or cannot be read or written.
             ServiceError: The storage failed.
         """
         context = self.context
@@ -160,6 +162,7 @@ class LeftOutDocuments:
 
         Raises:
             DamageError: A file of pairs is not what was written.
+            InputError: A file is missing, or cannot be read.
             ServiceError: The storage failed.
         """
         return merge_left_out(self.sections)

@@ -41,7 +41,7 @@ class TextCounts:
     num_signatures: int = 0
 
     def add(self, counts: Mapping[str, Any]) -> None:
-        """Take in the counts of a file of encoded documents."""
+        """Take in the counts of a file of encoded documents, `EncodedFile.counts`; changes this."""
         add_counts(self.read, {name: counts.get(name, 0) for name in _READ})
         add_counts(self.reading, counts.get("reading", {}))
         self.removed.merge(counts["removed"])
@@ -67,8 +67,9 @@ def describe_records(
     Raises:
         StepFailedError: The shards do not hold as many documents as were kept, or not as many
             signatures were searched for near-duplicates as were written.
-        InputError: The corpus gave no training record, or no held-out one where some are wanted.
-        DamageError: A file of counts or an index is damaged, or belongs to other work.
+        InputError: The corpus gave no training record, or no held-out one where some are wanted; or
+            a file of counts or an index is missing, or cannot be read.
+        DamageError: Such a file is damaged, or belongs to other work.
         ServiceError: The storage failed.
     """
     text = _read_text_counts(context, splits)
@@ -92,6 +93,7 @@ def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCoun
 
     Raises:
         DamageError: An index is damaged, or belongs to other work.
+        InputError: An index cannot be read.
         ServiceError: The storage failed.
     """
     text = TextCounts()
@@ -100,7 +102,7 @@ def _read_text_counts(context: WorkerContext, splits: Sequence[str]) -> TextCoun
         """Return the counts of a split's files, without the sections of all shards."""
         return [part.counts for part in context.encoded_parts(split)]
 
-    # In batches, of which each is held in memory.
+    # In batches, since all results of one call of `do_in_parallel` are held in memory.
     for start in range(0, len(splits), _SPLITS_AT_ONCE):
         for counts_of_split in do_in_parallel(read_counts, splits[start : start + _SPLITS_AT_ONCE]):
             for counts in counts_of_split:
@@ -168,7 +170,7 @@ def _describe_near_duplicates(
     """Return counts and examples of documents that were left out as near-duplicates.
 
     Args:
-        context: What the workers were given.
+        context: What the workers were given; it must look for near-duplicates (asserted).
         by_shard: The counts of every shard.
         counts: The counts of the search.
         examples: What it found, a few.

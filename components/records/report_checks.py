@@ -35,6 +35,10 @@ def refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
 def refuse_lost_signatures(num_written: int, num_compared: int) -> None:
     """Refuse near-duplicates that were looked for, but not among all documents.
 
+    Args:
+        num_written: Signatures that were written when the documents were encoded.
+        num_compared: Signatures that the search of all partitions has read.
+
     Raises:
         StepFailedError: The partitions of the signatures do not hold as many as were written.
     """
@@ -55,8 +59,16 @@ def refuse_empty(
     documents are read. If there is none as documents were left out as near-duplicates, it names the
     threshold of these.
 
+    Args:
+        context: What the workers were given.
+        read: The counts of the text, of which `num_documents` is named in a message.
+        by_shard: The counts of every shard, by the shard's name.
+        splits: The names of all splits.
+
     Raises:
-        InputError: One of the two is missing.
+        InputError: One of the two is missing; or an encoded file cannot be read for the message.
+        DamageError: Such a file is damaged, or belongs to other work.
+        ServiceError: The storage failed.
     """
     config = context.config
     num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
@@ -95,7 +107,13 @@ def refuse_empty(
 def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
     """Yield key and number of sentences of every document that was encoded, file by file.
 
-    Each file's index is read once, and only one is held.
+    Documents of the same text all come, with the same key. A split whose files are not all there
+    yields nothing. The indexes of one split at a time are held in memory.
+
+    Raises:
+        DamageError: A file or an index is damaged, or belongs to other work.
+        InputError: A file or an index is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     for split in splits:
         for part in context.encoded_parts(split):

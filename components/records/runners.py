@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _LOCAL_RUNNER = "components.records.local_runner.LocalRunner"
-# Beam's own, in lower case; it takes them with and without `runner` at the end.
+# Beam's own, in lower case; it takes them with and without `runner` at the end. Listed, because
+# settings are checked where Beam is not installed, too.
 RUNNERS = (
     "bundlebaseddirectrunner",
     "dataflowrunner",
@@ -163,6 +164,7 @@ class BeamConfig:
         )
         if "dataflow" not in self.runner.lower() or is_named:
             return self
+        # As in `dataflow_options`: without `--sdk_location`, workers would install Beam once more.
         image_options = (f"{_IMAGE_OPTION}={image}", "--sdk_location=container")
         return dataclasses.replace(self, options=(*self.options, *image_options))
 

@@ -58,6 +58,10 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
     Args:
         context: Settings and tokenizer.
         splits: All splits of the corpus.
+
+    Raises:
+        InputError: A file of the sample cannot be read, or is not what the settings say.
+        ServiceError: The storage failed.
     """
     documents = list(_sample_documents(context, splits))
     num_sampled = sum(len(s.encode()) + 1 for document in documents for s in document)
@@ -68,6 +72,7 @@ def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> S
         config=context.config,
     )
     builder = ShardBuilder.from_tokenizer(context.tokenizer, context.config)
+    # Not sorted by key, so repetitions are counted; in a small sample there are few.
     sizes = [len(record) for part in shards.values() for record in builder.records(part, {})]
     num_work = sum(
         len(d.token_ids) + len(d.sentence_lengths) for part in shards.values() for d in part
@@ -93,7 +98,7 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, shared_folder: str
         estimate: What is to be made.
         folder: An existing folder that receives the records.
         shared_folder: Folder of the workers' files, local or in a bucket, which need not exist;
-            when empty these are in `folder`, too.
+            when empty these are in `folder`, too. In a bucket they need no room here.
 
     Raises:
         InputError: Less is free there than records and work in progress will need.
@@ -117,7 +122,8 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path, *, shared_folder: str
 def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
     """Yield the first documents of at most 4 splits, as they are read, before any cleaning.
 
-    The splits are every n-th from the first on, n being a quarter of their number, rounded down.
+    The splits are every n-th from the first on, n being a quarter of their number, rounded down,
+    but 1 at least.
     Of each, documents are yielded until they have more than 200,000 characters together.
     """
     step = max(1, len(splits) // _SAMPLED_SPLITS)

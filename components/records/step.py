@@ -69,12 +69,17 @@ def make_records(
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
+    Returns:
+        The manifest of `output`, with the metrics of `describe_records`.
+
     Raises:
-        InputError: An input is missing or unusable, the corpus gives no record, the disk has no
-            room for the work, or `output` holds something else.
-        StepFailedError: The Beam runner lost or repeated documents, or a cluster's or Dataflow's
-            job failed.
-        ServiceError: A storage or Dataflow failed.
+        InputError: An input is missing or unusable, the corpus gives no training record or no
+            held-out one where some are wanted, the disk has no room for the work, a runner or
+            cluster cannot be used, or `output` holds something else.
+        StepFailedError: The Beam runner lost or repeated documents, a cluster's or Dataflow's job
+            failed, or another process has taken over this work.
+        ServiceError: A storage or Dataflow failed. Other errors of Beam and of its workers pass as
+            they are.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
@@ -153,12 +158,14 @@ def _find_workers(beam: BeamConfig, progress: ReportProgress) -> Cluster | None:
         The Flink or Spark cluster that does the work, as it answers; None for other runners.
 
     Raises:
-        InputError: A scheduler or cluster is not reached, or settings of Dataflow are wrong.
+        InputError: A scheduler or cluster is not reached or cannot be used, settings of Dataflow
+            are wrong, or what it needs is not installed.
     """
     if beam.runner == "dask":
         check_scheduler(beam.dask_scheduler, progress)
     if is_dataflow(beam.runner):
         check_dataflow_options(beam.options_for(num_bytes=0, num_splits=0))
+    # `quiet`: it is asked again when the job is submitted, and the answer reported then.
     return find_cluster(beam, quiet) if beam.runner in ENGINES else None
 
 
@@ -174,9 +181,10 @@ def _collect_results(context: WorkerContext, splits: Sequence[str], results: Pat
         results: Folder that exists.
 
     Raises:
-        InputError: There are no training or held-out records.
+        InputError: There are no training or held-out records, or a file of the workers is missing.
         StepFailedError: The shards do not hold what was read.
-        ServiceError: The storage failed.
+        DamageError: A file of the workers is damaged; their folder stays then.
+        ServiceError: The storage failed; the folder stays then, too.
     """
     try:
         metrics, cleaning_report = describe_records(context, splits)

@@ -49,7 +49,7 @@ class WorkerContext:
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.from_environment)
 
     def encoded_path(self, split: str, part: int) -> str:
-        """Return the address of the file with one part of a split's encoded documents."""
+        """Return the address of the file with a part of a split's encoded documents, from 0 on."""
         return join(self.folder, f"{_ENCODED}{split}-{part}")
 
     def signatures_path(self, encoded_path: str) -> str:
@@ -58,7 +58,12 @@ class WorkerContext:
         return join(self.folder, _SIGNATURES + name)
 
     def write_signatures_index(self, encoded_path: str, index: Mapping[str, Any]) -> None:
-        """Write the index of the signatures of an encoded file, once their file is complete."""
+        """Write the index of the signatures of an encoded file, once their file is complete.
+
+        Args:
+            encoded_path: Address of the file of encoded documents.
+            index: What `SignatureTable.write` has returned for the file of signatures.
+        """
         path = self.signatures_path(encoded_path)
         self._write_sealed(index_path(path), path.rpartition("/")[2], index)
 
@@ -102,9 +107,15 @@ class WorkerContext:
         return parts
 
     def whole_parts(self, split: str) -> list[EncodedFile]:
-        """Return `encoded_parts`; empty, with a report, if a file or index is damaged.
+        """Return `encoded_parts`; empty, with a report on standard error, if one is damaged.
 
-        Local files are read once to compare their checksums, at some 2.5 GB a second.
+        Where near-duplicates are looked for, the files of signatures must be whole, too: empty if
+        one is missing or damaged. Local files are read once to compare their checksums, at some
+        2.5 GB a second.
+
+        Raises:
+            InputError: A file cannot be read.
+            ServiceError: The storage failed.
         """
         try:
             parts = self.encoded_parts(split)
@@ -137,13 +148,20 @@ class WorkerContext:
         return self._read_sealed(self.counts_path(shard), shard)
 
     def write_counts(self, shard: str, counts: Counts) -> None:
-        """Write the counts of a complete shard as JSON, sealed for this work and shard."""
+        """Write the counts of a complete shard as JSON, with a checksum and the name of this work.
+
+        Counts that are there are replaced. The shard's file must have been written before.
+        """
         self._write_sealed(self.counts_path(shard), shard, counts)
 
     def is_complete(self, shard: str) -> bool:
-        """Return whether a shard is made, and whole; report damage.
+        """Return whether a shard is made, and whole; report damage on standard error.
 
         A local shard is read once to compare its checksum.
+
+        Raises:
+            InputError: Its files cannot be read.
+            ServiceError: The storage failed.
         """
         path, counts_path = self.shard_path(shard), self.counts_path(shard)
         return self._is_whole(path, counts_path, shard, "this shard is built again")
@@ -242,7 +260,7 @@ class WorkerContext:
         return damage is None
 
     def _write_sealed(self, path: str, name: str, values: Mapping[str, Any]) -> None:
-        """Write JSON, sealed for a part of this work by its name."""
+        """Write JSON with a checksum and the name of the part of this work that it belongs to."""
         write_bytes(path, json.dumps(seal(values, work=f"{self.work} {name}")).encode())
 
     def _read_sealed(self, path: str, name: str) -> dict[str, Any]:

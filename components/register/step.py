@@ -1,7 +1,6 @@
 """The step `register`: enter the exports of an accepted model into the Vertex AI Model Registry."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from albert_core.artifacts.manifest import (
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.files.atomic import write_json
+from albert_core.files.checksums import DamageError, parse_object
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from components.export.step import EXPORT_NAME
@@ -44,14 +44,16 @@ def register_models(
     calls: CallConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Enter each exported model of an accepted run as a version of NAME-TASK; list them in a file.
+    """Enter the exported models of an accepted run in the registry, as versions of NAME-TASK.
 
-    A run whose model was not accepted enters none and does not fail. Killed and repeated, the step
-    finds what it entered before. If `output` holds this work already, nothing is done.
+    Entered are the models that were exported in `config.format`; each version becomes the default
+    one of its model. registration.json lists them. A run whose model was not accepted enters none
+    and does not fail. Killed and repeated, the step finds what it entered before, and does not
+    enter it again. If `output` holds this work already, nothing is done.
 
     Args:
         promotion: Output of the step `promote`.
-        exported: Output of `albert export`, of the same run.
+        exported: Output of the step `export`, of the same run (not checked).
         address: Where Vertex AI finds that folder: gs://.
         config: The registry; project, location, format and image are given.
         date: Date of the run, which the versions have as a label.
@@ -59,15 +61,16 @@ def register_models(
         output: Folder that receives registration.json, local, gs:// or s3://; made here.
         work_root: Folder of the work folders; beside `output` when not given.
         calls: Time-outs and retries of calls to Vertex AI; the defaults when None.
-        progress: Called with each model that is entered.
+        progress: Called before each model is entered, or found again.
 
     Returns:
-        The manifest; its metric `num_registered` counts the models, in Vertex AI before or new.
+        The manifest; its metric `num_registered` counts the models that were entered or found.
 
     Raises:
         InputError: An input is missing or damaged, `address` is not in gs://, the id of a model
-            would be too long, or there are no Google credentials.
-        ServiceError: Vertex AI refused, or kept failing.
+            would be too long, or there are no Google credentials; or `output` holds something else,
+            or another process does this work.
+        ServiceError: Vertex AI refused, or kept failing; or a storage failed.
         StepFailedError: Another process has taken over this work.
     """
     if not address.startswith(_GOOGLE_STORAGE):
@@ -125,7 +128,10 @@ def model_values(
 
 
 def model_id(name: str, task: str) -> str:
-    """Return the id of a task's model: lower-case letters, digits, - and _, 63 characters at most.
+    """Return the id of a task's model, `NAME-TASK` with 63 characters at most.
+
+    The task is in small letters, with a `-` in place of all that is no letter from a to z, no
+    digit, - or _. The name is taken as it is.
 
     Raises:
         InputError: The id would be longer.
@@ -143,11 +149,12 @@ def _exported_tasks(folder: str, format_name: str) -> list[str]:
     """Return the tasks whose models were exported in a format; those held back are not among them.
 
     Args:
-        folder: Output of `albert export`, local, gs:// or s3://.
+        folder: Output of the step `export`, local, gs:// or s3://.
         format_name: The format.
 
     Raises:
         InputError: The output's description is missing, or cannot be read.
+        ServiceError: The storage failed.
     """
     exports = _read_json(join(folder, EXPORT_NAME))["models"]
     return [export["task"] for export in exports if format_name in export["differences"]]
@@ -166,5 +173,13 @@ def _registry(config: VertexModelsConfig, calls: CallConfig) -> Any:
 
 
 def _read_json(path: str) -> Mapping[str, Any]:
-    """Return the object in a file of a finished step, in any storage."""
-    return dict(json.loads(read_bytes(path)))
+    """Return the JSON object in a file of a finished step, in any storage.
+
+    Raises:
+        InputError: The file is missing, cannot be read, or is no JSON object.
+        ServiceError: The storage failed.
+    """
+    try:
+        return parse_object(read_bytes(path))
+    except DamageError as error:
+        raise InputError(f"{path}: damaged ({error}); make it again") from error

@@ -31,8 +31,9 @@ class VertexModels:
     def add_version(self, model_id: str, values: Mapping[str, Any]) -> str:
         """Enter a version of a model, the first or a further one, and return its full name.
 
-        The version becomes the default one. One with the same values, which an earlier attempt
-        entered, is returned and not entered again.
+        That is `projects/.../models/ID@VERSION`. The version becomes the default one. One with the
+        same values, which an earlier attempt entered, is returned and not entered again; whether it
+        is the default one is not looked at.
 
         Args:
             model_id: Last part of the model's name.

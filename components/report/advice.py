@@ -60,10 +60,10 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
     """Yield at most one advice, from the evaluations of pretraining's last phase.
 
     For replaced-token detection it is what `_on_detection` returns. Else on the rate if the
-    accuracy is below _PLATEAU_RATIO times that of the most frequent token; or, of two evaluations
-    or more, on the text if the held-out loss is far above the training loss after more than one
-    epoch, on the length if it fell in the last third of the steps, else on rate, size and text.
-    Nothing without a step `pretrain` or without a finite held-out loss.
+    accuracy is below _PLATEAU_RATIO (1.5) times that of the most frequent token; or, of two
+    evaluations or more, on the text if the held-out loss is far above the training loss after more
+    than one epoch, on the length if it fell in the last third of the steps, else on rate, size and
+    text. Nothing without a step `pretrain` or without a finite held-out loss.
     """
     history = _finite_rows(run.pretraining_history)
     pretrain = next((step for step in run.steps if step.name == "pretrain"), None)
@@ -130,9 +130,12 @@ def _on_detection(last: Mapping[str, Any], pretrain: StepSummary) -> Iterator[Ad
 
 
 def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the rows of the last phase whose held-out loss is a number.
+    """Return the rows of the last row's phase whose held-out loss is a finite number other than 0.
 
     Losses of phases of other sequence lengths cannot be compared.
+
+    Args:
+        history: Rows in the order of the steps; may be empty.
     """
     if not history:
         return []
@@ -147,7 +150,11 @@ def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
     """Return by how much the held-out loss fell in the last third of the steps; below 0 if it rose.
 
-    It counts from the last row up to two thirds of the steps, or from the first. 0 for one row.
+    The last row is compared with the last one of the first two thirds of the steps, or else with
+    the first row. 0 for one row.
+
+    Args:
+        history: Rows with finite `loss` and `global_step`, in the order of the steps; one at least.
     """
     last = history[-1]
     begin = last["global_step"] * 2 / 3
@@ -243,9 +250,10 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
 
 
 def _on_truncated_examples(steps: Sequence[StepSummary]) -> Iterator[Advice]:
-    """Yield advice for each task of which many training examples lost tokens.
+    """Yield advice for each task of which more than a tenth of the training examples lost tokens.
 
-    None for those with sequences beyond pretraining's, which have advice to be shorter.
+    None for those with sequences beyond pretraining's, which have advice to be shorter, nor for
+    fine-tunings from random weights.
     """
     for step in steps:
         number, num_train = step.metrics.get(NUM_TRUNCATED, 0), step.metrics.get("num_train", 0)

@@ -105,7 +105,8 @@ class Mistake:
         texts: Its texts, shortened; without the choices of multiple choice.
         expected: The right label, choice, score or answer.
         predicted: The prediction.
-        confidence: Probability of the prediction; None for a regression.
+        confidence: Probability of the prediction, or the highest of several wrong labels or tags;
+            None for a regression.
     """
 
     id: str
@@ -145,10 +146,11 @@ def class_qualities(classification: Mapping[str, Any]) -> list[ClassQuality]:
 def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:
     """Return the calibration of classes, choices or tags; None if rows have no probabilities.
 
-    It is that of these probabilities: for tags, of each word's predicted tag; for two classes, of
-    the second class; for multi-label tasks, of every label; otherwise, of the predicted class or
-    choice. There are _NUM_BINS bins of equal width, of which empty ones are left out; the error is
-    the mean of the bins' gaps, weighted by examples.
+    Whether they have is told by the first row; None, too, without rows. The calibration is that
+    of these probabilities: for tags, of each word's predicted tag; for two classes, of the second
+    class; for multi-label tasks, of every label; otherwise, of the predicted class or choice. There
+    are _NUM_BINS (10) bins of equal width, of which empty ones are left out; the error is the mean
+    of the bins' gaps, weighted by examples.
 
     Args:
         rows: The dev examples.
@@ -192,10 +194,11 @@ def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> 
 def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | None:
     """Return the ROC curve of the second of two classes; None unless both occur.
 
-    It has at most _MAX_CURVE_POINTS points; the area is that under the curve of all points.
+    It has at most _MAX_CURVE_POINTS (101) points; the area is that under the curve of all points.
 
     Args:
-        rows: The dev examples.
+        rows: The dev examples of a classification, with probabilities; that they are not those of
+            a multi-label task is not checked.
         labels: Names of the classes.
     """
     if len(labels) != 2 or len({row["label"] for row in rows}) != 2:
@@ -225,7 +228,7 @@ def confident_mistakes(
 
     For classes and choices these are wrong predictions, sorted by their probability; for questions,
     answers that score 0; for a regression, the largest differences, where every example that is not
-    predicted exactly counts as a mistake.
+    predicted exactly counts as a mistake. Equally confident ones are in the order of the rows.
 
     Args:
         rows: The dev examples.

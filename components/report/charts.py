@@ -49,8 +49,9 @@ def masked_lm_chart(
 ) -> str:
     """Draw masked-LM accuracy in training and held-out beside the reference run's.
 
-    That of tokens shown as [MASK] has a line of its own, where it was measured. The small generator
-    of replaced-token detection is not compared with the reference run.
+    The reference is a stored run that went well (`reference_history`). The accuracy of tokens
+    shown as [MASK] has a line of its own, where it was measured. The small generator of
+    replaced-token detection is not compared with the reference run.
 
     Args:
         history: `RunSummary.pretraining_history`.
@@ -107,7 +108,7 @@ def replaced_token_chart(history: History, log: History = (), name: str = "rtd")
 def sentence_order_chart(history: History, log: History = (), name: str = "sop") -> str:
     """Draw sentence-order accuracy in training and held-out beside the reference run's.
 
-    The dashed line is chance.
+    The reference is a stored run that went well (`reference_history`). The dashed line is chance.
 
     Args:
         history: `RunSummary.pretraining_history`.

@@ -109,6 +109,7 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
         InputError: A run has no report or a damaged one, or there are too few or too many, or
             `output` holds something else.
         StepFailedError: Another process has taken over this work.
+        ServiceError: The storage of `output` failed.
     """
     if not 2 <= len(runs) <= MAX_RUNS:
         raise InputError(
@@ -149,7 +150,7 @@ def find_summary(run: str) -> Path:
         run: The run's folder, or that of a report.
 
     Raises:
-        InputError: There is no report.
+        InputError: There is no report, or `run` is in a bucket.
     """
     folder = local_path(run, "run")
     for path in (folder / SUMMARY_NAME, folder / "report" / SUMMARY_NAME):
@@ -182,11 +183,11 @@ def name_runs(runs: Sequence[str]) -> list[str]:
 
 
 def compare(names: Sequence[str], runs: Sequence[RunValues]) -> Comparison:
-    """Return several runs side by side.
+    """Return several runs side by side; the first is the one that the others are compared with.
 
     Args:
         names: Their names.
-        runs: Their summaries, in the same order.
+        runs: Their summaries, in the same order; one at least.
     """
     return Comparison(
         names=names,
@@ -284,7 +285,8 @@ def _different_settings(runs: Sequence[RunValues]) -> Iterator[DifferentSetting]
     """Yield the settings of the steps that are not the same in all runs, in the first run's order.
 
     A step that one of the runs does not have is left out, as that is no choice of another setting.
-    The value is None for a run that does not have the setting.
+    The value is None for a run that does not have the setting; a setting that is None in one run
+    and missing in the others does not differ. Old names of settings count as today's.
     """
     by_step = [
         {step["name"]: dict(flatten(rename_settings(step["config"]))) for step in run["steps"]}

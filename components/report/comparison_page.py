@@ -50,7 +50,10 @@ def render_comparison(comparison: Comparison, runs: Sequence[RunValues]) -> str:
 
 
 def _task_charts(comparison: Comparison, runs: Sequence[RunValues]) -> list[Chart]:
-    """Return a chart of the dev score while fine-tuning for each task, with a line for each run."""
+    """Return a chart of the dev score while fine-tuning for each task, with a line for each run.
+
+    Runs without such scores have no line, and tasks without any line no chart.
+    """
     charts = []
     for number, task in enumerate(comparison.tasks):
         histories = [_history(run, task.name) for run in runs]

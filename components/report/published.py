@@ -75,7 +75,8 @@ def published_tables(tasks: Sequence[TaskSummary], *, size: str) -> list[Publish
 
     Args:
         tasks: The run's.
-        size: Name of the size of its model, such as `base v2`; empty if it is none of these.
+        size: Name of the size of its model, such as `base v2`, or several with ` or ` between them,
+            as `size_name` returns it; empty if it is none of these.
     """
     tables = (
         ("ALBERT by size", _BY_SIZE_TASKS, _BY_SIZE),

@@ -50,6 +50,11 @@ def summarise(
             (the last one is reported); and as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
         paths: Where the page's commands find the models; by default in the folder of a run.
+
+    Raises:
+        InputError: What the step `export` or `promote` wrote has other fields than this version's.
+        OSError: A file of an output is missing or cannot be read.
+        ValueError: A file of an output is not JSON.
     """
     paths = paths or ModelPaths()
     summary = RunSummary(
@@ -130,8 +135,8 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
 def _cost(pretrained: Manifest, exported: Sequence[Manifest]) -> Cost | None:
     """Return time, price and energy of a pretraining; None if its speed is not known.
 
-    Price and power are those that the settings of the export give for the card; energy measured
-    there goes before one estimated from the power.
+    Price and power are those that the settings of the first export give for the card; if they have
+    the measured energy, none is estimated from the power.
     """
     speed = pretrained.metrics.get("tokens_per_second")
     if not speed:
@@ -150,7 +155,13 @@ def _cost(pretrained: Manifest, exported: Sequence[Manifest]) -> Cost | None:
 
 
 def _read_promotion(folder: Path) -> Promotion:
-    """Read the decision in an output of the step `promote`."""
+    """Read the decision in an output of the step `promote`.
+
+    Raises:
+        InputError: It has other fields than this version's.
+        OSError: The file is missing or cannot be read.
+        ValueError: It is not JSON.
+    """
     path = folder / PROMOTION_NAME
     return parse_settings(Promotion, _read_json(path), source=str(path))
 

@@ -28,7 +28,8 @@ def find_report_inputs(run: str) -> dict[str, Any]:
     """Return the arguments of `write_report` for a finished run, to make its report anew.
 
     The arguments for the output and the progress are not among them. Models are named by their
-    places in the run's folder where these lead to them, all other inputs by their own folders.
+    places in the run's folder (`pretrained`, `models/TASK`) where these lead to them, all other
+    inputs by their own folders.
 
     Args:
         run: The run's folder on this machine.
@@ -89,6 +90,12 @@ def _outputs_below(folder: Path) -> Mapping[str, Path]:
 
 
 def _stable_path(run: str, place: str, folder: Path) -> str:
-    """Return the place in a run's folder that links to an output; its own folder without one."""
+    """Return the place in a run's folder if it leads to an output; else the output's own folder.
+
+    Args:
+        run: The run's folder.
+        place: Path of the place below it, such as `pretrained`.
+        folder: The output's own folder.
+    """
     path = Path(run) / place
     return str(path if path.resolve() == folder.resolve() else folder)

@@ -27,17 +27,19 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
     """Mask a word of some held-out texts and return what the pretrained model puts there.
 
     A model pretrained by replaced-token detection has a generator, which does it instead. Loads
-    the model, which imports Keras and its backend. The texts are spread over the first 400
-    held-out records; in each, the longest token of its middle half that is a word is masked. They
-    are in the form in which the model reads them, lower-cased if the vocabulary does so.
+    the model, which imports Keras and its backend. The texts are taken at equal distances from the
+    first 400 held-out records; in each, the longest token of its middle half that is a word is
+    masked. They are in the form in which the model reads them, lower-cased if the vocabulary does
+    so.
 
     Args:
         pretrained: Output of `albert pretrain`.
         records: Output of `albert records` with compact records.
 
     Returns:
-        The samples, at most `NUM_SAMPLES`. There are none for static records, whose masks are drawn
-        already, for a model that cannot fill masks, or where no backend is installed to run it.
+        The samples, at most `NUM_SAMPLES` (8). There are none for static records, whose masks are
+        drawn already, for a model that cannot fill masks, or where no backend is installed to run
+        it.
     """
     tokenizer = load_tokenizer(pretrained)
     masked = list(_masked_texts(tokenizer, _held_out_texts(records, tokenizer)))

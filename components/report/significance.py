@@ -124,7 +124,8 @@ def paired_interval(
     Args:
         task: The task.
         rows: The dev examples with the model's predictions.
-        others: The baseline's prediction for each row, in the same form; for questions its score.
+        others: The baseline's prediction for each row, in the order of the rows and in the same
+            form; for questions its score.
 
     Returns:
         The interval; None if there are no rows.
@@ -149,7 +150,7 @@ def _tags_interval(task: Task, rows: Sequence[ExampleRow], others: Sequence[Any]
     Args:
         task: The task.
         rows: The dev sentences with the model's predictions, at least one.
-        others: The baseline's tags of each, as numbers.
+        others: The baseline's tags of each, as numbers, in the order of the rows.
     """
     targets = [row["label"] for row in rows]
     ours, theirs = (

@@ -64,10 +64,14 @@ def write_report(
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
 
+    Returns:
+        The manifest; its metric `num_tasks` counts the tasks with a pretrained model.
+
     Raises:
-        InputError: An input is missing, damaged or another step's, the evaluations are not those
-            of the fine-tuned models in their order, two are of one task from the same weights or
-            have a file of one name for GLUE's site, or `output` holds something else.
+        InputError: An input is missing, damaged or another step's; the evaluations are not those of
+            the fine-tuned models in their order; two models of one task are both pretrained or both
+            from random weights; two records are of one sequence length; two evaluations have a file
+            of one name for GLUE's site; or `output` holds something else.
         StepFailedError: Another process has taken over this work.
         ServiceError: The storage failed.
     """
@@ -143,7 +147,8 @@ def _refuse_mixture(
 
     Raises:
         InputError: Evaluations are not those of the fine-tuned models in their order, two records
-            have one sequence length, or two models are of one task from the same weights.
+            have one sequence length, or two models of one task are both pretrained or both from
+            random weights.
     """
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
     lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
@@ -171,7 +176,12 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
 
 
 def _tasks_of_models(models: Sequence[str | Path], manifests: Sequence[Manifest]) -> dict[str, str]:
-    """Return each task's model by the task's name, without those from random weights."""
+    """Return the address of each task's model by the task's name, without any from random weights.
+
+    Args:
+        models: Addresses of fine-tuned models.
+        manifests: Their manifests, in the same order.
+    """
     return {
         manifest.config["task"]: str(model)
         for model, manifest in zip(models, manifests, strict=True)

@@ -64,9 +64,9 @@ def write_submission(
 ) -> list[SubmissionFile]:
     """Pack the predictions of pretrained models on GLUE's test sets into a zip archive.
 
-    Writes no archive, and returns nothing, if there are no predictions; an archive of before stays
-    then. All eleven files are in it, those without predictions as `fill_file` makes them. Files
-    that the site would refuse are packed, too, with remarks in what is returned.
+    Writes no archive, and returns an empty list, if there are no predictions; an archive of before
+    stays then. All eleven files are in it, those without predictions as `fill_file` makes them.
+    Files that the site would refuse are packed, too, with remarks in what is returned.
 
     Args:
         evaluations: Output folders of `albert evaluate`.

@@ -88,10 +88,11 @@ class TaskSummary:
         random_weights_history: `history` of the training from random weights; empty if there was
             none.
         kind: Kind of the task.
-        without_model_score: Score by TF-IDF, or None.
+        without_model_score: Score by TF-IDF, or for tags by each word's most frequent one; or None.
         differences: The score against each baseline that there is.
         training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
-        random_weights_log: `log` of the training from random weights.
+        random_weights_log: `training_log` of the training from random weights; empty if there was
+            none.
         analysis: What the model gets right and wrong.
         probe: The frozen probe of the pretrained model, a `FrozenProbe` as plain values; empty
             without one.

@@ -88,7 +88,8 @@ def summarise_tasks(
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
     The task's run from random weights, if there is one with the same settings, becomes its
-    baseline. If there are two runs of a task from the same weights, the last one counts.
+    baseline. If two runs of a task are both pretrained or both from random weights, the last one
+    counts.
 
     Args:
         folders: Output folders by step; those of `finetune` and `evaluate` belong together
@@ -304,7 +305,10 @@ def _difference(
 def _random_interval(
     task: Task, run: _TaskRun, random: _TaskRun, rows: Sequence[ExampleRow]
 ) -> Interval | None:
-    """Return the paired interval against random weights; None unless the examples are the same."""
+    """Return the paired interval against random weights; None unless the examples are the same.
+
+    They are if both evaluations name the same data and have as many rows; None, too, without rows.
+    """
     others = read_example_rows(random.evaluation)
     # The fingerprint of the task's files: ids alone may be the same in another dev set.
     if run.evaluated.inputs["data"] != random.evaluated.inputs["data"] or len(rows) != len(others):

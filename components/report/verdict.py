@@ -75,8 +75,8 @@ def _sign(interval: Interval | None) -> int:
 def _answer(tasks: Sequence[TaskSummary]) -> str:
     """Return in one sentence whether pretraining paid, by the interval of the mean over the tasks.
 
-    The gain over random weights decides first; if it is above chance, that over TF-IDF (where it
-    was measured) says whether the model is worth its cost.
+    The gain over random weights decides first; if it is above chance, that over TF-IDF or each
+    word's most frequent tag (where it was measured) says whether the model is worth its cost.
 
     Args:
         tasks: At least one of them has a control from random weights.
@@ -104,9 +104,11 @@ def _answer(tasks: Sequence[TaskSummary]) -> str:
 
 
 def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
-    """Return whether the model is better than TF-IDF, or else the majority, by the mean over tasks.
+    """Return whether the model is better than simpler ways, by the mean over tasks, in words.
 
-    It says that nothing is known about pretraining, since there is no control from random weights.
+    These are TF-IDF and each word's most frequent tag; if no task has either, the majority. It says
+    that nothing is known about pretraining, since there is no control from random weights; without
+    tasks, that nothing is known.
     """
     if not tasks:
         return "Not known: no task was fine-tuned."

@@ -19,7 +19,7 @@ class Resolved:
     Attributes:
         date: The date, YYYY-MM-DD.
         title: Name of the run.
-        corpus: The text of that date.
+        corpus: The text of that date, with its format, set or found.
         corpus_fingerprint: Hash of the text.
         vocab: The vocabulary: the accepted model's, if there is one.
         pretraining: How to pretrain: from the accepted model, if there is one.
@@ -48,8 +48,8 @@ def resolve(
 
     The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
     they were, and no initial weights are scaled. Re-running a date reuses its results, since only
-    models of earlier dates count. The files of the corpus are read, to check and hash them; nothing
-    is written.
+    models of earlier dates count. The files of the corpus are read, to check and hash them; what is
+    notable about them is printed on standard output. No file is written.
 
     Args:
         date: A date or a time, as a schedule passes it.

@@ -117,10 +117,10 @@ def write_run_summary(
     """Write summary.json to `output`, and return the same as Markdown.
 
     An earlier summary.json is replaced. In the cloud, the results of the run are copied after that
-    to their stable places beside it, with scores.json, so that the folder is used as that of a
-    local run; outputs that the platform took from its cache are not known here and are left out. If
-    copying fails, the returned text says so, and the step does not fail; nor does it for a damaged
-    record, which is named there, too.
+    to their places beside it (such as `models/TASK`), with scores.json, so that the folder is used
+    as that of a local run; outputs that the platform took from its cache are not known here and are
+    left out. If an output cannot be read or a place cannot be written, the returned text says so,
+    and no error is raised; nor is one for a damaged record, which is named there, too.
 
     Args:
         title: Title of the run.
@@ -134,8 +134,8 @@ def write_run_summary(
         output: Folder to write to, local, gs:// or s3://.
 
     Raises:
-        InputError: `output` cannot be written.
-        ServiceError: The storage failed.
+        InputError: `output` cannot be written, or `work_root` must not be read.
+        ServiceError: The storage failed; if that was in copying, summary.json is written.
     """
     attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
     unreadable: list[str] = []
@@ -157,11 +157,18 @@ def write_run_summary(
 
 
 def _publish_results(outputs: Sequence[str], folder: str) -> str:
-    """Copy a run's results to their stable places beside the summary; return a line about it.
+    """Copy a run's results to their places beside the summary; return a line about it.
 
     Does nothing and returns an empty text where the summary is not in gs:// or s3://: elsewhere the
     outputs of other steps cannot be read from here. An InputError is not raised; the line gives its
     message.
+
+    Args:
+        outputs: Addresses of the outputs of steps that finished.
+        folder: Folder of the summary.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     if not is_remote(folder):
         return ""

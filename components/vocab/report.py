@@ -38,7 +38,9 @@ def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[
 
     `character_coverage` is the fraction of the characters of the text, as it is encoded, that are
     in tokens other than the unknown one, `unknown_fraction` the fraction of tokens that are it. The
-    rest are counts, and averages over words and tokens.
+    others are counts (`vocab_size`, `num_described_sentences`, `ascii_pieces`) and averages
+    (`tokens_per_word`, `characters_per_token`). `special_ids` has the ids by token, and `examples`
+    the `text` and the `pieces` of the first five sentences.
     """
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)

@@ -12,8 +12,10 @@ _LONGEST_EXAMPLE = 1000
 def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
     """Return the sentences with the smallest hashes that fit, sorted by hash.
 
+    A sentence that is there several times counts each time.
+
     Args:
-        sentences: The sentences of the corpus; read once, in the memory of the sample.
+        sentences: The sentences of the corpus; read once, and no more is held than the sample.
         max_bytes: Largest size of the sample, in bytes of UTF-8.
     """
     # By hash, not by a reservoir: the sample then is the same whatever order the files are read

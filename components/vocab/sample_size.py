@@ -54,10 +54,13 @@ class SampleSize:
         )
 
     def refusing(self, sentences: Iterable[str]) -> Iterator[str]:
-        """Yield sentences as long as the memory for those that this size has room for is free.
+        """Yield sentences in order, until those yielded would need more memory than is free.
+
+        Free is what was when this size was chosen. All are yielded if that is not known, or is
+        enough for a sample of `max_bytes`.
 
         Raises:
-            InputError: It is not.
+            InputError: The next sentence is one too many; it is not yielded.
         """
         if self.free is None or self.max_bytes * self.needed_per_byte <= self.free.num_bytes:
             yield from sentences
@@ -98,13 +101,14 @@ class SampleSize:
 def choose_sample_size(config: VocabConfig, progress: Path, *, work: str) -> SampleSize:
     """Return the size of the sample; what `auto` takes is kept for whoever continues the work.
 
-    That is 8 GB or, where less is free, the largest of 4, 2, 1, 0.5 and 0.25 that is. In steps, so
-    that the same command takes the same sample though a program more or less is at work.
+    That is 8 GB or, where less is free, the largest of 4, 2, 1 and 0.5 that is, else 0.25. In
+    steps, so that the same command takes the same sample though a program more or less is at work.
+    How much memory is free is asked of the system.
 
     Args:
         config: `memory_gb`, and what is trained.
-        progress: Folder of the work's progress.
-        work: The fingerprint of the work.
+        progress: Existing folder of the work's progress, which keeps the choice of `auto`.
+        work: The fingerprint of the work; the choice for other work is not taken.
     """
     memory_gb, reason = config.memory_gb, ""
     if memory_gb == "auto":
@@ -119,7 +123,14 @@ def choose_sample_size(config: VocabConfig, progress: Path, *, work: str) -> Sam
 
 
 def _kept_choice(path: Path, work: str) -> tuple[float, str]:
-    """Return what `auto` took when this work was begun, and why; without such, choose and keep."""
+    """Return what `auto` took when this work was begun, and why; without such, choose and keep.
+
+    A file that is damaged or of other work is reported on standard error and replaced.
+
+    Args:
+        path: The file that keeps the choice, in an existing folder.
+        work: The fingerprint of the work.
+    """
     if path.exists():
         try:
             kept = read_sealed(path, work=work)

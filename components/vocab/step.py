@@ -43,8 +43,8 @@ def train_vocab(
 ) -> Manifest:
     """Train a vocabulary, or copy `config.source`, and publish it with a report to `output`.
 
-    If `output` already holds this work, nothing is run. The corpus is read in either case, for the
-    report and for example sentences, which lie beside the vocabulary.
+    If `output` already holds this work, nothing is run. Where a vocabulary is copied, too, the
+    corpus is read, for the report and for example sentences, which lie beside the vocabulary.
 
     Args:
         corpus: The text to train on; the report describes how the vocabulary fits it.
@@ -182,8 +182,13 @@ class _CountedSentences:
 def _train(sentences: Iterable[str], config: VocabConfig) -> Tokenizer:
     """Return a tokenizer of the configured kind, trained on the sentences.
 
+    Args:
+        sentences: The sentences; read once.
+        config: Kind, size and treatment of the text.
+
     Raises:
         InputError: The text is too little for the size, or has too many characters.
+        MemoryError: The memory ran out.
     """
     return TOKENIZER_KINDS[config.kind].train(
         sentences,

@@ -42,7 +42,8 @@ def refuse_repeated_keys_in(value: str, *, source: str) -> None:
         source: The option, for the message.
 
     Raises:
-        InputError: A mapping in the value has a key twice.
+        InputError: A mapping in the value has a key twice, or there is something else that
+            `refuse_repeated_keys` refuses, such as half of a pair of surrogates.
     """
     if value.lstrip().startswith(("{", "[")):
         refuse_repeated_keys(value, source=source)
@@ -51,11 +52,12 @@ def refuse_repeated_keys_in(value: str, *, source: str) -> None:
 def given_options(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the dotted names of the options among arguments, without dashes before them.
 
-    Behind the name of a section with a mapping as its value, as the content of its file is, come
-    the names of the settings in it.
+    An option that is given twice comes twice. If the argument behind an option is a mapping in
+    YAML, as the content of a section's file is, the names of its keys follow, with the option's
+    name and a dot before them; keys of mappings within it do not.
 
     Args:
-        arguments: As `spell_out` returns them.
+        arguments: As `CommandParser.spell_out` returns them.
     """
     for index, argument in enumerate(arguments):
         if not argument.startswith("--"):
@@ -75,11 +77,12 @@ def is_mapping(value: str) -> bool:
 def addresses_in(value: str) -> list[str] | None:
     """Return the addresses that a value lists, separated by commas; None for a list in YAML.
 
-    Commas in names of what exists do not separate: where there are commas, local files, folders and
-    globs and the objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are
-    lists in YAML, unless something of just this name exists. A single word in brackets, as `[ab]`,
-    is a glob where it matches files (of one character) and there is no `ab`. `[ab].txt` and
-    `[a].txt,[b]` are never lists in YAML.
+    White space around commas stays, and an empty value is one empty address. Commas in names of
+    what exists do not separate: where there are commas, local files, folders and globs and the
+    objects of buckets are looked up. `[a.txt]`, `["a.txt", "b.txt"]` and `[]` are lists in YAML,
+    unless something of just this name exists. A single word in brackets, as `[ab]`, is a glob where
+    it matches files (of one character) and there is no `ab`. `[ab].txt` and `[a].txt,[b]` are never
+    lists in YAML.
 
     Args:
         value: What stands behind an option. One that begins with a dash is the next option, and
@@ -95,7 +98,11 @@ def addresses_in(value: str) -> list[str] | None:
 
 
 def _is_list_of_addresses(value: str) -> bool:
-    """Return whether a text in brackets is a list of plain values in YAML, and no name or glob."""
+    """Return whether a text in brackets is a list of plain values in YAML, and no name or glob.
+
+    Local files are looked up: false for a text that is the name of something that exists, and for
+    one word in brackets that matches files as a glob, unless something is called as the word is.
+    """
     items = _yaml_value(value) if value.startswith("[") and value.endswith("]") else None
     if not isinstance(items, list) or any(isinstance(item, list | Mapping) for item in items):
         return False
@@ -109,7 +116,7 @@ def _is_list_of_addresses(value: str) -> bool:
 
 
 def _has_files(pattern: str) -> bool:
-    """Return whether a local file or glob has files."""
+    """Return whether a local file, folder or glob has files; false if it cannot be read."""
     try:
         return bool(find_files(pattern))
     except InputError:
@@ -128,9 +135,12 @@ def _yaml_value(value: str) -> Any:
 def section_as_yaml(option: str, value: str, cls: type) -> str:
     """Return the settings of a section, in YAML, as jsonargparse takes them.
 
+    Names, nulls and texts are settled as by `read_section`. A mapping to which that does nothing is
+    returned as it is written, anything else as JSON.
+
     Args:
         option: The section's option.
-        value: The name of a YAML file, or a mapping in YAML.
+        value: A mapping in YAML; any other text is the name of a YAML file, local, gs:// or s3://.
         cls: The dataclass of the section.
 
     Raises:

@@ -78,6 +78,8 @@ def completion(shell: Shell) -> None:
 def completion_script(commands: Commands, shell: Shell) -> str:
     """Return the text of a shell's completions of `albert`.
 
+    Imports every command and makes its parser, which takes a few seconds.
+
     Args:
         commands: The commands, with those of groups.
         shell: The shell.
@@ -118,7 +120,7 @@ class _Words:
         names: Options without a dot.
         settings: Options with one.
         sections: Sections, for the help.
-        values: The values of each option that has few.
+        values: The values of each option that has few, but for truth values.
         first: The values of the command's first argument, if it has few.
     """
 

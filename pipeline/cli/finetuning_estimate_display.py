@@ -103,7 +103,7 @@ def _division(estimate: TaskEstimate) -> str:
 
 
 def _total(estimate: TaskEstimate, prices: Prices) -> str:
-    """Return time, hours of all chips and price as text."""
+    """Return time, hours of all chips and price as text; without a price, how to give it."""
     chip_hours = estimate.hours * estimate.step.accelerator.num_chips
     cost = estimate.cost
     price = (

@@ -33,9 +33,10 @@ def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
     Args:
         parser: The command's parser.
         prog: Program and command, as they are typed.
-        topic: Name of a section or of a setting, whose sections may be left out of its name. The
-            first layer is returned for an empty topic, and for a path where the command has
-            positional arguments, as in `albert info --help runs/x`.
+        topic: Name of a section or of a setting, whose sections may be left out of its name; all
+            settings of that name are shown then. The first layer is returned for an empty topic,
+            and for a path where the command has positional arguments, as in `albert info --help
+            runs/x`.
 
     Raises:
         InputError: The command has no such section or setting.
@@ -70,7 +71,7 @@ def full_help(parser: CommandParser, *, prog: str) -> str:
 
 
 def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
-    """Yield the lines of a command's help without the settings in its sections."""
+    """Yield the lines of a command's help, with a line for each section and not its settings."""
     options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
     yield from (*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser))
     if not sections:
@@ -150,7 +151,7 @@ def _section(
 
 
 def _setting(option: Option) -> Iterator[str]:
-    """Yield the lines of a setting's help, then of the fields of its values, if it has mappings."""
+    """Yield the lines of a setting's help; if it is a tuple of a dataclass, of its fields, too."""
     yield from _rows([option])
     if cls := dataclass_of(option.hint):
         parser = jsonargparse.ArgumentParser()
@@ -168,7 +169,11 @@ def _rows(options: Sequence[Option]) -> Iterator[str]:
 
 
 def _described(option: Option) -> str:
-    """Return an option's help, with its default or that it is required."""
+    """Return an option's help, with its default, or that it is required.
+
+    Choices are added where the placeholder does not list them. A default that is empty or false is
+    not shown, nor that an argument without a name is required.
+    """
     text = f"{option.text.rstrip('.')}." if option.text else ""
     if option.placeholder.startswith("CHOICE"):
         text += f" Choices: {', '.join(option.choices)}."

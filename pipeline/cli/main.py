@@ -50,8 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_to_its_end(arguments: list[str]) -> int:
     """Run a command line, flush its output, and return the exit status.
 
+    It is `BROKEN_PIPE_STATUS` if nobody reads the output any more.
+
     Raises:
         BrokenPipeError: Nobody reads the output any more, and the process is being stopped.
+        Exception: What `_run_arguments` lets through.
     """
     try:
         try:
@@ -72,8 +75,11 @@ def _run_to_its_end(arguments: list[str]) -> int:
 def _run_arguments(arguments: list[str]) -> int:
     """Run a command line and print its error, if it ends with one; return the exit status.
 
+    The error is one line on standard error.
+
     Raises:
         BrokenPipeError: Nobody reads the output any more.
+        Exception: A bug (`_describe_end`), or any error while the process is being stopped.
     """
     try:
         _refuse_undecodable(arguments)
@@ -194,6 +200,7 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     Raises:
         InputError: An option is unknown or missing, a value has a wrong type or is impossible, or
             the command refuses its input.
+        ServiceError: The storage of a file with settings failed.
     """
     from pipeline.cli.help import command_help, full_help
     from pipeline.cli.parsing import CommandParser

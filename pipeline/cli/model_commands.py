@@ -40,10 +40,12 @@ def export(
         model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows,
             or a place of a run, such as runs/x/models/cola.
         to: The formats, separated by commas.
-        output: Folder to make, with a folder below it for each format.
+        output: Folder to make, local, gs:// or s3://, with a folder below it for each format.
+            Results of the same work that are there are kept, or made again if other code made them;
+            anything else that is there is refused.
         data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
-        sentences: File of sentences to compare outputs on, one a line; 200 English ones if not
-            given.
+        sentences: File of sentences to compare outputs on, one a line; if not given, those of the
+            corpus that lie beside the vocabulary in `run`, else 200 English ones.
         max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
             not given.
         run: Folder, such as a run's, that holds the outputs of the steps that made the model, for
@@ -117,7 +119,8 @@ def convert(
     Args:
         source: A model's folder (ours or of Hugging Face), a place of a run, or a TensorFlow 1
             checkpoint of the original: its folder, or folder/model.ckpt-best.
-        destination: Folder to make.
+        destination: Folder to make on this machine, or an empty one. One that holds this very
+            conversion is left as it is; anything else that is there is refused.
         to: Which program the result is for: the original's scripts, transformers, or this program.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the source.
@@ -147,7 +150,8 @@ def info(path: str, *, verify: bool = False) -> None:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
         verify: Whether to read all files and compare them with the manifest of the step that wrote
-            them; for a run's folder, the files of all its results.
+            them; for a run's folder on this machine, the files of all its results. Nothing is
+            compared for a run's folder in a bucket.
     """
     from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
@@ -200,7 +204,8 @@ def serve(
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether that vocabulary is for text without accents, if not as the files say.
-        precision: Precision that a checkpoint computes in; auto takes the faster one on the device.
+        precision: Precision that a checkpoint computes in; auto takes float32 on a CPU, and the
+            faster one on accelerators.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     from pipeline.serving.server import run_server

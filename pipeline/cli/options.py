@@ -50,7 +50,7 @@ class Option:
 
     @property
     def section(self) -> str:
-        """Dotted name of the section that it is a setting of; empty for a command's other ones."""
+        """Dotted name of the section that it is a setting of; empty if it is in none."""
         return self.dest.rpartition(".")[0] if self.is_named else ""
 
     @property
@@ -130,7 +130,10 @@ def dataclass_of(hint: Any) -> type | None:
 
 
 def _literals(hint: Any) -> tuple[Any, ...]:
-    """Return the values that a type lists, by itself, beside None or for the items of a tuple."""
+    """Return the values that a type lists, by itself, beside None or for the items of a tuple.
+
+    An empty tuple for any other type, also for a union of values and another type.
+    """
     hint = _without_none(hint)
     if typing.get_origin(hint) is tuple:
         hint = typing.get_args(hint)[0]
@@ -145,7 +148,11 @@ def _without_none(hint: Any) -> Any:
 
 
 def _type_word(hint: Any) -> str:
-    """Return the word for a type in the help."""
+    """Return the word for a type in the help, such as INTEGER.
+
+    `{...}` stands for a dataclass and YAML for any type without a word; words and values of a union
+    with values are separated by bars, as in `INTEGER|auto`.
+    """
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return "{...}"
     kinds = typing.get_args(hint)

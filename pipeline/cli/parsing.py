@@ -72,8 +72,8 @@ class CommandParser:
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
-        given: Dotted names of the settings that were given, in the file or as options; filled by
-            `take_defaults`.
+        given: Dotted names of all options that were given and of the settings in the file; empty
+            until `take_defaults` fills it.
     """
 
     def __init__(self, command: Command) -> None:
@@ -119,16 +119,17 @@ class CommandParser:
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
 
-        Dashes in names become underscores. Aliases and old names of settings become today's names
-        (an old name is told once on standard error); `--tasks cola,rte` becomes a JSON list;
-        `--vocab` with a path becomes the checkpoint's vocabulary, where a command takes one; the
-        name of a section's YAML file becomes its content, since jsonargparse would take it for a
-        name to import.
+        Dashes in names become underscores, and a truth value given by its name alone is followed by
+        `true`. Aliases and old names of settings become today's names (an old name is told once on
+        standard error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
+        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
+        becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
-            InputError: The file of a section is missing or does not hold settings; or a list, a
+            InputError: The file of a section is missing or does not hold settings; a list, a
                 section, --config or a key of a mapping is given twice, so that the first value
-                would be lost.
+                would be lost; or a folder that a glob looks into cannot be read.
+            ServiceError: The storage of a section's file or of a listed address failed.
         """
         arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())
@@ -195,7 +196,8 @@ class CommandParser:
     def _todays_name(self, option: str) -> str:
         """Return an option with its short name and the old name of a setting replaced.
 
-        An old name is reported on standard error.
+        A short name is replaced only if the command has the option that it stands for. An old name
+        is reported on standard error, once per process.
         """
         alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
@@ -211,13 +213,17 @@ class CommandParser:
         return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:
-        """Make the values of the file that `--config` names the defaults of `parser`'s options.
+        """Make the configuration that `--config` names the defaults of `parser`'s options.
 
-        Without `--config` only `given` is filled. Settings in the file that the command has no
-        option for are checked, but not used.
+        All of its settings become defaults: those that the file leaves out with the defaults of
+        `RunConfig`. Settings that the command has no option for are checked, but not used. `given`
+        gets the names of the options among the arguments and of the settings that are written in
+        the file. Without `--config`, or in a command that does not take it, `given` gets those of
+        the options, and nothing else is done.
 
         Args:
-            arguments: The arguments, as `spell_out` returns them.
+            arguments: The arguments, as `spell_out` returns them; `--config` in them names a file,
+                local, gs:// or s3://, or a model preset.
 
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
@@ -243,7 +249,9 @@ class CommandParser:
             self.parser.set_defaults(dict(self._flatten(values)))
 
     def parse(self, arguments: Sequence[str], *, needs_all: bool = True) -> jsonargparse.Namespace:
-        """Return the values of arguments that are spelled out.
+        """Return the values of arguments that are spelled out; all others have their defaults.
+
+        Those are the ones of `take_defaults`, if it was called.
 
         Args:
             arguments: As `spell_out` returns them.
@@ -318,7 +326,11 @@ class CommandParser:
 
 
 def _starts_from_model(settings: Mapping[str, Any]) -> bool:
-    """Return whether a command is about fine-tuning a finished model, by its settings."""
+    """Return whether a command is about fine-tuning a finished model, by its settings.
+
+    True for a command with the section `checkpoint` if that has a path; for any other if it is the
+    estimate (it has `accelerator`) of a task.
+    """
     if "checkpoint" in settings:
         return bool(settings["checkpoint"].path)
     return "accelerator" in settings and bool(settings["task"])
@@ -339,7 +351,8 @@ def _takes_config(command: Command) -> bool:
 def _nameless_lists(command: Command) -> dict[str, str]:
     """Return the parameters before a bare `*` that take any number of arguments, with their help.
 
-    They are those with a default, which must be an empty tuple.
+    They are those whose default is an empty tuple. The help, by the parameter's name, is what the
+    docstring says about it; empty if it says nothing.
     """
     parameters = inspect.signature(command).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]

@@ -27,6 +27,9 @@ def print_plan(package: Package, prices: Prices, *, to_stderr: bool = False) -> 
         prices: Prices of chips; tasks without TPUs or on Spot machines have no price.
         to_stderr: Whether to print to standard error, for commands that print a request on standard
             output.
+
+    Raises:
+        InputError: A parameter of the pipeline has no value.
     """
     tasks = planned_tasks(package)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)

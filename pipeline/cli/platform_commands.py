@@ -96,7 +96,7 @@ def create_schedule(
     Args:
         name: Name of the schedule.
         cron: Minute, hour, day of month, month and day of week, such as '0 3 * * 1'.
-        time_zone: By whose clock, such as Europe/Rome.
+        time_zone: By whose clock, such as Europe/Rome; on Kubeflow only `kubeflow.time_zone`.
         resources: YAML file with what steps get, where it is not the default.
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
         check_images: Whether the registry is asked for the images; false where only the platform
@@ -183,14 +183,14 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
 
 
 def _connect_to_schedules(**settings: Any) -> Platform:
-    """Return the platform of the schedules, which has answered.
+    """Return the platform of the schedules, once its server is accepted (`check_server`).
 
     Args:
         **settings: The platform, and how to reach it.
 
     Raises:
         InputError: For the reasons of `connect`; or another server answers.
-        ServiceError: It did not answer.
+        ServiceError: The server was asked, and did not answer.
     """
     platform = connect(**settings)
     platform.check_server(runs_pipeline=False)
@@ -222,7 +222,7 @@ def _prepare(
     Raises:
         InputError: A compiled pipeline is given together with settings of a run, caching or a
             cost limit; or something is missing, wrong, too large or too expensive.
-        ServiceError: A registry did not answer.
+        ServiceError: A registry or a storage failed.
     """
     from pipeline.remote import submission
 
@@ -250,6 +250,10 @@ def _print_request(request: Request, submission: Submission, prices: str) -> Non
         request: The request.
         submission: What it submits.
         prices: YAML file of prices; empty for the list prices.
+
+    Raises:
+        InputError: The file of prices is missing or wrong; nothing is printed then.
+        ServiceError: Its storage failed.
     """
     from pipeline.cli.plan_display import print_plan
 

@@ -41,8 +41,8 @@ def predict(
             lines of text (.txt), or words in columns (.conll), all but Parquet also compressed
             (.gz, .bz2, .xz, .zst); - for standard input. Columns are named text, text_b, question,
             context and choices, as the model's kind has them, or as in the task's own files.
-        output: File of predictions (.jsonl, .tsv, .csv, .parquet), which appears when all is done;
-            standard output without it.
+        output: File of predictions (.jsonl, .tsv, .csv, .parquet), which appears when all is done,
+            in place of a file that was there; standard output without it.
         format: Format of the file, if not by its ending; plain lines from standard input.
         output_format: Format of the output, if not by its ending; JSON lines on standard output.
         task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
@@ -52,8 +52,8 @@ def predict(
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
         precision: Precision that a checkpoint computes in; auto takes the faster one on the device.
-        batch_size: Examples that are run together; auto is 64 on a CPU, and as many as the memory
-            of the GPUs holds.
+        batch_size: Examples that are run together; auto is 64 on a CPU and for exports, and as many
+            as half of the memory of the GPUs holds.
         strategy: How devices share the batches of a checkpoint, as in training; auto takes all.
         model_parallel_size: Devices that hold one copy of its weights together.
     """
@@ -117,7 +117,8 @@ def embed(
         model: A checkpoint of any kind, an export with the encoder, a run's folder (its pretrained
             model) or a place in it.
         file: Texts, a row each, as for `albert predict`: in a column text, and text_b for pairs.
-        output: File of vectors: .npy, or .parquet with the ids, too.
+        output: File of vectors: .npy, or .parquet with the ids, too; appears when all is done, in
+            place of a file that was there.
         pooling: The mean of the last layer over all tokens, its first token (cls), or the pooler.
         format: Format of the file, if not by its ending; plain lines from standard input.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
@@ -126,8 +127,8 @@ def embed(
         strip_accents: Whether it is for text without accents, if nothing beside it says so.
         precision: Precision that a checkpoint computes in; auto takes float32 on a CPU, as vectors
             are compared, and the faster one on accelerators.
-        batch_size: Texts that are run together; auto is 64 on a CPU, and as many as the memory of
-            a GPU holds.
+        batch_size: Texts that are run together; auto is 64 on a CPU and for exports, and as many as
+            half of the memory of a GPU holds.
     """
     from albert_core.inference import load
     from albert_core.inference.batch_size import resolve_batch_size

@@ -39,6 +39,9 @@ def print_config(settings: Mapping[str, Any]) -> None:
 
     Args:
         settings: What the command would be called with.
+
+    Raises:
+        InputError: The settings do not go together (`RunConfig`).
     """
     names = {field.name for field in dataclasses.fields(RunConfig)}
     given = {name: value for name, value in settings.items() if name in names}

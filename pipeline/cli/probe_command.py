@@ -39,13 +39,14 @@ def probe(
     Args:
         model: A checkpoint of any kind that `albert convert` knows, a run's folder (its pretrained
             model) or a place in it.
-        task: A known task, a folder of `data_dir` with a task.yaml, or the path of such a file.
+        task: A known task, a folder of `data_dir` with a task.yaml, or the path of such a file; one
+            of classes, labels, scores or choices.
         data_dir: Folder of the tasks' folders, as they are published.
         output: JSON file to write with the same; takes the place of an earlier probe, but of no
             other file.
         num_examples: Most training examples to learn from, and most dev examples to score.
-        sequence_length: Longest text in tokens; 128 if not given, or what the model was trained on
-            where that is less.
+        sequence_length: Longest text in tokens; 128 if not given, or what the model reads or was
+            trained on where that is less.
         seed: Seed of the random weights, and of the choice of examples that are held out.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.

@@ -47,10 +47,14 @@ def print_run(run: RunDescription) -> None:
 def print_next_commands(folder: str) -> None:
     """Print commands for a finished run that work as they are printed, from the current folder.
 
-    `albert info`, and `predict` and `serve` with its first model, if it has one that can be read.
+    `albert info`, and `predict` and `serve` with its first fine-tuned model, if it has one whose
+    task this version can read.
 
     Args:
         folder: The run's folder, local or in a bucket.
+
+    Raises:
+        ServiceError: The storage of the bucket failed.
     """
     if is_remote(folder):
         models = list_remote_models(folder)
@@ -91,6 +95,14 @@ def _model_commands(run: str, place: str, folder: str) -> list[str]:
 
     An empty list if its task is one that this version cannot read; without a declaration it is
     taken for a classification.
+
+    Args:
+        run: The run's folder.
+        place: The model's place below it, by which the commands name the model.
+        folder: The model's own folder, in which its task is declared.
+
+    Raises:
+        ServiceError: The storage of the model failed.
     """
     try:
         path = join(folder, TASK_NAME)

@@ -46,7 +46,8 @@ def vocab(*, corpus: CorpusConfig, vocab: VocabConfig, output: str) -> None:
     Args:
         corpus: The text.
         vocab: The vocabulary.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://. Results of the same work that are there are
+            kept, or made again if other code made them; anything else that is there is refused.
     """
     from components.vocab.step import train_vocab
 
@@ -72,7 +73,8 @@ def records(
         beam: Where the work is done.
         vocab_dir: Output of `albert vocab`, or another vocabulary: a SentencePiece model, a
             vocab.txt or a folder that holds one.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://. Results of the same work that are there are
+            kept, or made again if other code made them; anything else that is there is refused.
     """
     from components.records.step import make_records
 
@@ -108,7 +110,8 @@ def pretrain(
         vocab_dir: Vocabulary that the records were made with.
         records_dir: Output of `albert records`, or TFRecord files of the original; if the phases
             have several sequence lengths, one such folder or file for each length.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://. Results of the same work that are there are
+            kept, or made again if other code made them; anything else that is there is refused.
         work_root: Folder for work in progress, from which a stopped training continues; beside the
             output when not given.
         yes: Start even if training is estimated to take more than a day on this machine; without it
@@ -154,7 +157,8 @@ def finetune(
             or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
         pretrained_dir: A checkpoint of any kind that `albert convert` knows, or a run's folder.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://. Results of the same work that are there are
+            kept, or made again if other code made them; anything else that is there is refused.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
@@ -203,7 +207,9 @@ def evaluate(
         data_dir: Folder of the tasks' folders, as they are published.
         finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
             original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
-        output: Folder to make; with several models it has a folder for each.
+        output: Folder to make, local, gs:// or s3://; with several models it has a folder for each.
+            Results of the same work that are there are kept, or made again if other code made them;
+            anything else that is there is refused.
         task: Task to evaluate on, if the models' folders declare none or another one: named as for
             `albert finetune`.
         albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
@@ -286,23 +292,24 @@ def report(
     output: str,
     vocab_dir: str = "",
     records_dir: tuple[str, ...] = (),
-    title: str = "albert",
+    title: str = "",
     exported_dir: str = "",
     promotion_dir: str = "",
 ) -> None:
     """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
-        runs: Folders of finished runs: the report of a single run is made anew; several runs are
-            compared with the first. If no run is named, give the outputs of the steps by the
-            options.
+        runs: Folders of finished runs on this machine: the report of a single run is made anew; two
+            to eight runs are compared with the first. If no run is named, give the outputs of the
+            steps by the options.
         pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
-        output: Folder to make.
+        output: Folder to make, local, gs:// or s3://. Results of the same work that are there are
+            kept, or made again if other code made them; anything else that is there is refused.
         vocab_dir: Output of `albert vocab`; needed with an output of `albert pretrain`.
         records_dir: Output of `albert records`, one for each sequence length, likewise.
-        title: Name of the run.
+        title: Name of the run; albert if not given. Runs have their own.
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
     """
@@ -314,9 +321,14 @@ def report(
         "evaluation_dirs": evaluation_dirs,
     }
     if runs:
-        _report_on_runs(
-            runs, {**folders, "vocab_dir": vocab_dir, "records_dir": records_dir}, output
-        )
+        others = {
+            "vocab_dir": vocab_dir,
+            "records_dir": records_dir,
+            "title": title,
+            "exported_dir": exported_dir,
+            "promotion_dir": promotion_dir,
+        }
+        _report_on_runs(runs, {**folders, **others}, output)
     elif missing := [f"--{name}" for name, value in folders.items() if not value]:
         raise InputError(
             f"report: got no {', '.join(missing)}; expected the outputs of all steps, or the "
@@ -324,7 +336,7 @@ def report(
         )
     else:
         write_report(
-            title=title,
+            title=title or "albert",
             vocab=vocab_dir or None,
             records=records_dir,
             pretrained=pretrained_dir,
@@ -339,22 +351,25 @@ def report(
     print(join(output, PAGE_NAME))
 
 
-def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str) -> None:
+def _report_on_runs(runs: Sequence[str], options: Mapping[str, Any], output: str) -> None:
     """Make the report of one run anew, or compare several.
 
     Args:
-        runs: Their folders, one at least.
-        folders: Outputs of steps by the names of their options, which must be empty.
+        runs: Their folders on this machine, one to eight.
+        options: Title and outputs of steps by the names of their options, which must be empty.
         output: Folder to make.
 
     Raises:
-        InputError: There are outputs of steps, too, or a run has no report.
+        InputError: There is such an option, too, a run has no report or a damaged one, there are
+            too many runs, or `output` holds something else.
+        StepFailedError: Another process has taken over this work.
+        ServiceError: The storage failed.
     """
-    given = [f"--{name}" for name, value in folders.items() if value]
+    given = [f"--{name}" for name, value in options.items() if value]
     if given:
         raise InputError(
             f"report: got both runs and {', '.join(given)}; expected one of them: a run's folder "
-            "holds the outputs of its steps"
+            "holds its title and the outputs of its steps"
         )
     if len(runs) == 1:
         from components.report.run_outputs import find_report_inputs

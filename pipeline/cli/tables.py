@@ -282,9 +282,15 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
 
 
 def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each control that computed otherwise, export, GLUE's site and promotion.
+    """Yield the lines below the tables of a run.
 
-    Exports that were held back have one, too; GLUE's site also one for each remark.
+    First, for each task whose training from random weights had another precision or compilation
+    than that of its model, the sentence that says so. Then one for each task that was exported or
+    held back, one for the files for GLUE's site and one for each remark on these files, and one
+    about promotion; each only if the run has it.
+
+    Args:
+        summary: A `components.report.summary.RunSummary` as plain values.
     """
     yield from filter(None, (task.get("random_weights_other_compute") for task in summary["tasks"]))
     for export in summary["exports"]:

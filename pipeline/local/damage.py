@@ -66,6 +66,10 @@ def record_cache(folder: Path) -> None:
     """Write the checksums of all entries of kfp's cache, for `remove_damaged` of the next run.
 
     For entries that a killed run left unrecorded, only the form and the addresses are checked.
+    Nothing is written where there is no cache.
+
+    Args:
+        folder: The run's folder; its cache is the folder `cache` in it.
     """
     cache = folder / "cache"
     if cache.is_dir():
@@ -135,10 +139,10 @@ def _uris(value: Any) -> Iterator[str]:
 
 
 def _may_be_of_run(uri: str, folder: Path) -> bool:
-    """Return whether an address is in Google Cloud Storage or below a run's folder.
+    """Return whether an address is in any bucket, gs:// or s3://, or below a run's folder.
 
     Local ones are compared as they are spelt: links and `..` are not resolved. The folder itself is
-    not below it; addresses of other storages are neither.
+    not below it; false for addresses of other storages, too.
     """
     try:
         return is_remote(uri) or folder in Path(uri).parents

@@ -27,17 +27,22 @@ class LocalInputs:
     """A view of a run's files that reads and hashes all of them.
 
     Attributes:
-        date: Date of a dated run; `NO_DATE` of one that nothing makes depend on it.
+        date: Date of a dated run (`RunConfig.is_dated`); `NO_DATE` of any other.
+        in_containers: Whether the steps are containers, which have another working directory than
+            this process; else they are processes with the same one.
     """
 
     date: str = NO_DATE
+    in_containers: bool = False
 
     def find_start(self, config: RunConfig) -> RunStart:
         """Read text and evaluation data, and name their files one by one.
 
         In the returned configuration the corpus and evaluation files have their addresses in place
         of patterns, the date and the accepted model are filled in, `retraining.accepted` is
-        absolute, and Beam's workers have their image if there is a registry.
+        absolute, and Beam's workers have their image if ALBERT_REGISTRY names a registry.
+        `vocab.source` and `pretraining.init_checkpoint` are absolute for steps in containers. Other
+        addresses stay as they are.
 
         Raises:
             InputError: A file is missing or unusable, the vocabulary to take is not the one of the
@@ -58,6 +63,13 @@ class LocalInputs:
             )
         else:
             text = self._check_undated_text(config)
+        vocab, pretraining = text.vocab, text.pretraining
+        # Not for processes: the addresses are part of the fingerprints of these steps' work, and
+        # what was begun with relative ones would not be found.
+        if self.in_containers:
+            vocab = dataclasses.replace(vocab, source=_make_absolute(vocab.source))
+            start = _make_absolute(pretraining.init_checkpoint)
+            pretraining = dataclasses.replace(pretraining, init_checkpoint=start)
         beam = config.beam
         if get_registry():
             beam = beam.with_worker_image(image_name("data"))
@@ -67,9 +79,9 @@ class LocalInputs:
                 title=text.title,
                 corpus=_name_corpus_files(text.corpus),
                 cleaning=cleaning,
-                vocab=text.vocab,
+                vocab=vocab,
                 beam=beam,
-                pretraining=text.pretraining,
+                pretraining=pretraining,
                 retraining=retraining,
             ),
             date=self.date,
@@ -141,8 +153,8 @@ class LocalInputs:
     def find_task(self, name: str, config: RunConfig, tokenizer: Tokenizer | None) -> TaskFiles:
         """Read all files of a task, and return the task with its folder, absolute, and its hash.
 
-        Prints a line about which files these are. A `data_dir` in the cloud is downloaded, and the
-        folder returned is that of the download.
+        Prints a line about which files these are on standard output. A `data_dir` in the cloud is
+        downloaded, and the folder returned is that of the download.
 
         Args:
             name: As in `config.tasks`: a built-in task, a folder of `data_dir`, or a task.yaml.
@@ -166,8 +178,11 @@ class LocalInputs:
 def _name_corpus_files(corpus: CorpusConfig) -> CorpusConfig:
     """Return a corpus with its files one by one, by absolute address, in place of patterns.
 
+    Files that are not read, as hidden ones in a folder, are left out.
+
     Raises:
-        InputError: A pattern matches no file.
+        InputError: A pattern matches no file, or the files cannot be read as a corpus.
+        ServiceError: The storage of a file failed.
     """
     files = tuple(file.path for file in find_corpus_files(corpus))
     return dataclasses.replace(corpus, files=files)
@@ -189,8 +204,11 @@ def _check_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
 
 
 def _make_absolute(address: str) -> str:
-    """Return an address that is valid in any working directory: steps run in others.
+    """Return an address that is valid in any working directory: containers have their own.
 
     An empty address and one in the cloud are returned as they are.
+
+    Raises:
+        InputError: The address is in no known storage.
     """
     return address if not address or is_remote(address) else str(Path(address).absolute())

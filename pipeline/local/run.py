@@ -92,12 +92,12 @@ def run_locally(
     Args:
         config: The run.
         folder: The run's folder: artifacts, work in progress, logs, report; made if missing.
-        date: Its date, if anything depends on that.
+        date: Its date, YYYY-MM-DD, for a dated run (`RunConfig.is_dated`); refused for any other.
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
         is_confirmed: Whether pretraining may take more than a day by the estimate of
-            `this_machine`; a run whose folder has begun with these settings goes on in any case.
+            `this_machine`; a run that has begun in the folder (`has_begun`) goes on in any case.
         work_root: Folder of the steps' work in progress, local or in a bucket; `work` in the
             run's folder if empty.
 
@@ -105,12 +105,12 @@ def run_locally(
         InputError: Bad input. What can be found before anything runs leaves the folder as it was;
             a new folder is removed again if no step has finished.
         StepFailedError: A step failed; the next run continues there.
+        ServiceError: The storage of an input failed before anything ran.
     """
     given_folder, folder = folder, folder.absolute()
     _refuse_before_start(config, folder, runner=runner, work_root=work_root)
-    arguments = pipeline_arguments(
-        config, LocalInputs(date=date), work_root=work_root or folder / "work"
-    )
+    inputs = LocalInputs(date=date, in_containers=runner == "docker")
+    arguments = pipeline_arguments(config, inputs, work_root=work_root or folder / "work")
     if not is_confirmed and not config.checkpoint.path and not has_begun(folder, config):
         refuse_unconfirmed(
             config.pretraining,

@@ -84,7 +84,8 @@ def lock_run_folder(
 def has_begun(folder: Path, config: RunConfig) -> bool:
     """Return whether a run has begun in a folder with this configuration's pretraining.
 
-    Tasks and what follows pretraining may differ. False for a folder without a configuration, or
+    That is `has_same_pretraining` of the configuration in the folder: the corpus, its cleaning,
+    tasks and what follows pretraining may differ. False for a folder without a configuration, or
     with one that cannot be read.
 
     Args:
@@ -98,10 +99,16 @@ def has_begun(folder: Path, config: RunConfig) -> bool:
 
 
 def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
-    """Return whether a saved configuration, the content of a path, pretrains as another one.
+    """Return whether a saved configuration has the same settings of pretraining as another one.
 
-    Those settings that decide the pretrained model must all be equal. False where it cannot be
-    read.
+    These are the sections that its time depends on: `vocab`, `records`, `model` and `pretraining`.
+    All other sections may differ, the corpus too. A setting of `_OPEN_SETTINGS` that `config` has
+    at today's default equals any value. False where the saved one cannot be read.
+
+    Args:
+        data: Content of the saved configuration; its checksum is not compared.
+        path: Its path, for messages about old names of settings.
+        config: The other configuration.
     """
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
     changed = [name for name in changed if name not in _open_settings(config)]
@@ -109,7 +116,10 @@ def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
 
 
 def _open_settings(config: RunConfig) -> list[str]:
-    """Return the names of the settings that a run leaves open by a default that used to differ."""
+    """Return the names of those of `_OPEN_SETTINGS` that a run has at today's default.
+
+    It leaves them open thereby: an earlier version wrote another default into the folder.
+    """
     return [
         name
         for name, default in _OPEN_SETTINGS.items()
@@ -137,11 +147,11 @@ def _is_damaged(data: bytes) -> bool:
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a folder that is not for this run.
 
-    A folder that does not exist, or was only begun, is accepted, and so are changes of the settings
-    in `_FREE_SETTINGS`, and a format of the corpus that is left to be found. If the configuration
-    is damaged, that is reported on standard error, and nothing is compared: every step compares its
-    own settings with those of its results anyway. A run's folder has the lock's file or that of the
-    events beside its configuration: a folder in which people keep a configuration has neither.
+    A folder that does not exist, or was only begun, is accepted, and so are the changes that
+    `refuse_changes` lets pass. If the configuration is damaged, that is reported on standard error,
+    and nothing is compared: every step compares its own settings with those of its results anyway.
+    A run's folder has the lock's file or that of the events beside its configuration: a folder in
+    which people keep a configuration has neither.
 
     Raises:
         InputError: The folder is no run's, or it has another configuration and `reconfigure` is
@@ -161,8 +171,8 @@ def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: 
     """Refuse a run in the folder of a run with other settings, except for those that may change.
 
     Those that may change are tasks, the baseline of random weights, who pays for buckets and their
-    endpoint, and trackers (`_FREE_SETTINGS`); and a format of the corpus that this run leaves to be
-    found.
+    endpoint, and trackers (`_FREE_SETTINGS`); and the format of the corpus and the memory for the
+    vocabulary, where this run leaves them to be found out (`_OPEN_SETTINGS`).
 
     Args:
         folder: The folder, local or in a bucket.
@@ -209,7 +219,7 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
     """Return whether a folder holds anything but what a run killed as it began leaves there.
 
     That is a lock, and a configuration that was still being written. Folders that a file system has
-    at the top of a volume (`FOLDERS_OF_VOLUMES`) do not count either.
+    at the top of a volume (`FOLDERS_OF_VOLUMES`) do not count either. The folder must exist.
     """
     ignored_names = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
     return any(entry.name not in ignored_names for entry in folder.iterdir())

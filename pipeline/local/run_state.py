@@ -74,7 +74,15 @@ class RunDescription:
 
 
 def is_stored_run(address: str) -> bool:
-    """Return whether a folder is in a bucket and has the places that a run on a platform leaves."""
+    """Return whether an address is a folder in a bucket with the scores that a run leaves there.
+
+    Nothing else of it is looked at; false for local folders, and for runs that have written no
+    scores yet.
+
+    Raises:
+        InputError: The bucket cannot be read, or the address is in no known storage.
+        ServiceError: The storage failed.
+    """
     return is_remote(address) and exists(join(address, SCORES_NAME))
 
 
@@ -128,6 +136,9 @@ def describe_run(folder: Path) -> RunDescription:
     The run is at work if its lock is held, failed if the last event of a step is a failure,
     interrupted if a step has begun and not ended, and otherwise finished.
 
+    Args:
+        folder: A run's folder on this machine, with its configuration (`is_run_folder`).
+
     Raises:
         InputError: A file of the run cannot be read.
     """
@@ -158,7 +169,10 @@ def describe_run(folder: Path) -> RunDescription:
 
 
 def _read_title(config: Path) -> str:
-    """Return the title in the configuration of a run; empty if it is damaged or has none."""
+    """Return the title in the configuration of a run; empty if that is not YAML or has none.
+
+    The file must exist.
+    """
     with contextlib.suppress(InputError):
         values = load_yaml(config.read_bytes(), source=str(config))
         return str(values.get("title", "")) if isinstance(values, Mapping) else ""

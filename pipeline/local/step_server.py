@@ -97,6 +97,8 @@ class StepServer:
     def serve(self) -> _Request | None:
         """Fork for each request until the control socket ends.
 
+        To be called once, in the main thread: it takes the signal SIGCHLD.
+
         Returns:
             In a fork the step that it is to run; None in this process, at the end.
         """

@@ -48,7 +48,7 @@ def run_to_bucket(
     Args:
         config: The run.
         address: The run's folder, gs:// or s3://.
-        date: Its date, if anything depends on that.
+        date: Its date, YYYY-MM-DD, for a dated run (`RunConfig.is_dated`); refused for any other.
         reconfigure: Whether the folder may take over changed settings.
         is_confirmed: Whether pretraining may take more than a day, as for `run_locally`; a run that
             has begun there, on whichever machine, goes on in any case.

@@ -17,14 +17,19 @@ def tracking_environment(
 ) -> dict[str, str]:
     """Return the environment variables by which the steps of a run are tracked; none if it is off.
 
-    Writes nothing: a run that is refused leaves its folder as it was.
+    Writes nothing: a run that is refused leaves its folder as it was. The id of the run is that of
+    `work_root` if there is one, else the one that `keep_tracked_run` left in the folder, else a new
+    one at random.
 
     Args:
         config: Where it is tracked.
         folder: The run's folder, an absolute path; need not exist.
         title: Title of the run.
         work_root: Folder of its work in progress, if that is in a bucket: other machines, which
-            go on with that work, go on under the same id.
+            go on with that work, go on under the same id. Empty: it is in the run's folder.
+
+    Raises:
+        InputError: The environment holds an address that the tracker does not take.
     """
     run_id = hash_json(work_root)[:16] if work_root else ""
     with contextlib.suppress(OSError, ValueError):

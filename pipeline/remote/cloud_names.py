@@ -38,7 +38,8 @@ def check_kubernetes_name(setting: str, value: str) -> None:
     """Refuse what is no name of a namespace or of a service account of Kubernetes.
 
     Raises:
-        InputError: The value is empty, over 63 characters, or has other characters.
+        InputError: The value is not 1 to 63 lower-case letters, digits and `-`, or begins or ends
+            with a `-`.
     """
     if not _NAMESPACE.fullmatch(value):
         raise InputError(

@@ -48,10 +48,11 @@ def compile_pipeline(
 ) -> CompiledPipeline:
     """Compile a configuration for a platform; the same input gives the same bytes.
 
-    Needs the variable ALBERT_REGISTRY. Inputs are looked for in their buckets first; without
-    access to a bucket they stay unchecked, unless `caching` is set. Steps get the settings of
-    `storage`, or those of this process where these are empty, and those of `tracking`, as
-    environment variables, which no cache goes by.
+    Needs the variable ALBERT_REGISTRY. Nothing is written or submitted, and images are not looked
+    for. Inputs are looked for in their buckets first; without access or a way to a bucket they stay
+    unchecked, unless `caching` is set. Steps get the settings of `storage`, or those of this
+    process where these are empty, and those of `tracking`, as environment variables, which no cache
+    goes by.
 
     Args:
         config: The run; its inputs are in buckets.
@@ -69,6 +70,7 @@ def compile_pipeline(
             missing, a setting is wrong, or the parameters are too large or cannot be written.
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
         NoConnectionError: `caching` is set, and there is no way to the buckets.
+        ServiceError: A storage that was reached failed.
     """
     storage = config.storage.or_from_environment()
     config.tracking.check_elsewhere(resources.platform.title)

@@ -48,6 +48,8 @@ class ImageReference:
 def parse_image(image: str) -> ImageReference:
     """Split an image's name into host, path and tag or digest; the tag is `latest` if it has none.
 
+    Of a tag and a digest the digest counts.
+
     Raises:
         InputError: It names no registry, as the name of a local image does, or cannot be the name
             of an image.

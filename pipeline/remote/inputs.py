@@ -195,9 +195,12 @@ def _checkpoint_files(address: str) -> list[StoredFile]:
 
 
 def _is_seen(address: str) -> bool:
-    """Return whether a file is seen to exist.
+    """Return whether a file in a bucket is seen to exist; false if access to it is denied.
 
     A bucket that may be read but not listed denies access to objects that are not there.
+
+    Raises:
+        ServiceError: The storage failed.
     """
     try:
         return exists(address)
@@ -206,12 +209,14 @@ def _is_seen(address: str) -> bool:
 
 
 def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]]:
-    """Return a task: built in, from a file on this machine, or from its folder in the bucket.
+    """Return a task: built in, from a YAML file, or from the one in its folder.
 
-    With the splits that may have other files than it says.
+    With the splits that may have other files than it says: all of a built-in task, else those that
+    its file says nothing of.
 
     Args:
-        name: Name of a built-in task, path of a YAML file, or a folder of `data_dir`.
+        name: Name of a built-in task, path of a YAML file in any storage, or a folder of
+            `data_dir`.
         data_dir: Address of the folder of the tasks' folders.
 
     Raises:
@@ -229,9 +234,10 @@ def _find_files(
 ) -> tuple[Task, str, list[str]]:
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
-    Missing test files and optional ones are left out. Labels that are not declared are taken from
-    metadata, or else from the training rows; from a test file that is found only by its name, the
-    first row is read.
+    Of several folders that have the dev set the first with the training files counts, else the
+    first; `data_dir` itself only if no other has the dev set. Missing test files and optional ones
+    are left out. Labels that are not declared are taken from metadata, or else from the training
+    rows; from a test file that is found only by its name, the first row is read.
 
     Args:
         declared: The task as it is declared.

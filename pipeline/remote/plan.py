@@ -162,7 +162,12 @@ class _Plan:
                 yield _planned_job(job, num_runs)
 
     def _inputs(self, task: Mapping[str, Any]) -> list[str]:
-        """Return the names of artifacts that a task reads, then the addresses in its parameters."""
+        """Return the names of artifacts that a task reads, then the addresses in its parameters.
+
+        Names are sorted, and each address is there once. Only the parameters in `_INPUT_PARAMETERS`
+        count; `jobs` not for a task that gets their whole list, but with the addresses of all for
+        one in the loop over them.
+        """
         inputs = task.get("inputs", {})
         sources = [
             value.get("componentInputParameter", "")
@@ -205,7 +210,10 @@ def _constants(task: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _tpu_of(resources: Mapping[str, Any], labels: Mapping[str, str]) -> TpuSlice | None:
-    """Return the slice of TPUs of a pod by its resources and node labels; None without TPUs."""
+    """Return the slice of TPUs of a pod by its resources and node labels.
+
+    None without TPUs, or where no known machine has these labels and so many chips.
+    """
     accelerator = resources.get("accelerator", {})
     if accelerator.get("resourceType") != _TPU_RESOURCE:
         return None

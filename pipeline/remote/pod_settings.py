@@ -153,7 +153,7 @@ class VolumeClaim:
 
     @property
     def folder(self) -> str:
-        """The path without repeated, final and lone-dot parts."""
+        """The path as it is compared: without `.` parts and without repeated or final slashes."""
         return posixpath.normpath(f"/{self.path.lstrip('/')}")
 
     def _has_free_path(self) -> bool:

@@ -26,7 +26,7 @@ _SECRET_NAME = re.compile(r"secret|token|passw|credential|api_?key|private_?key"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accelerator:
-    """GPUs of a step.
+    """GPUs of a step, not checked here: `StepResources.check` and the platform do that.
 
     Attributes:
         type: The platform's name for them: `nvidia.com/gpu` on Kubeflow, `NVIDIA_L4` on Vertex AI.
@@ -41,10 +41,13 @@ class Accelerator:
 class StepResources:
     """The resources of one step.
 
+    Values are not checked here: `check` does that, and for one platform
+    `PlatformRules.check_resources`.
+
     Attributes:
         display_name: Its name on the platform's pages.
         cpus: Cores. On TPUs on Vertex AI those of the task that waits for the job.
-        memory_gib: Memory, likewise.
+        memory_gib: Memory in GiB, likewise.
         accelerator: GPUs.
         tpu: A slice of TPUs.
         spot: Whether the machine may be taken away at any time, for a lower price. Each time counts
@@ -56,7 +59,8 @@ class StepResources:
         image_pull_secrets: Secrets with the login to the registry of images; Kubeflow only.
         env_from_secrets: Environment variables whose values are in secrets; Kubeflow only.
         volume_claims: Persistent volumes that are mounted; Kubeflow only.
-        shared_memory_gib: Size of /dev/shm, in memory; 0: the node's default. Kubeflow only.
+        shared_memory_gib: Size of /dev/shm in GiB, a part of the memory; 0: the node's default.
+            Kubeflow only.
         retries: How often a failed try is repeated.
         backoff_s: Seconds before the first repetition.
         backoff_factor: What each further pause is multiplied by.
@@ -124,7 +128,10 @@ class StepResources:
             step: The step that gets these resources.
 
         Raises:
-            InputError: There is one; the message names step and setting.
+            InputError: A number is out of its range; a variable's name is impossible, looks like a
+                secret's or is there twice; there are TPUs or GPUs for a step that does not train,
+                both for one, or a slice that does not exist; or caching is on for a step that must
+                always run. The message names step and setting.
         """
         self._check_numbers(step.name)
         self._check_env(step.name)

@@ -46,7 +46,8 @@ def prepare(
 
     Raises:
         InputError: Something is missing, wrong, too large or too expensive.
-        ServiceError: A registry, or with `caching` a bucket, did not answer.
+        ServiceError: A registry or a storage failed. That a bucket with inputs is not reached is an
+            error with `caching` only.
     """
     from pipeline.remote.compilation import compile_pipeline
 
@@ -67,7 +68,7 @@ def prepare(
 def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | None) -> Submission:
     """Check a pipeline that was compiled before, and return what to submit.
 
-    Its inputs and cost are not checked.
+    Its inputs and cost are not checked, nor which platform it was compiled for.
 
     Args:
         path: Its file.
@@ -79,7 +80,7 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
         InputError: The file is missing or no compiled pipeline, a parameter has no value, an
             image is missing, or it was compiled with another folder of work in progress than the
             platform's settings say.
-        ServiceError: A registry did not answer.
+        ServiceError: A registry, or the storage of the file, failed.
     """
     package = read_package(path)
     refuse_other_forms(package)
@@ -123,7 +124,7 @@ def with_run_date(submission: Submission, date: str, platform: Platform) -> Subm
         platform: The platform, whose placeholder for schedules the parameter `date` holds.
 
     Raises:
-        InputError: It is not a date, or nothing depends on it.
+        InputError: It is not a date, or it is given and nothing depends on it.
     """
     if submission.parameters.get("date") != platform.rules.scheduled_date:
         if date:

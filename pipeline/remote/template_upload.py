@@ -24,8 +24,11 @@ Result = TypeVar("Result")
 def check_repository(repository: str, tags: Sequence[str], *, target: str) -> None:
     """Refuse an address that is none of a repository, impossible tags, and another platform.
 
+    Nothing is called: whether there is such a repository is not known here.
+
     Args:
-        repository: Address of the repository.
+        repository: Address of the repository, https://LOCATION-kfp.pkg.dev/PROJECT/REPOSITORY; one
+            on this machine, http://localhost or http://127.0.0.1, passes, too.
         tags: Names for the version that is uploaded.
         target: Platform that the pipeline is compiled for.
 

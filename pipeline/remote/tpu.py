@@ -94,7 +94,7 @@ class TpuSlice:
 
         Args:
             node_label: Value of their label cloud.google.com/gke-tpu-accelerator.
-            topology: Value of their label cloud.google.com/gke-tpu-topology.
+            topology: Value of their label cloud.google.com/gke-tpu-topology; not checked.
             chips_per_node: How many chips each of them has.
         """
         for family in _FAMILIES:

@@ -67,7 +67,7 @@ def _to_schema(prediction: Prediction | InvalidExample, top_k: int) -> Strict | 
 
     Args:
         prediction: A prediction of any kind, or an `InvalidExample`.
-        top_k: Most candidates of an answer or a mask; not read for other kinds.
+        top_k: Most candidates of an answer or a mask; makes no difference for other kinds.
     """
     match prediction:
         case InvalidExample():

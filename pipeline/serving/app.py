@@ -136,7 +136,10 @@ def _answer_head(app: fastapi.FastAPI) -> None:
 
 
 def _add_middleware(app: fastapi.FastAPI, config: ServingConfig, metrics: ServerMetrics) -> None:
-    """Wrap an application: bodies are limited, origins allowed around that, and all is counted."""
+    """Wrap an application: bodies are limited, origins allowed around that, and all is counted.
+
+    To be called after all endpoints are added, whose paths are counted by name.
+    """
     app.add_middleware(
         LimitedApp, max_body_bytes=config.max_body_bytes, timeout_s=config.body_timeout_s
     )

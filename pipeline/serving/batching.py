@@ -22,7 +22,10 @@ class BatcherClosedError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class _PendingRequest(Generic[Item, ItemResult]):
-    """A request's examples, the event loop's time of arrival, and the future of its results."""
+    """A request's examples, its arrival by the event loop's clock, and the future of its results.
+
+    The future gets one result for each example, in their order, or an exception.
+    """
 
     items: Sequence[Item]
     arrived_s: float
@@ -85,7 +88,7 @@ class Batcher(Generic[Item, ItemResult]):
         self._task = asyncio.create_task(self._run_batches(), name="batches")
 
     async def close(self) -> None:
-        """Run all that waits, then stop the task and the thread."""
+        """Run all that waits, then stop the task and the thread; `submit` refuses from now on."""
         self._is_closing = True
         self._has_changed.set()
         if self._task:

@@ -16,7 +16,8 @@ def decompress_body(body: bytes, encodings: Sequence[str], max_bytes: int) -> by
 
     Args:
         body: The body as it arrived.
-        encodings: Its Content-Encoding, in the order in which they were applied.
+        encodings: Its Content-Encoding, in lower case, in the order in which they were applied;
+            `identity` is ignored.
         max_bytes: Longest body.
 
     Raises:

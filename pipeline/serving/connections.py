@@ -22,7 +22,7 @@ class Connection(Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the server waits for the client to send, and the client for no answer."""
+        """Whether the server waits for the client (to send, read or close): it may be dropped."""
 
     @property
     def is_active(self) -> bool:
@@ -36,10 +36,13 @@ class ConnectionTable:
     """The open connections of a server.
 
     If there are too many connections, in all or from one network, a new one is still accepted as
-    long as the server waits for data from the client of another one, which is dropped in its place.
-    Clients that connect and then send nothing, or a byte now and then, therefore cannot shut out
-    others, however many there are. Only if every connection waits for its answer is the new one
-    refused.
+    long as the server waits for the client of another one, which is dropped in its place; if its
+    network has too many, one of that network. Clients that connect and then send nothing, or a byte
+    now and then, therefore cannot shut out others, however many there are. The new one is refused
+    only if none can be dropped for it: all connections wait for their answers, or all of its
+    network where that has too many, even if others are idle.
+
+    For use in one thread, such as that of an event loop (not checked).
 
     Args:
         max_in_all: Largest number of connections.
@@ -75,7 +78,7 @@ class ConnectionTable:
         return exceeded
 
     def note_answer(self, connection: Connection) -> None:
-        """Record that a connection's client was answered now."""
+        """Record that a connection's client was answered now; one not in the table is ignored."""
         for group in (self._all, self._by_network.get(connection.network)):
             if group is not None and group.remove(connection):
                 group.answered[connection] = None

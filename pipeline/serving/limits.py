@@ -33,8 +33,9 @@ class LimitedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read a request's whole body and pass it on, unless it is too long or takes too long.
 
-        Such a request is answered here, at once, and the connection closed. What is not HTTP is
-        passed on as it is.
+        Such a request is answered here, at once, and the connection closed; so is one whose body
+        cannot be decompressed (400), or is encoded otherwise than by gzip (415). What is not HTTP
+        is passed on as it is.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)

@@ -67,6 +67,7 @@ async def answer_request(
     Raises:
         RequestError: An example cannot be predicted for; or, with status 503, the queue is full or
             the server stops.
+        Exception: What the model raised for this request.
     """
     values: dict[str, Any] = request.model_dump()
     examples = values.pop(field)

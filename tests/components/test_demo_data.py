@@ -1,5 +1,6 @@
 """The demo's data set: what counts as prose, no leaks, the same bytes every time, valid tasks."""
 
+import functools
 from collections import Counter
 from pathlib import Path
 
@@ -137,6 +138,44 @@ def test_texts_attached_to_compiled_functions_are_found(documents: list[Docstrin
 def test_missing_package_is_named() -> None:
     with pytest.raises(InputError, match="got 'no_such_package', expected an installed package"):
         read_documents(["no_such_package"], num_processes=1)
+
+
+@pytest.mark.parametrize(
+    ("num_functions", "message"),
+    [
+        ({"many": 3}, "and 0 dev passages from many, expected 2 or more"),
+        ({"many": 40, "one": 1}, "from many, one, for one dev passages alone, expected 2 or more"),
+    ],
+)
+def test_too_little_documentation_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_functions: dict[str, int], message: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for package, number in num_functions.items():
+        (tmp_path / package).mkdir()
+        text = "\n".join(map(functools.partial(documented_function, package), range(number)))
+        (tmp_path / package / "__init__.py").write_text(text)
+    rarest = min(num_functions, key=lambda package: num_functions[package])
+    documents = read_documents(list(num_functions), num_processes=1)
+    seed = next(
+        seed
+        for seed in range(1000)
+        if len(num_functions) == 1
+        or rarest in {document.package for document in split_documents(documents, seed)[1]}
+    )
+    with pytest.raises(InputError, match=message):
+        write_data_set(tmp_path / "demo", packages=list(num_functions), seed=seed, num_processes=1)
+    assert not (tmp_path / "demo").exists()
+
+
+def documented_function(package: str, number: int) -> str:
+    name = f"{package}{'abcdefghijklmnopqrstuvwxyz'[number % 26]}{'xyz'[number // 26]}"
+    return f'''def {name}():
+    """Return the {name} of the given table as a list of numbers.
+
+    Every {name} is computed from all rows that the caller has added so far.
+    """
+'''
 
 
 def test_no_sentence_is_kept_twice(documents: list[DocstringProse]) -> None:

@@ -166,6 +166,22 @@ def test_nothing_is_entered_of_what_was_not_accepted_or_exported(
     assert not server.calls
 
 
+def test_a_damaged_list_of_exports_is_named(tmp_path, config):
+    promotion = made(tmp_path / "promotion", "promote", "promotion.json", {"is_promoted": True})
+    exported = made(tmp_path / "exported", "export", "export.json", exports_of())
+    (exported / "export.json").write_text("{")
+    with pytest.raises(InputError, match=r"export\.json: damaged .*; make it again"):
+        register_models(
+            promotion=promotion,
+            exported=exported,
+            address="gs://bucket/exported",
+            config=config,
+            date="2026-11-23",
+            title="weekly",
+            output=tmp_path / "registration",
+        )
+
+
 def test_a_refusal_of_the_registry_is_told(tmp_path, config, server):
     server.fail("POST", ":upload", 403)
     with pytest.raises(ServiceError, match=r"model albert-cola: Vertex AI in us-central1 answered"):

@@ -94,6 +94,10 @@ def test_hostile_names_of_runs_and_settings_are_text(tmp_path):
     [
         ([], "expected the outputs of all steps, or the folder of a run"),
         (["RUN", "--vocab_dir", "v"], "got both runs and --vocab_dir"),
+        (["RUN", "--exported_dir", "v"], "got both runs and --exported_dir"),
+        (["RUN", "--promotion_dir", "v"], "got both runs and --promotion_dir"),
+        (["RUN", "--title", "albert"], "got both runs and --title"),
+        (["RUN", "RUN", "--title", "both"], "got both runs and --title"),
         (["RUN", "nowhere"], "nowhere: no report there; expected the folder of a finished run"),
         (["RUN"] * 9, "got 9 runs to compare, expected 2 to 8"),
     ],

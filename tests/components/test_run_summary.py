@@ -89,6 +89,7 @@ def test_steps_of_other_runs_do_not_count(root):
     attempt(root, "vocab", "albert-77", "other")
     assert summarise(root)[0]["steps"][0]["state"] == "not run"
     assert [outcome.message for outcome in read_attempts(str(root), ["albert-6"])] == ["old"]
+    assert read_attempts(str(root), [root.name]) == []
 
 
 @pytest.mark.parametrize("content", [b"", b'{"step": "rec', b"[]", b"\xff\xfe\xfd", b'{"stop": 1}'])

@@ -81,7 +81,11 @@ def get_prefix_lengths(mask_BS: Any, x_BSE: Any) -> tuple[Any, Any]:
 
 
 def _has_fused_attention(dtype: Any, length: int) -> bool:
-    """Tell whether cuDNN has a kernel for S = `length` positions of this type."""
+    """Tell whether cuDNN has a kernel for S = `length` positions of this type, on this machine.
+
+    The type must be bfloat16 or float16, the length even, and the first device, which is looked up,
+    an NVIDIA GPU, Ampere or later.
+    """
     # A bias that has a gradient must be of even length; so it is asked of lengths, too.
     return dtype in (jnp.bfloat16, jnp.float16) and length % 2 == 0 and _has_cudnn_kernel()
 

@@ -23,7 +23,7 @@ _XLA_FLAGS = "--xla_gpu_enable_triton_gemm=false --xla_gpu_dot_merger_threshold_
 
 @contextlib.contextmanager
 def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -> Iterator[Devices]:
-    """Let models made inside be trained on the devices of a strategy.
+    """Let models made inside be trained on the devices of a strategy; yield what these are.
 
     Keras's distribution is set, and at the end the one of before is restored. XLA's flags, and the
     connection to other processes where the environment names several, stay.
@@ -116,7 +116,9 @@ def _make_distribution(model_parallel_size: int) -> Any:
     mesh = keras.distribution.DeviceMesh(shape, ["data", "model"], names)
     layout = keras.distribution.LayoutMap(mesh)
     for pattern, axes in MODEL_PARALLEL_LAYOUT.items():
-        layout[pattern] = axes
+        # Keras compares a pattern with the whole path of a variable; one that fits nothing is no
+        # error, and every device would hold all weights.
+        layout[f".*{pattern}"] = axes
     return keras.distribution.ModelParallel(
         layout_map=layout, batch_dim_name="data", auto_shard_dataset=False
     )

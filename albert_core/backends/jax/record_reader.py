@@ -176,6 +176,9 @@ def _mask_records(
     """Return a batch of records as stored if static, else with masks drawn.
 
     All arguments are of this process's rows alone; epochs and places in them seed the masks.
+
+    Raises:
+        InputError: A record is no tf.train.Example.
     """
     # Here, not above: these import numba, for a third of a second, and few processes read records.
     from albert_core.records.pairs import UNDECIDED

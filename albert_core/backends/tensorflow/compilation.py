@@ -46,10 +46,11 @@ def possible_compilations(devices: Devices) -> tuple[bool, ...]:
 
 
 def should_jit(devices: Devices, hidden_size: int) -> bool:
-    """Tell whether XLA compiled the train step of a model where the settings left it open.
+    """Tell whether XLA compiles a train step by the rule of the first versions.
 
-    True for a single device that is not a CPU, or on a CPU for a `hidden_size` below 512.
-    Accelerators keep this rule.
+    It is for settings that leave it open: True for a single device that is not a CPU, and on a CPU
+    for a `hidden_size` below 512. Accelerators keep this rule; new trainings on a CPU go by
+    `rank_compute_settings`.
     """
     if True not in possible_compilations(devices):
         return False
@@ -59,10 +60,11 @@ def should_jit(devices: Devices, hidden_size: int) -> bool:
 def rank_compute_settings(devices: Devices, hidden_size: int, purpose: Purpose) -> Ranking:
     """Return precisions with and without XLA, the fastest first on a kind of device.
 
-    On a CPU, products in bfloat16 are fast where the processor has fast instructions for them, and
-    most of all by oneDNN, without XLA; on a processor whose instructions are not known, both
-    precisions are undecided. A narrow model, and single texts, gain nothing by them: float32 comes
-    first.
+    On a CPU, products in bfloat16 are fast where this machine's processor, which is looked at, has
+    fast instructions for them, and most of all by oneDNN, without XLA; where its instructions are
+    not known, both precisions without XLA are undecided on a single device, else float32 comes
+    first. On other devices XLA is as `should_jit` says. A narrow model, and single texts, gain
+    nothing by them: float32 comes first.
 
     Args:
         devices: The devices that compute.

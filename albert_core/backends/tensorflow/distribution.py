@@ -82,7 +82,7 @@ def _choose_strategy(num_gpus: int) -> tuple[StrategyName, str]:
 
 
 def _get_device_name(has_gpu: bool) -> str:
-    """Return the driver's name of the first GPU, or CPU."""
+    """Return the driver's name of the first GPU, `GPU` if it tells none, or `CPU` without one."""
     if not has_gpu:
         return "CPU"
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])

@@ -7,7 +7,7 @@ from albert_core.backends.portable.layer_loop import unroll_layer
 
 
 def save_for_backward(x: Any) -> Any:
-    """No-op: TensorFlow chooses what to save."""
+    """Return x as it is: TensorFlow chooses what to save."""
     return x
 
 

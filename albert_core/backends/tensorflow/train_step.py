@@ -177,7 +177,7 @@ def _sum_over_replicas(tensors: Any) -> Any:
 
 
 def sync_variables(model: Any) -> None:
-    """No-op: with TensorFlow every step writes into the variables."""
+    """Do nothing: with TensorFlow every step writes into the variables."""
 
 
 def broadcast_from_first_process(value: float) -> float:

@@ -124,8 +124,8 @@ class RangeReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read up to the length of a buffer into it; return how many bytes these are, 0 at the end.
 
-        At least `_READ_AHEAD_BYTES` are fetched at once, and kept for the next calls. Errors are
-        those of `read_range`.
+        At least 16 MiB, or what is left of the object, are fetched at once, and kept for the next
+        calls. Errors are those of `read_range`.
         """
         if self._position >= self._facts.num_bytes:
             return 0

@@ -12,12 +12,13 @@ from albert_core.training.session import TrainingSession
 
 
 class Budget(keras.callbacks.Callback):
-    """Stops training when a budget or the patience is used up, and names it in `stopped_by`.
+    """Stops training when a budget or the patience is used up.
 
-    That is the plan's `stop_after_steps` or `stop_after_minutes`, or its `patience`. It also ends
-    an interval where Keras takes it for longer: the last one of a phase, or one that was settled
-    meanwhile. Runs before the checkpoints, so that an interrupted process does not train beyond its
-    budget when it goes on.
+    The name of that setting goes to `stopped_by` of the session's state. It is the plan's
+    `stop_after_steps` or `stop_after_minutes`, or its `patience`. Also ends an interval where
+    Keras takes it for longer: the last one of a phase, or one that was settled meanwhile. Runs
+    before the checkpoints, so that an interrupted process does not train beyond its budget when it
+    goes on.
     """
 
     def __init__(self, session: TrainingSession) -> None:
@@ -62,7 +63,8 @@ class Budget(keras.callbacks.Callback):
     def _spent_budget(self) -> str | None:
         """Return the setting whose budget is spent, steps before minutes; None if none is.
 
-        With several processes, the clock of the first one counts.
+        With several processes, which must call this at the same step, the clock of the first one
+        counts.
         """
         plan = self.session.plan
         if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:

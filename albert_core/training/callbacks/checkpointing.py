@@ -35,7 +35,7 @@ class Checkpointing(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Copy the metrics of an interval that is continued, since Keras resets them.
 
-        Copies them, if an interval is continued; else does nothing.
+        Does nothing where an interval begins.
         """
         if self.session.interval_step:
             metrics = self.session.model.metrics_variables
@@ -68,10 +68,11 @@ class Checkpointing(keras.callbacks.Callback):
             session.save()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Write the weights, or their averages, if this evaluation is the best; then save.
+        """Write the weights, or their averages, if this evaluation is its phase's best; then save.
 
-        With several processes, only the first writes. The file of the weights and its description
-        in the state come first, so that the checkpoint names them.
+        The evaluation is the last row of the history, which must be there. With several processes,
+        only the first writes. The file of the weights and its description in the state come first,
+        so that the checkpoint names them.
 
         Raises:
             StoppedError: A signal was received, and the evaluation is saved.

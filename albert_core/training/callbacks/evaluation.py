@@ -12,7 +12,9 @@ Evaluate = Callable[[int], Mapping[str, Any]]
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Adds a row to the history at the end of every interval, and wherever training ends early.
+    """Adds a row to the history at the end of every interval, and where a budget ends one early.
+
+    A signal that ends the training within an interval adds none.
 
     Args:
         session: The training.

@@ -11,13 +11,15 @@ from albert_core.progress import ReportProgress
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
+from albert_core.training.state import checkpoint_folder
 
 
 class Safeguards(keras.callbacks.Callback):
     """Raises `DivergenceError` at a loss or an evaluation that the settings call divergence.
 
     Runs before the log and the checkpoints, so that neither holds a step that diverged. Whoever
-    catches the error calls `roll_back`, which goes back to the newest checkpoint or gives up.
+    catches the error calls `roll_back`, which goes back to the newest checkpoint, of which `report`
+    is told, or gives up.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Safeguards(keras.callbacks.Callback):
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
 
-        The session's state is replaced. Model and optimizer are restored also if it gives up.
+        Model and optimizer are restored in any case; the session's state is replaced only if it
+        does not give up. Without a checkpoint, which there must be if the action is `roll_back`,
+        the model keeps the weights that diverged.
 
         Args:
             error: What shows the divergence.
@@ -72,10 +76,14 @@ class Safeguards(keras.callbacks.Callback):
         restored = restore_latest(session.folder, session.model, work=session.work)
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         if config.action == "stop" or is_hopeless:
+            kept = "there is no checkpoint yet"
+            if checkpoint_folder(session.folder, restored.step).is_dir():
+                kept = f"its last good checkpoint (step {restored.step:,}) is kept in "
+                kept += str(session.folder)
+            tried = f" ({num_before} roll-backs did not help)" if num_before else ""
             raise StepFailedError(
-                f"{error}; training stopped, its last good checkpoint (step {restored.step:,}) "
-                f"is kept in {session.folder}; lower the learning rate or lengthen the warm-up"
-                + (f" ({num_before} roll-backs did not help)" if num_before else "")
+                f"{error}; training stopped, {kept}; lower the learning rate or lengthen the "
+                f"warm-up{tried}"
             ) from error
         # Counted here, not in the checkpoint, which may be older than the last roll-back.
         restored.num_roll_backs = num_before + 1

@@ -35,11 +35,11 @@ class StepCounter(keras.callbacks.Callback):
         self.session.state.log_start = {}
 
     def _recent_means(self, logs: Mapping[str, Any]) -> dict[str, float] | None:
-        """Return the means over the steps since the last line; None if there are no such steps.
+        """Return the means over the steps since the log's last row; None without such steps.
 
-        Keras gives means since the beginning of the interval; those at the last line are in the
+        Keras gives means since the beginning of the interval; those at the last row are in the
         state, so that a run that goes on from a checkpoint logs the same rows. They are replaced by
-        those at this line.
+        those at this row.
 
         Args:
             logs: The means by Keras.

@@ -89,6 +89,8 @@ class TimeBudget(keras.callbacks.Callback):
         settles_steps = timing.num_steps is not None and timing != before
         if begins_warmup or settles_steps:
             self._settle_plan()
+            # Before the schedule is set: JAX's `fit` keeps the values of variables to itself until
+            # they are written back here, over whatever was assigned before.
             session.sync_variables()
             self._settle_schedule(index)
         if settles_steps:

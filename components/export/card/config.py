@@ -13,8 +13,8 @@ _NUMBERS = ("price_per_hour", "watts", "energy_kwh")
 class CardConfig:
     """What the card says beside the facts of the run; empty settings are left out of it.
 
-    Refused with an InputError are several lines but for the two descriptions, numbers below 0, and
-    power beside energy.
+    Refused with an InputError are several lines but for `intended_use` and `data_description`,
+    numbers that are below 0 or not finite, and `watts` beside `energy_kwh`.
 
     Attributes:
         name: Name of the model; by default made of its size and its task.
@@ -44,7 +44,7 @@ class CardConfig:
     energy_kwh: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse texts of several lines, numbers below 0 or infinite, and power beside energy.
+        """Refuse texts of several lines, numbers below 0 or not finite, and power beside energy.
 
         Descriptions (`intended_use`, `data_description`) may have several lines.
 

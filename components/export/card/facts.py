@@ -72,8 +72,8 @@ def gather_facts(
 ) -> CardFacts:
     """Gather what is known of a model; sections about which nothing is known are left out.
 
-    That all arguments are of the same model is not checked. The languages of `card` go before those
-    of the lineage. The scores by label are read from the evaluation's folder.
+    That all arguments are of the same model is not checked. If `card` names languages, those of the
+    lineage are not used. The scores by label are read from the evaluation's folder.
 
     Args:
         description: What its files say.
@@ -84,7 +84,8 @@ def gather_facts(
         card: What only people know about it.
 
     Raises:
-        InputError: The evaluation's files cannot be read.
+        InputError: The evaluation's files cannot be read, or the settings in a manifest of
+            pretraining or records are not those of this version.
         ServiceError: The storage of the evaluation failed.
     """
     card, lineage, task = card or CardConfig(), lineage or Lineage(), task or {}
@@ -124,10 +125,11 @@ def _header(
     card: CardConfig,
     languages: Sequence[str],
 ) -> Values:
-    """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
+    """Return the front matter by the Hugging Face hub's keys and names.
 
-    The tags are albert, the task, the format and those of `card`, each once. The pipeline tag is
-    that of the kind of task, or else fill-mask if the model has a masked-LM head.
+    Keys of which nothing is known are left out. The tags are albert, the task, the format and those
+    of `card`, each once. The pipeline tag is that of the kind of task, or else fill-mask if the
+    model has a masked-LM head.
     """
     heads = description.model.heads if description.model else ()
     kind = task.get("kind") or description.purpose.kind
@@ -273,7 +275,10 @@ def _round_score(score: float | None) -> float | None:
 
 
 def _provenance_section(manifests: Sequence[Manifest]) -> Section:
-    """Return a section that names the output of each step by the first 16 digits of its hash."""
+    """Return a section with a row for each step: the hash of its output, and its code's version.
+
+    Of the hash it has the first 16 digits. Empty without manifests.
+    """
     rows = [(m.step, m.content_hash[:16], m.code_version) for m in manifests]
     columns = ("Step", "Hash of its output", "Version of the code")
     return Section(title="Provenance", table=CardTable.from_values(columns, rows))

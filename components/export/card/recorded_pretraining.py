@@ -13,7 +13,10 @@ from albert_core.settings import parse_settings, plain_values
 
 
 def recorded_pretraining(manifest: Manifest) -> tuple[PretrainingConfig, Sequence[Phase]]:
-    """Return the settings of a pretraining, and its phases with the steps that minutes gave them.
+    """Return the settings of a pretraining, and its phases.
+
+    In a training by minutes these are the phases that began, with the steps that they were given;
+    otherwise all phases of the settings.
 
     Raises:
         InputError: The settings in the manifest are not those of this version.

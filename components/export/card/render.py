@@ -47,7 +47,7 @@ def write_card(
     Without a parity.json there is no section about the export.
 
     Args:
-        folder: The folder; a README.md there is replaced.
+        folder: The folder, which must exist; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local, gs:// or s3://.
         task: Declaration of its task, if its folder has none or another.
         lineage: Manifests of the steps that led to it.
@@ -55,7 +55,7 @@ def write_card(
         card: What only people know about it.
 
     Raises:
-        InputError: The model, or parity.json, cannot be read.
+        InputError: The model, parity.json, or what `lineage` leads to cannot be read.
         ServiceError: The storage of the model, or of the evaluation, failed.
     """
     parity = folder / PARITY_NAME
@@ -81,7 +81,8 @@ def make_card(
 ) -> str:
     """Return the card of a checkpoint of any kind, local, gs:// or s3://.
 
-    Only headers and side files are read; a checkpoint in the cloud is fetched whole.
+    Of the model only headers and side files are used; but the output of a step is compared with its
+    manifest first, and a checkpoint in the cloud is fetched whole.
 
     Args:
         model: The checkpoint.
@@ -92,7 +93,7 @@ def make_card(
         card: What only people know about it.
 
     Raises:
-        InputError: The checkpoint cannot be read.
+        InputError: The checkpoint is damaged, or it or what `lineage` leads to cannot be read.
         ServiceError: The storage failed.
     """
     source = input_folder(model)

@@ -272,7 +272,7 @@ def _time_and_cost(num_tokens: int, tokens_per_second: float, card: CardConfig) 
     """Return the hours of training, and as far as known the cost and the energy.
 
     Cost and estimated energy are the hours times `price_per_hour` and `watts`; measured energy is
-    `energy_kwh` as it is. If `tokens_per_second` is 0, nothing is returned, not even that.
+    `energy_kwh` as it is. If `tokens_per_second` is 0, the list is empty.
     """
     if not tokens_per_second:
         return []

@@ -167,8 +167,7 @@ class Platform(abc.ABC):
         """Return the request that starts a run, without sending it.
 
         Raises:
-            InputError: The platform does not accept the run's name, or the package is for another
-                platform.
+            InputError: The platform does not accept the run's name or the package.
         """
 
     @abc.abstractmethod
@@ -195,8 +194,7 @@ class Platform(abc.ABC):
             schedule: When it runs.
 
         Raises:
-            InputError: The platform cannot run at such times, or the package is for another
-                platform.
+            InputError: The platform cannot run at such times, or does not accept the package.
         """
 
     @abc.abstractmethod

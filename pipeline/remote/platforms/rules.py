@@ -79,7 +79,7 @@ class PlatformRules(abc.ABC):
         """Give a kfp task, in place, its environment variables and what only this platform has.
 
         What is asked for in the same way on every platform is set already: title, cores, memory,
-        GPUs, retries, caching, and the image for TPUs.
+        GPUs, retries, caching, and the image for GPUs or TPUs.
 
         Args:
             task: The task.

@@ -69,3 +69,10 @@ def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_p
     shutil.copytree(run / "random scores", tmp_path / "scores")
     (tmp_path / "manifest.json").write_text("{}")
     assert find_lineage(run / "tuned", tmp_path) == Lineage(finetuned=lineage.finetuned)
+
+
+def test_a_damaged_vocabulary_of_another_model_is_left_alone(run, lineage, tmp_path):
+    shutil.copytree(run / "vocab", tmp_path / "vocab")
+    for path in (tmp_path / "vocab").glob("spm.*"):
+        path.write_text("")
+    assert find_lineage(run / "tuned", tmp_path) == Lineage(finetuned=lineage.finetuned)

@@ -8,11 +8,15 @@ import pytest
 from albert_core.errors import InputError
 from pipeline.remote import schedules
 from pipeline.remote.cron import CronSchedule
+from pipeline.remote.package import read_package
+from pipeline.remote.platforms.platform import Submission
+from pipeline.remote.platforms.vertex.rules import VertexRules
 from pipeline.remote.submission import submit
 from tests.helpers.golden_files import check_golden
 from tests.helpers.platforms import MONDAYS, SCHEDULES, running, submission
 
-GOLDENS = Path(__file__).parent / "goldens" / "requests"
+COMPILED = Path(__file__).parent / "goldens"
+GOLDENS = COMPILED / "requests"
 VERTEX = {
     "service_account": "runner@proj.iam.gserviceaccount.com",
     "network": "projects/1234/global/networks/albert",
@@ -156,3 +160,31 @@ def test_the_time_zone_goes_with_a_schedule_on_vertex_and_must_be_the_servers_on
 def test_a_package_for_kubeflow_is_refused_on_vertex(vertex):
     with pytest.raises(InputError, match="compiled for Kubeflow"):
         vertex.client.run_request(submission(for_kubernetes=True), "tiny-1")
+
+
+def submission_of(name, **parameters):
+    package = read_package(str(COMPILED / f"{name}.yaml"))
+    return Submission(
+        title="tiny", package=package, parameters={**package.parameters(), **parameters}
+    )
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        submission_of("vertex"),  # has a job on TPUs
+        submission_of("vertex_from_checkpoint", date=VertexRules.scheduled_date),
+    ],
+    ids=["job", "date"],
+)
+def test_a_package_that_says_it_is_for_vertex_is_refused_on_kubeflow(kubeflow, work):
+    said = r"vertex\S*\.yaml: compiled for Vertex AI, expected .* --target kubeflow"
+    with pytest.raises(InputError, match=said):
+        kubeflow.client.run_request(work, "tiny-1")
+    with pytest.raises(InputError, match=said):
+        kubeflow.client.schedule_request(work, "weekly", MONDAYS)
+
+
+@pytest.mark.parametrize("name", ["kubeflow", "kubeflow_from_checkpoint"])
+def test_compiled_packages_for_kubeflow_are_taken_there(kubeflow, name):
+    kubeflow.client.run_request(submission_of(name), "tiny-1")

@@ -1,5 +1,8 @@
 """Addresses, globs and lists of them mean the same here and in buckets."""
 
+import contextlib
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,42 @@ def test_files_are_found_by_folder_and_glob(folder, pattern, expected):
     found = storage.find_files(storage.join(folder, pattern) if pattern else folder)
     assert [Path(file.path).stem for file in found] == sorted(expected, key="dabc".index)
     assert {file.num_bytes for file in found} == {2}
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may read; pytest's are for the user who runs it alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def without_the_rights_of_root():
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("rights", [0o000, 0o444], ids=["nothing", "names alone"])
+def test_a_folder_with_a_part_that_must_not_be_read_is_refused(open_folder, rights):
+    for name in ("a.txt", "closed/b.txt", "lost+found/c.txt"):
+        storage.write_bytes(storage.join(str(open_folder), name), b"12")
+    (open_folder / "lost+found").chmod(0o000)
+    with without_the_rights_of_root():
+        assert len(storage.find_files(str(open_folder))) == 2
+    (open_folder / "closed").chmod(rights)
+    with (
+        without_the_rights_of_root(),
+        pytest.raises(InputError, match=r"closed.*Permission denied; expected a readable folder"),
+    ):
+        storage.find_files(str(open_folder))
+    for name in ("closed", "lost+found"):
+        (open_folder / name).chmod(0o755)  # so that it can be removed
 
 
 NAMES = [

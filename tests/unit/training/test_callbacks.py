@@ -132,6 +132,12 @@ def test_where_a_roll_back_is_not_wanted_or_cannot_help_training_fails(
         Safeguards(session, config, lambda *_: None).roll_back(error)
 
 
+def test_a_training_that_diverges_before_its_first_checkpoint_names_none(tmp_path, model):
+    guard = Safeguards(new_session(tmp_path, model), SafeguardConfig(), lambda *_: None)
+    with pytest.raises(StepFailedError, match="training stopped, there is no checkpoint yet"):
+        guard.roll_back(DivergenceError("the loss is nan"))
+
+
 def test_the_log_has_a_row_where_there_are_recent_metrics(tmp_path, model):
     session = new_session(tmp_path, model, log_steps=3)
     writer = LogWriter(session, lambda first, last, seconds: {"steps": last - first})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import warnings
 from typing import Any
@@ -30,6 +31,7 @@ from pipeline.remote.platforms.platform import (
     Submission,
     request_fingerprint,
 )
+from pipeline.remote.platforms.vertex.rules import VERTEX_PLACEHOLDERS
 
 _FINAL_STATES = ("succeeded", "failed", "canceled", "skipped")
 _API = "/apis/v2beta1"
@@ -150,6 +152,9 @@ class KubeflowPlatform(Platform):
 
         The experiment is not in it: `start_run` adds that. Its hash is the fingerprint, and in the
         description.
+
+        Raises:
+            InputError: The package says that it is for Vertex AI (`_refuse_vertex_package`).
         """
         return self._request("runs", run_id, self._run_values(submission))
 
@@ -198,7 +203,8 @@ class KubeflowPlatform(Platform):
         """Return the request for a RecurringRun: enabled, one run at a time, no catching up.
 
         Raises:
-            InputError: The schedule is by another clock than the server's.
+            InputError: The schedule is by another clock than the server's, or the package says that
+                it is for Vertex AI (`_refuse_vertex_package`).
         """
         cron = to_cron(schedule, self.config.time_zone)
         timing = {
@@ -275,7 +281,11 @@ class KubeflowPlatform(Platform):
 
         It has pipeline, parameters, root and, if one is set, the service account; a package with
         settings for Kubernetes becomes a pipeline of two parts.
+
+        Raises:
+            InputError: The package says that it is for Vertex AI (`_refuse_vertex_package`).
         """
+        _refuse_vertex_package(submission)
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
         if package.platform is not None:
@@ -331,4 +341,21 @@ class KubeflowPlatform(Platform):
             name=run.run_id,
             url=f"{self.config.host.rstrip('/')}/#/runs/details/{run.run_id}",
             fingerprint=fingerprint_in(run.description),
+        )
+
+
+def _refuse_vertex_package(submission: Submission) -> None:
+    """Refuse a package with what only Vertex AI fills in: it has TPUs, or a date of schedules.
+
+    Other packages for Vertex AI are as one for Kubeflow whose steps ask for nothing of Kubernetes,
+    and are taken.
+
+    Raises:
+        InputError: The package is such.
+    """
+    text = json.dumps([submission.package.spec, dict(submission.parameters)])
+    if any(placeholder in text for placeholder in VERTEX_PLACEHOLDERS):
+        raise InputError(
+            f"{submission.package.source}: compiled for Vertex AI, expected a package for "
+            "Kubeflow: `albert compile --target kubeflow`"
         )

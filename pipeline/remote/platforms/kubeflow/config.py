@@ -11,6 +11,7 @@ from pipeline.remote.cron import check_time_zone
 
 _EXAMPLE = "https://kubeflow.example.org/pipeline"
 _BARE = re.compile(r"[\w.-]+(:\d+)?(/[\w./-]*)?$")
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.IGNORECASE | re.DOTALL)
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)([:/]|$)")
 
 
@@ -68,14 +69,17 @@ def _check_host(host: str) -> None:
     """Refuse what is no address of a server: without scheme, with a user's name, or of a page.
 
     Raises:
-        InputError: The address is one of these; the message names the address that may be meant,
-            and no password.
+        InputError: The address is one of these; the message names the address that may be meant.
     """
     try:
         parts = urllib.parse.urlsplit(host)
         name, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise InputError(f"kubeflow.host: got {host!r}, {error}; expected {_EXAMPLE}") from error
+        # The reason may quote the address, with a password in it.
+        reason = "a user's name and no address" if "@" in host else error
+        raise InputError(
+            f"kubeflow.host: got {_hide_password(host)!r}, {reason}; expected {_EXAMPLE}"
+        ) from error
     if parts.scheme not in ("http", "https"):
         is_bare = "://" not in host and _BARE.match(host)
         guess = f"{'http' if _LOOPBACK.match(host) else 'https'}://{host}" if is_bare else _EXAMPLE
@@ -84,7 +88,9 @@ def _check_host(host: str) -> None:
             f"https://, such as {guess}"
         )
     if not name or host != host.strip() or any(c.isspace() for c in host):
-        raise InputError(f"kubeflow.host: got {host!r}, expected an address such as {_EXAMPLE}")
+        raise InputError(
+            f"kubeflow.host: got {_hide_password(host)!r}, expected an address such as {_EXAMPLE}"
+        )
     place = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
     if parts.username is not None:
         raise InputError(
@@ -94,11 +100,12 @@ def _check_host(host: str) -> None:
     path = parts.path.partition("/apis/")[0]
     if parts.fragment or parts.query or path != parts.path or host.endswith(("#", "?")):
         raise InputError(
-            f"kubeflow.host: got {host!r}, the address of a page, expected that of the server: "
+            f"kubeflow.host: got {_hide_password(host)!r}, the address of a page, expected that of "
+            f"the server: "
             f"{place}{path.rstrip('/')}"
         )
 
 
 def _hide_password(host: str) -> str:
-    """Return what follows the last @ of an address; an address without one as it is."""
-    return host.rpartition("@")[2]
+    """Return an address with *** for what is between its scheme, if it has one, and its last @."""
+    return _USER.sub(r"\1***@", host)

@@ -77,6 +77,7 @@ class VertexPlatform(Platform):
 
         Raises:
             InputError: The file is missing, or a value in it is wrong.
+            ServiceError: The storage of the file failed.
         """
         resources = super().read_resources(path)
         if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:

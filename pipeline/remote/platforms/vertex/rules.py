@@ -16,6 +16,9 @@ from pipeline.remote.tpu import TpuSlice
 # Vertex AI replaces these by the run's own, as it does in Google's components.
 _PROJECT = "{{$.pipeline_google_cloud_project_id}}"
 _LOCATION = "{{$.pipeline_google_cloud_location}}"
+_SCHEDULED_DATE = "{{$.pipeline_job_schedule_time_utc}}"
+VERTEX_PLACEHOLDERS = (_PROJECT, _LOCATION, _SCHEDULED_DATE)
+"""Texts by which a compiled pipeline is known to be for Vertex AI; not every one has them."""
 
 
 class VertexRules(PlatformRules):
@@ -23,7 +26,7 @@ class VertexRules(PlatformRules):
 
     name = "vertex"
     title = "Vertex AI"
-    scheduled_date = "{{$.pipeline_job_schedule_time_utc}}"
+    scheduled_date = _SCHEDULED_DATE
     uses_tpus_in_custom_jobs = True
     sends_email = True
     max_title_characters = 128  # of a display name
