@@ -34,6 +34,7 @@ from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
 from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
+from components.records.worker_containers import refuse_local_text
 from components.register.config import VertexModelsConfig
 from components.resolve.dates import DATE_PLACEHOLDER, has_date
 
@@ -118,9 +119,10 @@ class RunConfig:
             InputError: A task is named twice, or its name is empty or has spaces around it; the
                 placeholder of the date is elsewhere than in title and corpus.files; a sequence
                 length of records or fine-tuning is above max_position_embeddings; the layers of the
-                phases do not go together with the model's; there is a checkpoint, and settings of
-                text or pretraining or a date; or models are to be registered, and the run accepts
-                or exports none, or exports none in that format.
+                phases do not go together with the model's; the text is where Beam's workers do not
+                see it; there is a checkpoint, and settings of text or pretraining or a date; or
+                models are to be registered, and the run accepts or exports none, or exports none in
+                that format.
         """
         self._refuse_stray_dates()
         self._check_tasks()
@@ -131,6 +133,7 @@ class RunConfig:
             model = self.model.with_vocabulary(self.vocab.size)
             self._refuse_long_sequences(model)
             self.pretraining.check_depths(model)
+            refuse_local_text(self.beam, self.corpus.files)
 
     def _check_tasks(self) -> None:
         """Refuse a task that is named twice, and names that are empty or have spaces around them.

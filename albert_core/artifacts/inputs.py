@@ -1,6 +1,7 @@
 """A step's inputs: brought to this machine, and compared with their manifests."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 
 from albert_core.artifacts.manifest import (
@@ -10,8 +11,9 @@ from albert_core.artifacts.manifest import (
     find_damage,
     find_manifest,
 )
+from albert_core.artifacts.remote_output import RemoteOutput
 from albert_core.errors import InputError
-from albert_core.storage import local_folder
+from albert_core.storage import fetch_files, join, local_folder
 
 # Hashing 1 GB takes one to two seconds. All weights of ALBERT are below this. Of larger records
 # each has a checksum of its own, which their readers compare, so that they are not read twice.
@@ -68,6 +70,52 @@ def verify_files(address: str | Path) -> str:
     root, manifest = covering
     if damage := find_damage(root, manifest, with_hashes=True):
         raise _damage_error(address, damage, manifest)
+    return _describe_verified(manifest)
+
+
+def verify_stored_files(address: str) -> str:
+    """Compare all files of an output in a bucket with its manifest, by sha256, and keep none here.
+
+    They are fetched one at a time, so that the disk needs room only for the largest.
+
+    Args:
+        address: The output's folder, gs:// or s3://.
+
+    Returns:
+        A sentence on how many files were compared, for people.
+
+    Raises:
+        InputError: There is no manifest, or one that cannot be read; or a file is lost or damaged.
+        ServiceError: The storage failed.
+    """
+    output = RemoteOutput(address)
+    manifest = output.manifest()
+    if manifest is None:
+        raise InputError(f"{address}: got no {MANIFEST_NAME} there, expected the output of a step")
+    damage = output.find_damage(manifest) or _find_stored_damage(address, manifest)
+    if damage:
+        raise _damage_error(address, damage, manifest)
+    return _describe_verified(manifest)
+
+
+def _find_stored_damage(address: str, manifest: Manifest) -> str | None:
+    """Describe the first file of an output in a bucket whose sha256 differs, or return None.
+
+    Raises:
+        InputError: A file is missing, or its name leads out of the folder.
+        ServiceError: The storage failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, entry in manifest.files.items():
+            fetch_files({name: join(address, name)}, Path(folder))
+            single = dataclasses.replace(manifest, files={name: entry})
+            if damage := find_damage(Path(folder), single, with_hashes=True):
+                return damage
+            Path(folder, name).unlink()
+    return None
+
+
+def _describe_verified(manifest: Manifest) -> str:
     return (
         f"verified: {len(manifest.files):,} files, {manifest.num_bytes:,} bytes, as `albert "
         f"{manifest.step}` wrote them"

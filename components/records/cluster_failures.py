@@ -9,6 +9,21 @@ _TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?
 _FAILED = re.compile(r"Pipeline \S+ failed in state (?P<state>[A-Z]+): ")
 # Of Flink's job manager, and of Spark's master.
 _CANCELLED = re.compile(r"JobCancellationException|Master removed our application: KILLED")
+_OTHER_LOGIN = "these are credentials of the workers, which have none of this command's"
+# What is said about containers and credentials of workers, and what helps.
+_WORKER_REMEDIES = {
+    "No container running for id": (
+        "the container ended as soon as it was started; what it said is in the log of the worker "
+        "that started it"
+    ),
+    'Cannot run program "docker"': (
+        "install docker on each worker, on the PATH of what runs there, or choose another "
+        "beam.environment_type"
+    ),
+    "Unable to find image": "let each worker's machine pull it, or correct beam.environment_config",
+    "there are no credentials for S3": _OTHER_LOGIN,
+    "there are no Google credentials": _OTHER_LOGIN,
+}
 _LONGEST_REASON = 500
 _NUM_TRIES = 3
 # A disk that is full on one machine, a service that was away, a file that is made again. By their
@@ -74,7 +89,9 @@ def find_reason(error: BaseException) -> str:
         details = getattr(error, "details", lambda: "")() or type(error).__name__
         what = "is gone" if _is_lost(error) else "refused the job"
         return f"Beam's job server {what} ({shorten_reason(details)})"
-    return shorten_reason(str(error)) or type(error).__name__
+    reason = shorten_reason(str(error)) or type(error).__name__
+    remedies = [remedy for said, remedy in _WORKER_REMEDIES.items() if said in reason]
+    return "; ".join([reason, *remedies])
 
 
 def shorten_reason(text: str) -> str:

@@ -15,6 +15,7 @@ from components.records.dataflow_config import (
     is_dataflow,
 )
 from components.records.dataflow_options import dataflow_options
+from components.records.worker_containers import refuse_local_work
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -78,6 +79,7 @@ class BeamConfig:
         dataflow: Where and on which machines Dataflow works.
         shared_folder: Folder that all workers reach, local, gs:// or s3://, for work in progress;
             the step's own work folder when not given, which suits workers on this machine.
+            Containers that Flink and Spark start reach no local one.
         options: Further options of Beam, such as `--project=mine`.
     """
 
@@ -103,8 +105,8 @@ class BeamConfig:
 
         Refused are a negative number of workers; a runner that Beam does not know; local settings
         with another runner; a Dask address without Dask and the reverse; settings of Flink, Spark
-        and Dataflow alike; options that look like secrets by their name; and a runner other than
-        the local one and Dask without a shared folder.
+        and Dataflow alike; options that look like secrets by their name; a runner other than the
+        local one and Dask without a shared folder; and a local one that containers would share.
 
         Raises:
             InputError: A setting is refused; the message names it.
@@ -135,6 +137,7 @@ class BeamConfig:
                 f"beam.shared_folder: got nothing with beam.runner={self.runner}; expected a "
                 "folder that all workers reach, such as gs://bucket/work"
             )
+        refuse_local_work(self)
 
     def _check_runner(self) -> None:
         """Refuse a runner that is neither this program's, nor Beam's, nor the path of a class.

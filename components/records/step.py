@@ -40,6 +40,7 @@ from components.records.job_servers import running_job_server
 from components.records.report import describe_records
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
+from components.records.worker_containers import refuse_local_text
 from components.records.worker_context import WorkerContext
 
 
@@ -75,13 +76,14 @@ def make_records(
     Raises:
         InputError: An input is missing or unusable, the corpus gives no training record or no
             held-out one where some are wanted, the disk has no room for the work, a runner or
-            cluster cannot be used, or `output` holds something else.
+            cluster cannot be used or cannot reach the text, or `output` holds something else.
         StepFailedError: The Beam runner lost or repeated documents, a cluster's or Dataflow's job
             failed, or another process has taken over this work.
         ServiceError: A storage or Dataflow failed. Other errors of Beam and of its workers pass as
             they are.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
+    refuse_local_text(beam, corpus.files)
     tokenizer = load_tokenizer(input_folder(vocab))
     listed = list_corpus(corpus)
     corpus = dataclasses.replace(corpus, format=listed.format)

@@ -150,12 +150,14 @@ def info(path: str, *, verify: bool = False) -> None:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
         verify: Whether to read all files and compare them with the manifest of the step that wrote
-            them; for a run's folder on this machine, the files of all its results. Nothing is
-            compared for a run's folder in a bucket.
+            them; for a run's folder, the files of all its results. Those of a run in a bucket are
+            fetched one at a time and not kept; its exports, whose manifest is not there, are named
+            as not compared.
     """
     from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
     from albert_core.exports.description import describe_export
+    from albert_core.places.stored import verify_stored_outputs
     from pipeline.cli.checkpoint_display import print_description, print_export
     from pipeline.cli.run_display import print_run
     from pipeline.local.run_state import describe_run, describe_stored_run, is_stored_run
@@ -167,6 +169,8 @@ def info(path: str, *, verify: bool = False) -> None:
         print_run(describe_run(Path(path)))
         return
     if is_stored_run(path):
+        for sentence in verify_stored_outputs(path) if verify else ():
+            print(sentence)
         print_run(describe_stored_run(path))
         return
     path = find_model(find_place(path))

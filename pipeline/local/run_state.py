@@ -6,25 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
 from albert_core.files.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
-    PLACES,
     REPORT_PLACE,
     RUN_CONFIG_NAME,
     RunOutputs,
     StepOutput,
     find_outputs,
-    read_outputs,
 )
 from albert_core.places.scores import SCORES_NAME, TaskScore, task_scores
+from albert_core.places.stored import find_stored_outputs
 from albert_core.progress import read_events
 from albert_core.settings import parse_settings
 from albert_core.settings.json_values import JsonObject, parse_json
 from albert_core.settings.yaml_text import load_yaml
-from albert_core.storage import exists, find_files, is_remote, join, read_bytes
+from albert_core.storage import exists, is_remote, join, read_bytes
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
 from components.run_summary.step import SUMMARY_NAME
@@ -98,12 +96,8 @@ def describe_stored_run(address: str) -> RunDescription:
             object.
         ServiceError: The storage failed.
     """
-    root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
-    manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
-    # Beside the places there may be work in progress, with manifests of earlier settings.
-    names = (path.removeprefix(f"{root}/") for path in manifests)
-    placed = [name for name in names if name.partition("/")[0] in PLACES]
-    outputs = read_outputs(join(root, name).removesuffix(ending) for name in placed)
+    root = address.rstrip("/")
+    outputs = find_stored_outputs(root)
     has_summary = exists(join(root, SUMMARY_NAME))
     summary = _read_stored_object(root, SUMMARY_NAME).values if has_summary else {}
     rows = _read_stored_object(root, SCORES_NAME).objects("tasks")

@@ -42,6 +42,21 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pipeline.cli.main import main
 sys.exit(main())
 """
+# Fails with the kernels of the blocks that every device holds as a whole.
+CUTS_KERNELS = """
+from albert_core.config import AlbertConfig
+from albert_core.model import AlbertEncoder
+from albert_core.training.devices import use_devices
+config = AlbertConfig(
+    vocab_size=32, hidden_size=32, num_attention_heads=4, intermediate_size=64, num_hidden_layers=1
+)
+with use_devices("model_parallel", model_parallel_size=2):
+    encoder = AlbertEncoder(config)
+    encoder.build()
+kernels = [w for w in encoder.weights if "inner_group_0" in w.path and w.path.endswith("kernel")]
+whole = [w.path for w in kernels if w.value.addressable_shards[0].data.shape == w.shape]
+assert kernels and not whole, whole
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +120,10 @@ def test_eight_devices_of_jax(start, arguments, one_jax_device, tmp_path, option
     output = tmp_path / "model"
     assert said in finished(start([*arguments, *options], output, EIGHT_DEVICES))
     assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
+
+
+def test_model_parallelism_cuts_the_kernels_of_the_blocks(start, tmp_path):
+    finished(start([], tmp_path, EIGHT_DEVICES, CUTS_KERNELS))
 
 
 def test_two_processes_of_jax(start, arguments, one_jax_device, tmp_path):

@@ -61,6 +61,29 @@ def run_job(cluster: FakeCluster, run: Callable[[Cluster, str], None]) -> list[s
         ("Pipeline failed in state FAILED", "Pipeline failed in state FAILED"),
         ("Pipeline albert-records-1a_2-3 failed in state FAILED: java.lang.E: b", "java.lang.E: b"),
         ("", "RuntimeError"),
+        (
+            "a\nCaused by: java.lang.E: No container running for id 5f\n\tat y\n",
+            "java.lang.E: No container running for id 5f; the container ended "
+            "as soon as it was started; what it said is in the log of the worker that started it",
+        ),
+        (
+            'b\nCaused by: java.io.E: Cannot run program "docker": error=2, No such file\n',
+            'java.io.E: Cannot run program "docker": error=2, No such file; install '
+            "docker on each worker, on the PATH of what runs there, or choose another "
+            "beam.environment_type",
+        ),
+        (
+            "c\nCaused by: java.io.E: Received exit code 125. stderr: Unable to find image "
+            "'a:1' locally\n",
+            "java.io.E: Received exit code 125. stderr: Unable to find image 'a:1' "
+            "locally; let each worker's machine pull it, or correct beam.environment_config",
+        ),
+        (
+            "d: Traceback (most recent call last):\n  File\na.E: s3://b/c: there are no "
+            "credentials for S3; run `aws configure`\n",
+            "a.E: s3://b/c: there are no credentials for S3; run `aws configure`; these are "
+            "credentials of the workers, which have none of this command's",
+        ),
     ],
 )
 def test_the_reason_of_a_failed_job_is_one_line(text, reason):

@@ -186,9 +186,7 @@ def test_a_cluster_that_is_not_there_is_told():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         master = f"127.0.0.1:{unused.getsockname()[1]}"
-        config = BeamConfig(
-            runner="flink", flink_master=master, environment_config=IMAGE, shared_folder="/shared"
-        )
+        config = BeamConfig(runner="flink", flink_master=master, environment_config=IMAGE, **WORK)
         with pytest.raises(InputError, match=r"nothing listens there.*a running JobManager"):
             find_cluster(config, quiet)
 

@@ -118,7 +118,9 @@ def _install_boot(folder: Path) -> None:
     import apache_beam
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        environment = {**os.environ, "GOBIN": scratch}
+        # Without C's libraries, as Beam builds it: else it ends at once where the user it runs as
+        # has no entry in /etc/passwd, as in a container.
+        environment = {**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"}
         command = ["go", "install", f"{_BOOT}@v{apache_beam.__version__}"]
         subprocess.run(command, check=True, env=environment)
         Path(scratch, "container").rename(folder / "boot")

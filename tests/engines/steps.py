@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.storage import find_files, read_bytes
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.step import train_vocab
 from tests.engines.clusters import RunningCluster
@@ -24,7 +25,7 @@ NUM_SHARDS = 8
 _SPLIT_BYTES = 10_000
 _started: list[Fork] = []
 _STEP = """
-import functools, json, sys
+import functools, json, os, sys
 from albert_core.corpus import CorpusConfig, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
@@ -33,7 +34,8 @@ from albert_core.processes.stops import answered_stops
 from components.records import step
 from components.records.runners import BeamConfig
 if __name__ == "__main__":
-    folder, output, split_bytes, beam, cleaning = sys.argv[1:]
+    folder, output, split_bytes, beam, cleaning, place = sys.argv[1:]
+    os.chdir(place)
     step.corpus_splits = functools.partial(corpus_splits, target_bytes=int(split_bytes))
     with answered_stops(ends_process=True):
         step.make_records(
@@ -61,7 +63,7 @@ def make_locally(
     zygote: Zygote, folder: Path, output: Path, cleaning: Mapping[str, object]
 ) -> None:
     """Make records by the local runner, with these settings of `cleaning`."""
-    process = _start(zygote, folder, output, {"mode": "in_memory"}, cleaning)
+    process = start_with(zygote, folder, output, {"mode": "in_memory"}, cleaning=cleaning)
     errors = process.wait(timeout=100)
     assert process.returncode == 0, errors
 
@@ -78,19 +80,26 @@ def start(
     """Start the step on a cluster in a process; `settings` are further ones of `beam`."""
     shared = {"shared_folder": str(output.parent / "shared")}
     beam = {**cluster.settings, **shared, **settings}
-    return _start(zygote, folder, output, beam, cleaning or {})
+    return start_with(zygote, folder, output, beam, cleaning=cleaning)
 
 
-def _start(
+def start_with(
     zygote: Zygote,
-    folder: Path,
-    output: Path,
+    folder: Path | str,
+    output: Path | str,
     beam: Mapping[str, object],
-    cleaning: Mapping[str, object],
+    *,
+    cleaning: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    place: Path = Path(),
 ) -> Fork:
-    """Start the step with settings of `beam` and `cleaning`."""
+    """Start the step with settings of `beam` and `cleaning`, and further variables.
+
+    Both folders may be in a bucket; the work for an output there is in `place`.
+    """
     arguments = [str(folder), str(output), str(_SPLIT_BYTES), json.dumps(beam)]
-    process = zygote.start([*arguments, json.dumps(cleaning)], {}, _STEP)
+    arguments += [json.dumps(cleaning or {}), str(place)]
+    process = zygote.start(arguments, environment or {}, _STEP)
     _started.append(process)
     return process
 
@@ -106,14 +115,18 @@ def finish(process: Fork, folder: Path, output: Path, *, expected: str = "whole"
     """
     errors = process.wait(timeout=400)
     assert process.returncode == 0, errors
-    whole, made = (
-        {path.name: path.read_bytes() for path in place.iterdir() if path.name != "manifest.json"}
-        for place in (folder / expected, output)
-    )
-    assert made == whole
+    assert read_records(output) == read_records(folder / expected)
     wait_for(lambda: not running_job_servers(), within_s=10)
     assert not list((output.parent / "shared").iterdir())
     assert sorted(path.name for path in output.parent.iterdir()) == ["records", "shared"]
+
+
+def read_records(place: Path | str) -> dict[str, bytes]:
+    """Read what a step made, which may be in a bucket; but not the manifest, which has times."""
+    files = [file.path for file in find_files(str(place))]
+    made = {path.rpartition("/")[2]: read_bytes(path) for path in files}
+    del made["manifest.json"]
+    return made
 
 
 def finish_after_failure(
@@ -131,12 +144,18 @@ def finish_after_failure(
 def wait_for_work(process: Fork, output: Path, num_files: int = 6) -> None:
     """Wait until some files of the work are there; the step must still run then."""
 
-    def count() -> int:
-        return sum(len(files) for _, _, files in os.walk(output.parent / "shared"))
+    def is_begun() -> bool:
+        files = [files for _, _, files in os.walk(output.parent / "shared")]
+        return sum(map(len, files)) >= num_files
 
-    wait_for(
-        lambda: count() >= num_files or process.returncode is not None, within_s=400, poll_s=0.01
-    )
+    wait_while_running(process, is_begun, poll_s=0.01)
+
+
+def wait_while_running(
+    process: Fork, condition: Callable[[], bool], *, poll_s: float = 0.2
+) -> None:
+    """Wait until something holds; the step must still run then."""
+    wait_for(lambda: condition() or process.returncode is not None, within_s=400, poll_s=poll_s)
     assert process.returncode is None, process.wait(timeout=1)
 
 

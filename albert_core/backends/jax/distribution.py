@@ -116,7 +116,9 @@ def _make_distribution(model_parallel_size: int) -> Any:
     mesh = keras.distribution.DeviceMesh(shape, ["data", "model"], names)
     layout = keras.distribution.LayoutMap(mesh)
     for pattern, axes in MODEL_PARALLEL_LAYOUT.items():
-        layout[pattern] = axes
+        # Keras compares a pattern with the whole path of a variable; one that fits nothing is no
+        # error, and every device would hold all weights.
+        layout[f".*{pattern}"] = axes
     return keras.distribution.ModelParallel(
         layout_map=layout, batch_dim_name="data", auto_shard_dataset=False
     )

@@ -7,6 +7,7 @@ import pytest
 from albert_core import storage
 from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
+from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.local import stored_run
 from pipeline.local.run import RunResult
@@ -149,3 +150,45 @@ def test_bad_input_leaves_what_another_run_wrote_meanwhile(address, before, monk
     with pytest.raises(InputError, match="bad"):
         run_to_bucket(CONFIG, address)
     assert storage.read_bytes(path) == b"of another"
+
+
+def test_what_a_run_left_in_a_bucket_is_verified_by_its_manifests(address, runs, capsys, tmp_path):
+    run_to_bucket(CONFIG, address)
+    storage.write_bytes(f"{address}/export/cola/onnx/model.onnx", b"no manifest lists it")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["info", address, "--verify"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    steps = ["evaluate", "finetune", "pretrain", "records", "report", "vocab"]
+    verified = [line for line in lines if line.startswith("verified: ")]
+    assert [line.split("`")[1] for line in verified] == [f"albert {step}" for step in steps]
+    assert f"not verified: 1 file in {address}/export that no manifest.json lists" in lines
+    assert any(line.startswith(f"{address}: ") and "finished" in line for line in lines)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing of it stays on this machine
+
+
+@pytest.mark.parametrize(
+    ("data", "damage"),
+    [
+        (b"cola pretrained Two", "model.safetensors holds something else than was written"),
+        (b"cola", "model.safetensors has 4 bytes"),
+        (None, "model.safetensors is missing"),
+    ],
+)
+def test_damage_of_what_a_run_left_in_a_bucket_is_named(address, runs, capsys, data, damage):
+    run_to_bucket(CONFIG, address)
+    path = f"{address}/models/cola/model.safetensors"
+    assert data is None or len(data) == 4 or len(data) == len(storage.read_bytes(path))
+    storage.remove_file(path)
+    if data is not None:
+        storage.write_bytes(path, data)
+    assert main(["info", address, "--verify"]) == 2
+    said = capsys.readouterr().err
+    assert f"{address}/models/cola: {damage}" in said
+    assert "run `albert finetune`, or the pipeline, again" in said
+
+
+def test_nothing_is_taken_for_verified_without_a_manifest(address, runs, capsys):
+    storage.write_bytes(f"{address}/scores.json", b'{"tasks": []}')
+    assert main(["info", address]) == 0
+    assert main(["info", address, "--verify"]) == 2
+    assert f"{address}: got no manifest.json at any place of the run" in capsys.readouterr().err
