@@ -12,7 +12,7 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def rest_client(kind: Any, address: str, *, service: str, setting: str) -> Any:
-    """Return a client that speaks REST, with Application Default Credentials; makes no call.
+    """Return a client that speaks REST, with Application Default Credentials.
 
     A server on this machine (`localhost` or `127.0.0.1`) may be reached by plain http, and then
     gets no credentials. No call is made to the service; to find credentials, files may be read and

@@ -71,7 +71,7 @@ def check_google_project(setting: str, value: str) -> None:
 def check_identity(section: str, service_account: str, network: str, encryption_key: str) -> None:
     """Refuse an account, a network or a key that is not in its form; what is empty passes.
 
-    Nobody is asked whether they exist.
+    Whether they exist is not checked.
 
     Args:
         section: Name of the section of settings that has them, for messages.

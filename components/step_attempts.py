@@ -12,12 +12,13 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from albert_core.errors import InputError
 from albert_core.files.checksums import DamageError, parse_object
 from albert_core.settings import parse_settings
-from albert_core.storage import find_files, has_files, join, read_bytes, write_bytes
+from albert_core.storage import find_files, has_files, is_remote, join, read_bytes, write_bytes
 
 _FOLDER = "outcomes"
 
@@ -108,6 +109,8 @@ def read_attempts(
         ServiceError: The storage failed.
     """
     folder = join(work_root, _FOLDER)
+    if not is_remote(folder):
+        folder = str(Path(folder).absolute())  # as `find_files` returns what is in it
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
     by_run = (
         [path for path in addresses if run in path.removeprefix(folder).split("/")] for run in runs

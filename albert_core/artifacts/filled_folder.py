@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 
 from albert_core.artifacts.output_folder import (
     COPY_NAME,
-    FOLDERS_OF_VOLUMES,
     NAMES_OF_FILLING,
     NOTE_NAME,
     PRIVATE_NAME,
@@ -20,7 +19,7 @@ from albert_core.artifacts.output_folder import (
 from albert_core.errors import InputError
 from albert_core.files.atomic import link_or_copy
 from albert_core.files.checksums import DamageError, read_sealed, write_sealed
-from albert_core.files.folders import flush_folder
+from albert_core.files.folders import FOLDERS_OF_VOLUMES, flush_folder
 from albert_core.files.locks import LOCK_NAME
 from albert_core.files.partial_files import replace_folder, staging_folder
 

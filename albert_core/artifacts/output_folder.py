@@ -19,8 +19,6 @@ NOTE_NAME, COPY_NAME = "publishing.json", ".copy.partial"
 # What `filled_folder.fill_folder` has in the private folder; anything else there is work.
 NAMES_OF_FILLING = frozenset({NOTE_NAME, f".{NOTE_NAME}.partial", COPY_NAME})
 _MOUNTS = Path("/proc/self/mountinfo")
-# Every new ext4 volume has it.
-FOLDERS_OF_VOLUMES = frozenset({"lost+found"})
 
 
 @contextlib.contextmanager

@@ -111,8 +111,8 @@ class CleaningConfig:
         The names and the order of the files do not count.
 
         Raises:
-            InputError: A pattern matches no file, or a bucket or a folder in a glob must not be
-                read.
+            InputError: A pattern matches no file, or a bucket or a folder that it goes through must
+                not be read.
             OSError: A local file must not be read.
             ServiceError: The storage failed.
         """

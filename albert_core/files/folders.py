@@ -8,6 +8,9 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.files.locks import LOCK_NAME
 
+FOLDERS_OF_VOLUMES = frozenset({"lost+found"})
+"""Names of folders that a new volume has, as of ext4, and that are no part of what people keep."""
+
 
 def make_empty(folder: Path) -> None:
     """Make a folder and those above it, or remove everything in one that exists.

@@ -28,7 +28,7 @@ def num_train_steps(
     if config.num_train_steps:
         return config.num_train_steps
     if has_original_recipe(config, task):
-        # In the original's order: 1 / 49 * 49 is less than 1, and would be rounded down to 0.
+        # In the original's order of operations; in another, rounding may give a step more or less.
         return max(1, int(num_examples / config.batch_size * config.num_epochs))
     steps_per_epoch = batches_in_epoch(num_sequences, config.batch_size)
     return max(1, round(config.num_epochs * steps_per_epoch))

@@ -12,7 +12,8 @@ from albert_core.storage import find_files, join
 def find_stored_outputs(address: str) -> RunOutputs:
     """Return the outputs at the places of a run in a bucket; reads only manifests.
 
-    Exports are not among them: their manifest is above the copies at the places.
+    Exports are not among them: the folders of their tasks are copied to the places, the manifest
+    above them is not.
 
     Raises:
         InputError: There is no file, or a manifest cannot be read.
@@ -27,8 +28,9 @@ def verify_stored_outputs(address: str) -> Iterator[str]:
     Files are fetched one at a time, and none is kept on this machine.
 
     Yields:
-        A sentence for people on each output, and on each place with files that no manifest lists,
-        as those of exports, which are not compared.
+        A sentence for people on each output, and on each place with files in no output's folder,
+        as those of exports, which are not compared. Files in an output's folder that its manifest
+        does not list are ignored.
 
     Raises:
         InputError: There is no manifest at any place, or one that cannot be read; or a file is lost
@@ -42,14 +44,17 @@ def verify_stored_outputs(address: str) -> Iterator[str]:
             f"{address}: got no {MANIFEST_NAME} at any place of the run, expected the output of a "
             "step; without a manifest nothing can be verified"
         )
-    yield from map(verify_stored_files, outputs)
+    yield from (f"{output}: {verify_stored_files(output)}" for output in outputs)
     folders = tuple(join(output, "") for output in outputs)
     others = [file for file in files if not file.startswith(folders)]
     root = address.rstrip("/")
     for place in PLACES:
         if count := sum(file.startswith(f"{root}/{place}/") for file in others):
             files_in_words = "1 file" if count == 1 else f"{count:,} files"
-            yield f"not verified: {files_in_words} in {root}/{place} that no {MANIFEST_NAME} lists"
+            yield (
+                f"not verified: {files_in_words} in {root}/{place}, in no folder with a "
+                f"{MANIFEST_NAME}"
+            )
 
 
 def _files_at_places(address: str) -> list[str]:

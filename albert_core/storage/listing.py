@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
+from albert_core.files.folders import FOLDERS_OF_VOLUMES
 from albert_core.files.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
 from albert_core.storage.addresses import find_storage, is_remote, storage_of
-
-_OF_FILE_SYSTEMS = "lost+found"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -71,7 +70,7 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
 def _paths_below(folder: Path) -> Iterator[Path]:
     """Yield all paths below a local folder that are no folders; links to folders among them.
 
-    `lost+found`, which file systems have for themselves, is left out where it must not be read.
+    Of FOLDERS_OF_VOLUMES, what must not be read is left out.
 
     Raises:
         InputError: A folder, or what is in it, must not be read: a part of the files would be
@@ -83,10 +82,10 @@ def _paths_below(folder: Path) -> Iterator[Path]:
         try:
             is_folder = path.is_dir() and not path.is_symlink()
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror}; expected a readable folder") from error
+            raise InputError(f"{folder}: {error.strerror}; expected a readable folder") from error
         if not is_folder:
             yield path
-        elif name != _OF_FILE_SYSTEMS:
+        elif name not in FOLDERS_OF_VOLUMES:
             yield from _paths_below(path)
         else:
             with contextlib.suppress(InputError):
@@ -203,9 +202,12 @@ def has_files(folder: str) -> bool:
 
     In the cloud an empty object that stands for a folder counts, too. There may be the errors of
     `ObjectStorage` then.
+
+    Raises:
+        InputError: A local folder that this goes through must not be read.
     """
     if not is_remote(folder):
-        return any(path.is_file() for path in Path(folder).rglob("*"))
+        return any(map(_is_file, _paths_below(Path(folder))))
     storage = storage_of(folder)
     _, name = storage.bucket_and_name(folder)
     prefix = f"{name.rstrip('/')}/" if name else ""

@@ -112,5 +112,5 @@ def _option_number(answer: object, num_options: int, field: str) -> float:
 
 
 def fill_blank(question: str, option: str) -> str:
-    """Return a question with an option in place of each `_`, or after a space where it has none."""
+    """Return a question with an option in place of each `_`; else at its end, after a space."""
     return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

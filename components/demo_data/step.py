@@ -42,7 +42,7 @@ MAX_FAMILY_DOCUMENTS = 10
 MIN_DOCUMENT_SENTENCES = 2
 PART_BYTES = 2_000_000
 
-MIN_PACKAGE_TRAIN_ROWS = 2  # one for each shard of the examples in the hub's form
+MIN_PACKAGE_TRAIN_ROWS = 2  # one for each shard of the examples in the form of Hugging Face's hub
 MAX_PACKAGE_TRAIN_ROWS = 1_000
 MAX_PACKAGE_DEV_ROWS = 200
 MAX_NEXT_TRAIN_ROWS = 2_000
@@ -127,8 +127,8 @@ def write_data_set(
         `<task>_train_rows` and `<task>_dev_rows` of each task.
 
     Raises:
-        InputError: A package is not installed, or has too little documentation for one of the
-            sides; nothing is written then.
+        InputError: A package is not installed; all together have too few training passages or no
+            dev passage; or one has dev passages alone. Nothing is written then.
     """
     train, dev = split_documents(read_documents(packages, num_processes), seed)
     train_rows, dev_rows = _package_rows(train, dev, seed)
@@ -294,10 +294,10 @@ def _refuse_too_little(
     without_train = sorted({label for _, label in dev_rows} - {label for _, label in train_rows})
     if len(train_rows) >= MIN_PACKAGE_TRAIN_ROWS and dev_rows and not without_train:
         return
-    alone = f", for {', '.join(without_train)} dev passages alone" if without_train else ""
+    alone = f"; {', '.join(without_train)} gave dev passages alone" if without_train else ""
     raise InputError(
         f"demo data packages: got {len(train_rows)} train and {len(dev_rows)} dev passages from "
-        f"{', '.join(packages)}{alone}, expected {MIN_PACKAGE_TRAIN_ROWS} or more to train on, and "
+        f"{', '.join(packages)}{alone}; expected {MIN_PACKAGE_TRAIN_ROWS} or more to train on, and "
         "some for dev; use packages with more documentation"
     )
 

@@ -19,8 +19,8 @@ def pretrain_command(
 ) -> list[str]:
     """Return the command line that pretrains with these settings, for an image with `albert`.
 
-    All settings of model and training are in it, defaults included, as JSON. Nobody is asked
-    whether a long training is meant (`--yes`).
+    All settings of model and training are in it, defaults included, as JSON. It has
+    `--yes`, so that a long training needs no confirmation.
 
     Args:
         records: Outputs of `albert records`; no address may have a comma (not checked).

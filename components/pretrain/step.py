@@ -50,8 +50,8 @@ def pretrain(
 ) -> Manifest:
     """Pretrain a model and publish it to `output`.
 
-    Its weights are those of the last phase reached with the best held-out masked-LM accuracy; of
-    replaced-token detection, the last ones. Continues the same work of a killed process;
+    Its weights are the best of the last phase that began, by held-out masked-LM accuracy; with
+    replaced-token detection they are the last ones. Continues the same work of a killed process;
     does nothing if `output` holds its result. A process that another one leads, as its environment
     says, trains along, publishes nothing, and waits until the leader has.
 

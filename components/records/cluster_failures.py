@@ -9,7 +9,7 @@ _TRANSFORM = re.compile(r" \[while running '(?P<name>[^'\]]*?)(-ptransform-\d+)?
 _FAILED = re.compile(r"Pipeline \S+ failed in state (?P<state>[A-Z]+): ")
 # Of Flink's job manager, and of Spark's master.
 _CANCELLED = re.compile(r"JobCancellationException|Master removed our application: KILLED")
-_OTHER_LOGIN = "these are credentials of the workers, which have none of this command's"
+_OTHER_LOGIN = "on the workers, which do not get this command's credentials"
 # What is said about containers and credentials of workers, and what helps.
 _WORKER_REMEDIES = {
     "No container running for id": (
@@ -81,7 +81,8 @@ def find_reason(error: BaseException) -> str:
 
     For an error of the Python code on a worker it is the last line of the traceback; for other
     errors of Java the innermost cause; for any other the message, or the error's type. If the job
-    server did not answer or refused, it says so.
+    server did not answer or refused, it says so. Where it is about containers or credentials of
+    workers, what helps follows.
     """
     import grpc
 

@@ -39,8 +39,8 @@ def refuse_local_text(config: "BeamConfig", files: Sequence[str]) -> None:
 def _refuse_local(setting: str, addresses: Sequence[str], config: "BeamConfig") -> None:
     """Refuse local addresses where Flink or Spark starts containers; empty ones pass.
 
-    Beam gives these no folder of their machine. They would write to a folder of the same name
-    inside, and the records would be missing only when all the work is done.
+    Beam gives these no folder of their machine. They would write to a folder of that name inside,
+    and only when all the work is done would it show that the records are missing.
 
     Raises:
         InputError: One is local, or in a storage that this program does not know.
@@ -58,9 +58,10 @@ def _refuse_local(setting: str, addresses: Sequence[str], config: "BeamConfig") 
 
 
 def _starts_containers(config: "BeamConfig") -> bool:
-    """Return whether Flink or Spark starts containers for the Python code.
+    """Return whether the settings say that Flink or Spark starts containers for the Python code.
 
-    It does not where `beam.options` name an environment, which wins over the setting.
+    False where `beam.options` name an environment, which wins over the setting: it is not looked
+    at.
     """
     is_set_to = config.runner in ENGINES and config.environment_type == "DOCKER"
     return is_set_to and not has_option(config.options, "--environment_type")

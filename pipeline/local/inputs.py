@@ -204,7 +204,7 @@ def _check_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
 
 
 def _make_absolute(address: str) -> str:
-    """Return an address that is valid in any working directory: containers have their own.
+    """Return an address that is valid in any working directory.
 
     An empty address and one in the cloud are returned as they are.
 

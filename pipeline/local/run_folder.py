@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from albert_core.artifacts.output_folder import FOLDERS_OF_VOLUMES
 from albert_core.errors import InputError
 from albert_core.files.atomic import write_atomically
 from albert_core.files.checksums import report_damage
+from albert_core.files.folders import FOLDERS_OF_VOLUMES
 from albert_core.files.locks import LOCK_NAME, hold_lock, tell_if_without_lock
 from albert_core.files.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
@@ -118,7 +118,7 @@ def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
 def _open_settings(config: RunConfig) -> list[str]:
     """Return the names of those of `_OPEN_SETTINGS` that a run has at today's default.
 
-    It leaves them open thereby: an earlier version wrote another default into the folder.
+    They are left open so: earlier versions wrote other defaults into the folder.
     """
     return [
         name

@@ -143,8 +143,11 @@ def test_missing_package_is_named() -> None:
 @pytest.mark.parametrize(
     ("num_functions", "message"),
     [
-        ({"many": 3}, "and 0 dev passages from many, expected 2 or more"),
-        ({"many": 40, "one": 1}, "from many, one, for one dev passages alone, expected 2 or more"),
+        ({"many": 3}, "and 0 dev passages from many; expected 2 or more"),
+        (
+            {"many": 40, "rare": 1},
+            "many, rare; rare gave dev passages alone; expected 2 or more",
+        ),
     ],
 )
 def test_too_little_documentation_is_refused_before_anything_is_written(

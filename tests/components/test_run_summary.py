@@ -84,12 +84,14 @@ def test_a_step_that_was_killed_and_then_went_through(root):
     assert (vocab["state"], vocab["num_tries"]) == ("finished", 2)
 
 
-def test_steps_of_other_runs_do_not_count(root):
+def test_steps_of_other_runs_do_not_count(root, monkeypatch):
     attempt(root, "vocab", "albert-6", "old")
     attempt(root, "vocab", "albert-77", "other")
     assert summarise(root)[0]["steps"][0]["state"] == "not run"
     assert [outcome.message for outcome in read_attempts(str(root), ["albert-6"])] == ["old"]
-    assert read_attempts(str(root), [root.name]) == []
+    monkeypatch.chdir(root.parent)
+    for work_root in (str(root), root.name):
+        assert read_attempts(work_root, [root.name, root.parent.name]) == []
 
 
 @pytest.mark.parametrize("content", [b"", b'{"step": "rec', b"[]", b"\xff\xfe\xfd", b'{"stop": 1}'])

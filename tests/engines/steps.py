@@ -124,7 +124,7 @@ def finish(process: Fork, folder: Path, output: Path, *, expected: str = "whole"
 def read_records(place: Path | str) -> dict[str, bytes]:
     """Read what a step made, which may be in a bucket; but not the manifest, which has times."""
     files = [file.path for file in find_files(str(place))]
-    made = {path.rpartition("/")[2]: read_bytes(path) for path in files}
+    made = {path.removeprefix(f"{place}/"): read_bytes(path) for path in files}
     del made["manifest.json"]
     return made
 

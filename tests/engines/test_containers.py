@@ -62,7 +62,7 @@ def bucket(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def image(client: docker.DockerClient, bucket: str) -> Iterator[str]:
-    """The data image with the bucket's keys, which no machine here has as its identity."""
+    """The data image with the bucket's keys as variables: no machine here has an identity there."""
     name = f"{REGISTRY}/albert-python-data:engines-{os.getpid()}"
     keys = [f"ENV {key}={os.environ[key]}" for key in KEYS]
     recipe = "\n".join([f"FROM {image_name('data')}", *keys])
@@ -136,7 +136,8 @@ def test_containers_killed_in_the_middle(
     killed = containers(client, image)
     assert killed
     for container in killed:
-        with contextlib.suppress(APIError):  # Beam has removed it, as the other one's job failed
+        # Beam removes the containers of a job that failed, as when another one is killed.
+        with contextlib.suppress(APIError):
             container.kill()
     errors = process.wait(timeout=400)
     if process.returncode:

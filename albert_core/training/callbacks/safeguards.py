@@ -18,8 +18,8 @@ class Safeguards(keras.callbacks.Callback):
     """Raises `DivergenceError` at a loss or an evaluation that the settings call divergence.
 
     Runs before the log and the checkpoints, so that neither holds a step that diverged. Whoever
-    catches the error calls `roll_back`, which goes back to the newest checkpoint, of which `report`
-    is told, or gives up.
+    catches the error calls `roll_back`, which goes back to the newest checkpoint and tells `report`
+    so, or gives up.
     """
 
     def __init__(
@@ -58,16 +58,15 @@ class Safeguards(keras.callbacks.Callback):
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
 
-        Model and optimizer are restored in any case; the session's state is replaced only if it
-        does not give up. Without a checkpoint, which there must be if the action is `roll_back`,
-        the model keeps the weights that diverged.
+        Model and optimizer are restored also before giving up; where there is no checkpoint, they
+        keep the weights that diverged. The session's state is replaced only if it does not give up.
 
         Args:
             error: What shows the divergence.
 
         Raises:
-            StepFailedError: The settings say `stop`, it was tried too often or cannot help; or the
-                checkpoint cannot be written.
+            StepFailedError: The settings say `stop`, it was tried too often or cannot help, there
+                is no checkpoint, or it cannot be written.
         """
         session, config = self.session, self.config
         num_before = session.state.num_roll_backs
@@ -75,11 +74,11 @@ class Safeguards(keras.callbacks.Callback):
         # weights.
         restored = restore_latest(session.folder, session.model, work=session.work)
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
-        if config.action == "stop" or is_hopeless:
-            kept = "there is no checkpoint yet"
-            if checkpoint_folder(session.folder, restored.step).is_dir():
-                kept = f"its last good checkpoint (step {restored.step:,}) is kept in "
-                kept += str(session.folder)
+        has_checkpoint = checkpoint_folder(session.folder, restored.step).is_dir()
+        if config.action == "stop" or is_hopeless or not has_checkpoint:
+            kept = f"its last good checkpoint (step {restored.step:,}) is kept in {session.folder}"
+            if not has_checkpoint:
+                kept = "there is no checkpoint yet"
             tried = f" ({num_before} roll-backs did not help)" if num_before else ""
             raise StepFailedError(
                 f"{error}; training stopped, {kept}; lower the learning rate or lengthen the "

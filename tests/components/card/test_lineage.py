@@ -73,6 +73,8 @@ def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_p
 
 def test_a_damaged_vocabulary_of_another_model_is_left_alone(run, lineage, tmp_path):
     shutil.copytree(run / "vocab", tmp_path / "vocab")
-    for path in (tmp_path / "vocab").glob("spm.*"):
+    damaged = list((tmp_path / "vocab").glob("spm.*"))
+    assert damaged
+    for path in damaged:
         path.write_text("")
     assert find_lineage(run / "tuned", tmp_path) == Lineage(finetuned=lineage.finetuned)

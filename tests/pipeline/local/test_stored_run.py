@@ -159,9 +159,9 @@ def test_what_a_run_left_in_a_bucket_is_verified_by_its_manifests(address, runs,
     assert main(["info", address, "--verify"]) == 0
     lines = capsys.readouterr().out.splitlines()
     steps = ["evaluate", "finetune", "pretrain", "records", "report", "vocab"]
-    verified = [line for line in lines if line.startswith("verified: ")]
+    verified = [line for line in lines if ": verified: " in line]
     assert [line.split("`")[1] for line in verified] == [f"albert {step}" for step in steps]
-    assert f"not verified: 1 file in {address}/export that no manifest.json lists" in lines
+    assert f"not verified: 1 file in {address}/export, in no folder with a manifest.json" in lines
     assert any(line.startswith(f"{address}: ") and "finished" in line for line in lines)
     assert sorted(tmp_path.rglob("*")) == before  # nothing of it stays on this machine
 

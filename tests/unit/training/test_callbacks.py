@@ -132,8 +132,10 @@ def test_where_a_roll_back_is_not_wanted_or_cannot_help_training_fails(
         Safeguards(session, config, lambda *_: None).roll_back(error)
 
 
-def test_a_training_that_diverges_before_its_first_checkpoint_names_none(tmp_path, model):
-    guard = Safeguards(new_session(tmp_path, model), SafeguardConfig(), lambda *_: None)
+@pytest.mark.parametrize("action", ["stop", "roll_back"])
+def test_a_training_that_diverges_without_a_checkpoint_fails(tmp_path, model, action):
+    config = SafeguardConfig(action=action)
+    guard = Safeguards(new_session(tmp_path, model), config, lambda *_: None)
     with pytest.raises(StepFailedError, match="training stopped, there is no checkpoint yet"):
         guard.roll_back(DivergenceError("the loss is nan"))
 

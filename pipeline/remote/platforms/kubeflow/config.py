@@ -69,14 +69,15 @@ def _check_host(host: str) -> None:
     """Refuse what is no address of a server: without scheme, with a user's name, or of a page.
 
     Raises:
-        InputError: The address is one of these; the message names the address that may be meant.
+        InputError: The address is one of these; the message names the address that may be meant or
+            an example, and no password.
     """
     try:
         parts = urllib.parse.urlsplit(host)
         name, port = parts.hostname or "", parts.port
     except ValueError as error:
         # The reason may quote the address, with a password in it.
-        reason = "a user's name and no address" if "@" in host else error
+        reason = "no address, and with a user's name" if "@" in host else error
         raise InputError(
             f"kubeflow.host: got {_hide_password(host)!r}, {reason}; expected {_EXAMPLE}"
         ) from error
@@ -91,6 +92,11 @@ def _check_host(host: str) -> None:
         raise InputError(
             f"kubeflow.host: got {_hide_password(host)!r}, expected an address such as {_EXAMPLE}"
         )
+    if "@" in parts.path:  # of a password with a slash in it, which then is taken for the port
+        raise InputError(
+            f"kubeflow.host: got {_hide_password(host)!r}, expected an address without a user's "
+            f"name, such as {_EXAMPLE}"
+        )
     place = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
     if parts.username is not None:
         raise InputError(
@@ -101,8 +107,7 @@ def _check_host(host: str) -> None:
     if parts.fragment or parts.query or path != parts.path or host.endswith(("#", "?")):
         raise InputError(
             f"kubeflow.host: got {_hide_password(host)!r}, the address of a page, expected that of "
-            f"the server: "
-            f"{place}{path.rstrip('/')}"
+            f"the server: {place}{path.rstrip('/')}"
         )
 
 
