@@ -81,8 +81,8 @@ def run_job(cluster: FakeCluster, run: Callable[[Cluster, str], None]) -> list[s
         (
             "d: Traceback (most recent call last):\n  File\na.E: s3://b/c: there are no "
             "credentials for S3; run `aws configure`\n",
-            "a.E: s3://b/c: there are no credentials for S3; run `aws configure`; these are "
-            "credentials of the workers, which have none of this command's",
+            "a.E: s3://b/c: there are no credentials for S3; run `aws configure`; on the "
+            "workers, which do not get this command's credentials",
         ),
     ],
 )
