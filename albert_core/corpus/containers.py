@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
@@ -138,6 +138,30 @@ def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
     return with_line_feeds(file, b"\n", head=head)
 
 
+# Typeshed does not know them.
+_DAMAGED_HEADERS = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
+
+
+class _WholeTarInfo(tarfile.TarInfo):
+    """A member of a tar archive, whose header must be whole.
+
+    `tarfile` takes a damaged header behind the first one for the end of the archive.
+    """
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Return the next member.
+
+        Raises:
+            ReadError: Its header is damaged, or cut off.
+            HeaderError: There is none.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except _DAMAGED_HEADERS as error:
+            raise tarfile.ReadError(f"a damaged header of a member: {error}") from error
+
+
 def _tar_streams(
     file: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
@@ -149,7 +173,7 @@ def _tar_streams(
     When it is read, damage raises one of the errors that `damage_errors` turns into an InputError.
     """
     # "|": from the beginning to the end, since compressed files are slow to seek in.
-    with tarfile.open(fileobj=file, mode="r|") as archive:
+    with tarfile.open(fileobj=file, mode="r|", tarinfo=_WholeTarInfo) as archive:
         for member in archive:
             if member.isdir():
                 continue

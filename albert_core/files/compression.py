@@ -85,17 +85,85 @@ def decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
     openers = {
         "gz": gzip.open,
         "tgz": gzip.open,
-        "bz2": bz2.open,
-        "tbz": bz2.open,
-        "tbz2": bz2.open,
-        "xz": lzma.open,
-        "txz": lzma.open,
-        "lzma": lzma.open,
+        "bz2": _open_bz2,
+        "tbz": _open_bz2,
+        "tbz2": _open_bz2,
+        "xz": _open_xz,
+        "txz": _open_xz,
+        "lzma": _open_xz,
         "zst": _open_zstd,
         "zstd": _open_zstd,
         "tzst": _open_zstd,
     }
     return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
+
+
+class _StreamReader(io.RawIOBase):
+    """The content of a file of compressed streams, one after the other, as parallel programs write.
+
+    Zeros between and behind them are padding. Python's own readers take damage in a stream behind
+    the first one for the end of the file, and the rest of the text would be missing.
+
+    Args:
+        stored: The compressed file, open at its beginning.
+        new_decompressor: Makes a decompressor of one stream.
+    """
+
+    def __init__(
+        self, stored: BinaryIO, new_decompressor: Callable[[], bz2.BZ2Decompressor]
+    ) -> None:
+        """Begin with the first stream; nothing is read yet."""
+        self._stored, self._new_decompressor = stored, new_decompressor
+        self._decompressor: bz2.BZ2Decompressor | None = new_decompressor()
+        self._unused = b""  # what was read, and is not yet given to the decompressor
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer, or the beginning of it; return how many bytes, 0 at the end of the file.
+
+        Raises:
+            EOFError: The file ends within a stream.
+            OSError: A stream is damaged; an LZMAError in a file of xz.
+        """
+        while self._decompressor is not None:
+            if not self._unused and self._decompressor.needs_input:
+                self._unused = self._stored.read(_BUFFER_BYTES)
+                if not self._unused:
+                    raise EOFError("it ends before the end of its compressed stream")
+            content = self._decompressor.decompress(self._unused, len(buffer))
+            self._unused = b""
+            if self._decompressor.eof:
+                self._begin_next(self._decompressor.unused_data)
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+        return 0
+
+    def _begin_next(self, data: bytes) -> None:
+        """Make a decompressor of the next stream; None if nothing but padding follows.
+
+        Args:
+            data: What was read behind the stream before.
+        """
+        data = data.lstrip(b"\0")
+        while not data and (block := self._stored.read(_BUFFER_BYTES)):
+            data = block.lstrip(b"\0")
+        self._unused = data
+        self._decompressor = self._new_decompressor() if data else None
+
+
+def _open_bz2(stored: BinaryIO) -> BinaryIO:
+    """Return the decompressed content of a bzip2 file, read as it is asked for."""
+    return io.BufferedReader(_StreamReader(stored, bz2.BZ2Decompressor), _BUFFER_BYTES)
+
+
+def _open_xz(stored: BinaryIO) -> BinaryIO:
+    """Return the decompressed content of a file of xz or LZMA, read as it is asked for."""
+    new_decompressor = cast("Callable[[], bz2.BZ2Decompressor]", lzma.LZMADecompressor)
+    return io.BufferedReader(_StreamReader(stored, new_decompressor), _BUFFER_BYTES)
 
 
 def _open_zstd(stored: BinaryIO) -> BinaryIO:

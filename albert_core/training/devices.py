@@ -94,8 +94,8 @@ def use_devices(
         prefix: What the names of these settings begin with, for messages.
 
     Raises:
-        InputError: The backend has no such strategy, or the devices do not divide by
-            `model_parallel_size`.
+        InputError: The backend has no such strategy, the devices do not divide by
+            `model_parallel_size`, or strategy or backend are not for several processes.
     """
     import keras
 

@@ -10,6 +10,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files.atomic import write_json
+from albert_core.finetuning.config import EVERY_TASK
 from albert_core.progress import ReportProgress, quiet
 from components.export.config import ExportConfig
 from components.export.exporter import DevFiles, Exporter
@@ -197,7 +198,8 @@ def _export_task(
     """
     task, metrics = candidate.task, candidate.evaluated.metrics
     metric = next(iter(metrics))  # the task's own comes first
-    score, threshold = metrics[metric], exporter.config.thresholds.get(task)
+    thresholds = exporter.config.thresholds
+    score, threshold = metrics[metric], thresholds.get(task, thresholds.get(EVERY_TASK))
     parities: list[Parity] = []
     if threshold is None or score >= threshold:
         parities = exporter.export(

@@ -61,6 +61,12 @@ def run_to_bucket(
         StepFailedError: A step failed; the next run continues there.
         ServiceError: The storage failed.
     """
+    if config.retraining.accepted:
+        # A model is accepted where its step wrote it, which is in the temporary files here.
+        raise InputError(
+            f"retraining.accepted: got {config.retraining.accepted} with a run on this machine "
+            f"in {address}, expected a run in a local folder, or one submitted to a platform"
+        )
     address = address.rstrip("/")
     with _claimed_folder(address, config, reconfigure=reconfigure) as has_begun:
         result = run_locally(

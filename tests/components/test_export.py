@@ -283,13 +283,16 @@ def finetuned(tmp_path):
     return make
 
 
-def test_a_run_exports_the_models_that_reach_their_thresholds(finetuned, tmp_path):
+@pytest.mark.parametrize(
+    "thresholds", [{"good": 0.8, "bad": 0.8}, {"*": 0.8, "free": 0.1}], ids=str
+)
+def test_a_run_exports_the_models_that_reach_their_thresholds(finetuned, tmp_path, thresholds):
     runs = [finetuned("good", 0.8), finetuned("good", 0.5, "random"), finetuned("bad", 0.79)]
     models, evaluations = zip(*[*runs, finetuned("free", 0.1)], strict=True)
     manifest = export_models(
         models=models,
         evaluations=evaluations,
-        config=ExportConfig(formats=("keras",), thresholds={"good": 0.8, "bad": 0.8}),
+        config=ExportConfig(formats=("keras",), thresholds=thresholds),
         output=tmp_path / "out",
     )
     assert names_in(tmp_path / "out") == {"good", "free", "export.json", "manifest.json"}

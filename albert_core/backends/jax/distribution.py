@@ -36,7 +36,7 @@ def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -
 
     Raises:
         InputError: The devices of all processes, or of each, do not divide by
-            `model_parallel_size`.
+            `model_parallel_size`; or there are several processes with `single`.
     """
     _set_xla_flags()
     if is_multi_process() and not jax.distributed.is_initialized():
@@ -48,6 +48,12 @@ def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -
     if strategy == "auto":
         strategy = "data_parallel" if len(devices) > 1 else "single"
         why = f"there are {len(devices)}" if len(devices) > 1 else "there is one"
+    if strategy == "single" and jax.process_count() > 1:
+        # Each would train a model of its own on its rows of every batch.
+        raise InputError(
+            f"{prefix}strategy: got single with {jax.process_count()} processes, expected auto or "
+            "data_parallel"
+        )
     if strategy == "single":
         devices = devices[:1]
     if len(devices) % model_parallel_size:

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from albert_core.training.devices import Devices, StrategyName
+from albert_core.errors import InputError
+from albert_core.training.devices import Devices, StrategyName, is_multi_process
 
 STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
 
@@ -26,8 +27,17 @@ def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -
             else `mirrored` with several GPUs, else `single`. Why it is that one is in the
             `Devices`.
         model_parallel_size: Not used: no strategy here cuts the weights.
-        prefix: Not used: nothing is refused here.
+        prefix: Not used: no setting of that name is refused here.
+
+    Raises:
+        InputError: The environment names several processes, which train together under JAX alone.
     """
+    if is_multi_process():
+        raise InputError(
+            "KERAS_BACKEND: got tensorflow where the environment names several processes "
+            "(KERAS_DISTRIBUTION_JOB_ADDRESSES or TPU_WORKER_HOSTNAMES), expected jax, with which "
+            "they train together"
+        )
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     why = ""
     if strategy == "auto":

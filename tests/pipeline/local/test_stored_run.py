@@ -7,6 +7,7 @@ import pytest
 from albert_core import storage
 from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
+from components.promote.config import RetrainingConfig
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.local import stored_run
@@ -53,6 +54,15 @@ def runs(monkeypatch, tmp_path) -> list[str]:
 
     monkeypatch.setattr(stored_run, "run_locally", run)
     return roots
+
+
+def test_an_accepted_model_needs_a_place_that_stays(bucket, address, runs):
+    retraining = RetrainingConfig(accepted=f"{bucket}/accepted")
+    config = RunConfig(tasks=("cola",), retraining=retraining)
+    with pytest.raises(InputError, match=r"retraining\.accepted: .*, expected a run in a local"):
+        run_to_bucket(config, address)
+    assert not runs
+    assert not storage.has_files(address)
 
 
 def test_results_are_at_their_places_and_are_not_uploaded_again(address, runs):

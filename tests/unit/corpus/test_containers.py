@@ -120,6 +120,34 @@ def test_compressed_text_is_read_to_its_end_however_well_it_is_compressed(tmp_pa
     assert documents_in(path, format=kind) == [["A b."]] * 3_000
 
 
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_compressed_streams_one_after_the_other_are_one_text(tmp_path, suffix):
+    path = tmp_path / f"text.{suffix}"
+    streams = [COMPRESSED[suffix](text) for text in (b"One.\n" * 3_000, b"Two.\n", b"Three.\n")]
+    path.write_bytes(bytes(4).join(streams) + bytes(8) if suffix == "xz" else b"".join(streams))
+    assert documents_in(path) == [["One."] * 3_000 + ["Two.", "Three."]]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kept", [10, -8], ids=["in its beginning", "in its end"])
+def test_damage_in_a_later_compressed_stream_is_refused(tmp_path, suffix, kept):
+    path = tmp_path / f"text.{suffix}"
+    first, second = (COMPRESSED[suffix](text) for text in (b"One.\n", b"Two.\n" * 99))
+    for damaged in (second[:kept], second[:kept] + b"\xff" + second[kept:][1:]):
+        path.write_bytes(first + damaged)
+        with pytest.raises(InputError, match="damaged or not compressed as its name says"):
+            documents_in(path)
+
+
+def test_a_damaged_header_of_a_later_member_is_refused(tmp_path):
+    path = tmp_path / "c.tar"
+    data = bytearray(tar({"a.txt": b"One.\n", "b.txt": b"Two.\n"}))
+    data[1024 + 3] ^= 1  # in the name of the second: its checksum is another's
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="a damaged header of a member: bad checksum"):
+        documents_in(path)
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_members_of_archives_are_read_as_files(tmp_path, name):
     files = {name: text.encode() for name, text in TEXTS.items()}

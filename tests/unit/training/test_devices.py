@@ -46,3 +46,26 @@ def test_groups_of_devices_do_not_span_processes(monkeypatch: pytest.MonkeyPatch
         use_devices("model_parallel", model_parallel_size=2, prefix="x."),
     ):
         pass
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend")
+def test_several_processes_do_not_train_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    message = r"^x\.strategy: got single with 2 processes, expected auto or data_parallel"
+    with pytest.raises(InputError, match=message), use_devices("single", prefix="x."):
+        pass
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of the TensorFlow backend")
+@pytest.mark.parametrize("variable", ["KERAS_DISTRIBUTION_JOB_ADDRESSES", "TPU_WORKER_HOSTNAMES"])
+def test_several_processes_train_under_jax_alone(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "a:1,b:1")
+    with (
+        pytest.raises(InputError, match=r"got tensorflow where .* expected jax"),
+        use_devices("auto"),
+    ):
+        pass
