@@ -98,6 +98,9 @@ def decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
     return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
 
 
+_Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
+
+
 class _StreamReader(io.RawIOBase):
     """The content of a file of compressed streams, one after the other, as parallel programs write.
 
@@ -109,12 +112,10 @@ class _StreamReader(io.RawIOBase):
         new_decompressor: Makes a decompressor of one stream.
     """
 
-    def __init__(
-        self, stored: BinaryIO, new_decompressor: Callable[[], bz2.BZ2Decompressor]
-    ) -> None:
+    def __init__(self, stored: BinaryIO, new_decompressor: Callable[[], _Decompressor]) -> None:
         """Begin with the first stream; nothing is read yet."""
         self._stored, self._new_decompressor = stored, new_decompressor
-        self._decompressor: bz2.BZ2Decompressor | None = new_decompressor()
+        self._decompressor: _Decompressor | None = new_decompressor()
         self._unused = b""  # what was read, and is not yet given to the decompressor
 
     def readable(self) -> bool:
@@ -162,8 +163,7 @@ def _open_bz2(stored: BinaryIO) -> BinaryIO:
 
 def _open_xz(stored: BinaryIO) -> BinaryIO:
     """Return the decompressed content of a file of xz or LZMA, read as it is asked for."""
-    new_decompressor = cast("Callable[[], bz2.BZ2Decompressor]", lzma.LZMADecompressor)
-    return io.BufferedReader(_StreamReader(stored, new_decompressor), _BUFFER_BYTES)
+    return io.BufferedReader(_StreamReader(stored, lzma.LZMADecompressor), _BUFFER_BYTES)
 
 
 def _open_zstd(stored: BinaryIO) -> BinaryIO:

@@ -20,8 +20,7 @@ class ExportConfig:
         formats: Names in the table of formats (`albert_core.exports.formats`, and this step's
             README). Without any, nothing is exported.
         thresholds: Least score by task, `*` for all others, of its first metric on the dev set (0.8
-            is 80 points). A
-            model below it is not exported; models of other tasks always are.
+            is 80 points). A model below it is not exported; models of tasks without one always are.
         max_score_loss: Largest loss of a score by rounded weights, from 0 to 1 (0.02 is 2 points,
             the default). In other formats they may differ by 0.001, or by one example where that
             is more.

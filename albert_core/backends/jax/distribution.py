@@ -48,13 +48,13 @@ def use_devices(strategy: StrategyName, model_parallel_size: int, prefix: str) -
     if strategy == "auto":
         strategy = "data_parallel" if len(devices) > 1 else "single"
         why = f"there are {len(devices)}" if len(devices) > 1 else "there is one"
-    if strategy == "single" and jax.process_count() > 1:
-        # Each would train a model of its own on its rows of every batch.
-        raise InputError(
-            f"{prefix}strategy: got single with {jax.process_count()} processes, expected auto or "
-            "data_parallel"
-        )
     if strategy == "single":
+        if jax.process_count() > 1:
+            # Each would train a model of its own on its rows of every batch.
+            raise InputError(
+                f"{prefix}strategy: got single with {jax.process_count()} processes, expected auto "
+                "or data_parallel"
+            )
         devices = devices[:1]
     if len(devices) % model_parallel_size:
         raise InputError(
