@@ -56,6 +56,20 @@ def exports_of(**formats):
     return {"models": [{"task": task, "differences": given} for task, given in formats.items()]}
 
 
+def enter(promotion, exported, address, config, output, *, date="2026-11-23", calls=CALLS):
+    """Run the step."""
+    register_models(
+        promotion=promotion,
+        exported=exported,
+        address=address,
+        config=config,
+        date=date,
+        title="weekly",
+        output=output,
+        calls=calls,
+    )
+
+
 def register(tmp_path, config, *, promoted=True, exports=None, date="2026-11-23", calls=CALLS):
     """Run the step on a decision and exports; returns its registration.json."""
     promotion = made(
@@ -67,17 +81,8 @@ def register(tmp_path, config, *, promoted=True, exports=None, date="2026-11-23"
         "export.json",
         exports or exports_of(cola={"onnx": 0.0, "saved_model": 0.0}),
     )
-    output = tmp_path / f"registration-{date}"
-    register_models(
-        promotion=promotion,
-        exported=exported,
-        address=f"gs://bucket/run-{date}/exported",
-        config=config,
-        date=date,
-        title="weekly",
-        output=output,
-        calls=calls,
-    )
+    output, address = tmp_path / f"registration-{date}", f"gs://bucket/run-{date}/exported"
+    enter(promotion, exported, address, config, output, date=date, calls=calls)
     return json.loads((output / "registration.json").read_text())
 
 
@@ -171,15 +176,7 @@ def test_a_damaged_list_of_exports_is_named(tmp_path, config):
     exported = made(tmp_path / "exported", "export", "export.json", exports_of())
     (exported / "export.json").write_text("{")
     with pytest.raises(InputError, match=r"export\.json: damaged .*; make it again"):
-        register_models(
-            promotion=promotion,
-            exported=exported,
-            address="gs://bucket/exported",
-            config=config,
-            date="2026-11-23",
-            title="weekly",
-            output=tmp_path / "registration",
-        )
+        enter(promotion, exported, "gs://bucket/exported", config, tmp_path / "registration")
 
 
 def test_a_refusal_of_the_registry_is_told(tmp_path, config, server):
@@ -190,15 +187,7 @@ def test_a_refusal_of_the_registry_is_told(tmp_path, config, server):
 
 def test_models_outside_of_google_storage_are_refused(tmp_path, config):
     with pytest.raises(InputError, match="expected a gs:// address"):
-        register_models(
-            promotion=tmp_path,
-            exported=tmp_path,
-            address="s3://bucket/exported",
-            config=config,
-            date="2026-11-23",
-            title="weekly",
-            output=tmp_path / "out",
-        )
+        enter(tmp_path, tmp_path, "s3://bucket/exported", config, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
