@@ -280,8 +280,8 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     """Return the task that a YAML file in any storage declares, and the splits it says nothing of.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
-    test files that are not declared are none; training files that are not are `train.tsv`. Whether
-    the files exist is not looked at.
+    test files that are not declared are none; training files that are not are `train.tsv`, or
+    `train.jsonl` where a list of words has a name. Whether the files exist is not looked at.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
@@ -295,11 +295,22 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     if isinstance(values, Mapping):
         undeclared = [split for split in SPLITS if split not in values]
         values = texts_as_written(Task, _with_lists(values), _with_lists(written))
-        values = {"dev": [], **values}
+        values = {**_usual_training_files(values), "dev": [], **values}
     task = parse_settings(Task, values, source=str(path))
     _refuse_outside_paths(task, path)
     _refuse_missing_labels(task, path)
     return task, undeclared
+
+
+def _usual_training_files(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training files of a declaration without any, if they are not `train.tsv`.
+
+    That file would have words in CoNLL's columns, which have no names.
+    """
+    texts = values.get("texts")
+    is_named = isinstance(texts, list) and any(isinstance(text, str) for text in texts)
+    has_tags = values.get("kind") == "token_classification"
+    return {"train": _sources("train.jsonl")} if has_tags and is_named else {}
 
 
 def _refuse_missing_labels(task: Task, path: str | Path) -> None:

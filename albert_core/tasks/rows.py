@@ -72,11 +72,12 @@ def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(applied)
 
 
-def without_fraction(label: str) -> str:
-    """Return a label such as `1.0` or `-1.00` as the whole number `1` or `-1`; any other as it is.
+def plain_label(label: str) -> str:
+    """Return a label without white space around it, and `1.0` or `-1.00` as `1` or `-1`.
 
     So pandas writes whole numbers in a column in which values are missing.
     """
+    label = label.strip()
     whole = _WHOLE_WITH_FRACTION.fullmatch(label)
     return whole[1] if whole else label
 
@@ -123,7 +124,7 @@ class TaskRows(abc.ABC):
         """
         cells = self.cells(row)
         if cells.label is not None:
-            spellings = {*cells.label, *map(without_fraction, cells.label)}
+            spellings = {*cells.label, *map(plain_label, cells.label)}
             if not spellings.isdisjoint(self.task.skipped_labels):
                 return None
         return Example(
@@ -136,12 +137,12 @@ class TaskRows(abc.ABC):
     def _with_class_name(self, label: str) -> str:
         """Return the name of the class whose number a label is; any other label as it is.
 
-        A number that is itself one of the task's labels is this label. A label such as `1.0` that
-        is none of the task's stands for the number `1`.
+        A number that is itself one of the task's labels is this label. A label that is none of the
+        task's, such as `1.0`, stands for the one without white space and fraction, `1`.
         """
         names = self.task.class_names
         if label not in self.task.labels:
-            label = without_fraction(label)
+            label = plain_label(label)
         is_number = label.isdecimal() and label not in self.task.labels
         return names[int(label)] if is_number and int(label) < len(names) else label
 

@@ -251,6 +251,25 @@ def test_what_are_no_labels_is_refused(labels: list[str], message: str, tmp_path
         found_in(tmp_path)
 
 
+def test_white_space_around_a_label_makes_no_other_label(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", [("1", "a", "b", " wet"), *ROWS, ("9", "c", "d", "wet ")])
+    assert found_in(tmp_path).labels == ("fine", "wet")
+    declare(tmp_path, f"{DECLARATION}labels: [fine, wet]\ndev: train.csv\n")
+    examples = read_examples(found_in(tmp_path), tmp_path, "dev")
+    assert (examples[0].target, examples[-1].target) == (1.0, 1.0)
+
+
+def test_labels_that_differ_in_case_alone_must_be_declared(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", [*ROWS, ("9", "c", "d", "Wet")])
+    message = r"'wet' and 'Wet' in its rows, which differ in case alone; declare them, as in"
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+    declare(tmp_path, f"{DECLARATION}labels: [Wet, fine, wet]\n")
+    assert found_in(tmp_path).labels == ("Wet", "fine", "wet")
+
+
 def test_a_declaration_alone_needs_labels(tmp_path: Path) -> None:
     declare(tmp_path)
     with pytest.raises(InputError, match="task weather: got no labels, and no training files"):
