@@ -26,8 +26,9 @@ class CleaningConfig:
     Attributes:
         deduplicate: Whether only one of several documents with the same text is kept.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or
-            globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A
-            document that shares `overlap_ngram` words in a row with one of them is left out.
+            globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE), .txt (RACE), or
+            CoNLL's columns in any of .tsv, .txt and other endings. A document that shares
+            `overlap_ngram` words in a row with one of them is left out.
         overlap_ngram: Number of equal words in a row that count as an overlap.
         near_duplicate_threshold: Least Jaccard similarity of their sets of word n-grams at which
             two documents count as near-duplicates; one of them is kept. Near-duplicates are not
