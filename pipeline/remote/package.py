@@ -50,6 +50,15 @@ class Package:
             )
         return {name: entry["defaultValue"] for name, entry in definitions.items()}
 
+    def with_job_settings(self, settings: Mapping[str, Any]) -> "Package":
+        """Return the package with settings of the jobs on TPUs that its tasks start.
+
+        Args:
+            settings: Fields of `components.tpu_job.TpuJob` by name; a job that has a value of one
+                keeps it.
+        """
+        return dataclasses.replace(self, spec=_with_job_settings(self.spec, settings))
+
 
 def _images_in(value: Any) -> Iterator[str]:
     """Yield the text of every key `image` in nested mappings and lists, but where it is empty."""
@@ -62,6 +71,17 @@ def _images_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _images_in(item)
+
+
+def _with_job_settings(value: Any, settings: Mapping[str, Any]) -> Any:
+    """Return nested mappings and lists in which jobs on TPUs have the settings they are without."""
+    if isinstance(value, list):
+        return [_with_job_settings(item, settings) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if {"machine_type", "tpu_topology"} <= value.keys():
+        return {**value, **{name: value.get(name) or settings[name] for name in settings}}
+    return {name: _with_job_settings(item, settings) for name, item in value.items()}
 
 
 def is_own_package(data: bytes) -> bool:

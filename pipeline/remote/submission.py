@@ -84,7 +84,7 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
     """
     package = read_package(path)
     refuse_other_forms(package)
-    submission = _make_submission(package, image_calls)
+    submission = _make_submission(platform.complete_package(package), image_calls)
     compiled_for = submission.parameters.get("work_root")
     if compiled_for != platform.work_root:
         raise InputError(

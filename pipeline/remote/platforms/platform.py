@@ -151,6 +151,10 @@ class Platform(abc.ABC):
         """
         return read_resources(self.rules, path)
 
+    def complete_package(self, package: Package) -> Package:
+        """Return a compiled pipeline with what the platform's settings add to it; here nothing."""
+        return package
+
     def check_server(self, *, runs_pipeline: bool) -> None:  # noqa: B027
         """Refuse a server that is not the one of the settings; this default accepts any server.
 

@@ -305,6 +305,42 @@ def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
 
 def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platform):
     title = "weekly {{ds}}"
+NETWORK, KEY = "projects/1/global/networks/a", "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+OWN = ("--vertex.network", NETWORK, "--vertex.encryption_key", KEY)
+
+
+def test_what_a_job_on_tpus_has_of_its_own_leaves_the_rest_as_vertex_yaml_says(
+    albert, vertex, tmp_path
+):
+    resources = tmp_path / "resources.yaml"
+    own = {"labels": {"step": "pretrain"}, "encryption_key": f"{KEY}2"}
+    resources.write_text(yaml.safe_dump({"custom_job": own}))
+    options = (*OWN, "--vertex.labels", '{"team": "language"}', "--resources", str(resources))
+    assert albert("submit --run_id tiny-1", vertex, *options, compiles=True)[0] == 0
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert f'"network": "{NETWORK}"' in text
+    assert f'"encryption_key": "{own["encryption_key"]}"' in text
+    assert '"labels": {"step": "pretrain", "team": "language"}' in text
+
+
+def test_a_setting_of_vertex_yaml_can_be_taken_from_the_jobs_on_tpus(albert, vertex, tmp_path):
+    resources = tmp_path / "resources.yaml"
+    resources.write_text(yaml.safe_dump({"custom_job": {"network": None}}))
+    options = (*OWN, "--resources", str(resources))
+    assert albert("submit --run_id tiny-1", vertex, *options, compiles=True)[0] == 0
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert '"network": ""' in text
+    assert f'"encryption_key": "{KEY}"' in text
+
+
+def test_jobs_on_tpus_of_a_compiled_pipeline_have_what_vertex_yaml_says(albert, vertex):
+    status, _, err = albert("submit --run_id tiny-1", vertex, *OWN)
+    assert status == 0, err
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert f'"network": "{NETWORK}"' in text
+    assert f'"encryption_key": "{KEY}"' in text
+
+
     command = f"submit --run_id tiny-1 --date 2026-11-23 --title '{title}'"
     status, _, err = albert(command, platform, compiles=True)
     assert status == 0, err
