@@ -184,6 +184,8 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
         (["--tasks", "cola,nil"], "gs://albert-test/glue/nil/task.yaml: no such object"),
         (["--resources", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--max_cost", "-5"], "--max_cost: got -5.0, expected 0 or more"),
+        (["--utilisation", "0.5"], "--utilisation: got 0.5 without --max_cost"),
+        (["--prices", "prices.yaml"], "--prices: got prices.yaml without --max_cost or --dry_run"),
         (["--vertex.root", "runs/tiny"], "vertex.root: got 'runs/tiny', expected a gs:// folder"),
         (["--vertex.labels", '{"Team": "x"}'], "vertex.labels: got 'Team'"),
         (["--vertex.endpoint", "http://example.org"], "credentials are not sent in the clear"),
@@ -272,7 +274,7 @@ def test_an_old_kubeflow_is_sent_nothing_but_its_schedules_are_listed(albert):
 
 def test_too_many_parameters_for_kubeflow(albert):
     with running("kubeflow") as kubeflow:
-        options = ("--export.card.name", "x" * 9_000)
+        options = ("--export.formats", "huggingface", "--export.card.name", "x" * 9_000)
         status, _, err = albert("submit", kubeflow, *options, compiles=True)
         assert status == 2
         assert "expected at most 10,000, the limit of Kubeflow" in err
