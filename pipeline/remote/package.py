@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from albert_core.storage import read_bytes
 PIPELINE_NAME = "albert"
 _MOST_VALUES = 1_000_000
 _COMPILE = "compile it with `albert compile`"
+_TARGET = re.compile(r"Compiled for (.+)\.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,14 @@ class Package:
     source: str
     spec: Mapping[str, Any]
     platform: Mapping[str, Any] | None
+
+    @property
+    def target(self) -> str:
+        """Title of the platform that it says it is for; empty if an earlier version compiled it."""
+        info = self.spec["pipelineInfo"]
+        description = info.get("description") if isinstance(info, Mapping) else None
+        found = _TARGET.search(str(description or ""))
+        return found[1] if found else ""
 
     def images(self) -> list[str]:
         """Return the names of the images of tasks and of jobs they start: sorted, each one once."""
@@ -58,6 +68,16 @@ class Package:
                 keeps it.
         """
         return dataclasses.replace(self, spec=_with_job_settings(self.spec, settings))
+
+
+def with_target(description: str, title: str) -> str:
+    """Return a pipeline's description that also names its platform, which `Package.target` reads.
+
+    Args:
+        description: The description.
+        title: The platform's title.
+    """
+    return f"{description} Compiled for {title}."
 
 
 def _images_in(value: Any) -> Iterator[str]:

@@ -305,8 +305,6 @@ def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
     assert '"labels": {"team": "language"}' in text
 
 
-def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platform):
-    title = "weekly {{ds}}"
 NETWORK, KEY = "projects/1/global/networks/a", "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 OWN = ("--vertex.network", NETWORK, "--vertex.encryption_key", KEY)
 
@@ -343,6 +341,8 @@ def test_jobs_on_tpus_of_a_compiled_pipeline_have_what_vertex_yaml_says(albert, 
     assert f'"encryption_key": "{KEY}"' in text
 
 
+def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platform):
+    title = "weekly {{ds}}"
     command = f"submit --run_id tiny-1 --date 2026-11-23 --title '{title}'"
     status, _, err = albert(command, platform, compiles=True)
     assert status == 0, err
@@ -361,6 +361,17 @@ def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):
     status, _, err = albert("submit --date 2026-11-23", vertex)
     assert status == 2
     assert "--date: got 2026-11-23, expected none" in err
+
+
+def test_a_dated_package_of_another_platform_is_named_as_such(albert, config, vertex, tmp_path):
+    package = tmp_path / "dated.yaml"
+    options = "--target kubeflow --work_root gs://bucket/albert/work --title 'news {{ds}}'"
+    command = ["compile", "--config", str(config), *shlex.split(options), "--output", str(package)]
+    assert main(command) == 0
+    given = ("--package", str(package), "--date", "2026-11-23")
+    status, _, err = albert("submit", vertex, *given)
+    assert status == 2
+    assert "dated.yaml: compiled for Kubeflow, expected a package for Vertex AI" in err
 
 
 @pytest.mark.parametrize("command", ["submit", "schedule create --name weekly --cron '0 3 * * 1'"])

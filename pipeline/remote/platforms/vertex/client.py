@@ -95,6 +95,16 @@ class VertexPlatform(Platform):
         names = (field.name for field in dataclasses.fields(CustomJobSettings))
         return CustomJobSettings(**{name: getattr(self.config, name) for name in names})
 
+    def check_package(self, submission: Submission) -> None:
+        """Refuse a package that says it is for another platform, or has settings of Kubernetes.
+
+        Raises:
+            InputError: It is such a package.
+        """
+        super().check_package(submission)
+        if submission.package.platform is not None:
+            raise self.wrong_platform(submission, "Kubeflow")
+
     @functools.cached_property
     def _pipelines(self) -> Any:
         return pipeline_client(self.config.location, self.config.endpoint)
@@ -110,7 +120,7 @@ class VertexPlatform(Platform):
         job.
 
         Raises:
-            InputError: Vertex AI does not take such an id, or the package is for Kubeflow.
+            InputError: Vertex AI does not take such an id, or the package is for another platform.
         """
         if not _RUN_ID.fullmatch(run_id):
             raise InputError(
@@ -176,7 +186,7 @@ class VertexPlatform(Platform):
         Its hash, which covers name and times, is the fingerprint, and a label of the jobs.
 
         Raises:
-            InputError: The package is for Kubeflow.
+            InputError: The package is for another platform.
         """
         timing = {
             "displayName": name,
@@ -243,14 +253,10 @@ class VertexPlatform(Platform):
         Title and labels are not in it. Steps that do not depend on a failed one still run.
 
         Raises:
-            InputError: The package is for Kubeflow.
+            InputError: The package is for another platform.
         """
+        self.check_package(submission)
         config = self.config
-        if submission.package.platform is not None:
-            raise InputError(
-                f"{submission.package.source}: compiled for Kubeflow, expected a package for "
-                "Vertex AI: `albert compile --target vertex`"
-            )
         job: dict[str, Any] = {
             "pipelineSpec": dict(submission.package.spec),
             "runtimeConfig": {
