@@ -10,5 +10,5 @@ def multiply_in_float32() -> None:
     A precision that the user has set, by JAX_DEFAULT_MATMUL_PRECISION or in `jax.config`, stays.
     Products of other types, and those on CPUs, are as they are without it.
     """
-    if jax.config.jax_default_matmul_precision is None:
+    if jax.config.values["jax_default_matmul_precision"] is None:
         jax.config.update("jax_default_matmul_precision", "highest")

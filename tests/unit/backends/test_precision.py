@@ -38,11 +38,11 @@ def test_accelerators_are_told_to_under_jax(platform: str) -> None:
 def test_a_precision_that_is_set_stays() -> None:
     import jax
 
-    before = jax.config.jax_default_matmul_precision
+    before = jax.config.values["jax_default_matmul_precision"]
     jax.config.update("jax_default_matmul_precision", "tensorfloat32")
     try:
         multiply_in_float32()
-        assert jax.config.jax_default_matmul_precision == "tensorfloat32"
+        assert jax.config.values["jax_default_matmul_precision"] == "tensorfloat32"
     finally:
         jax.config.update("jax_default_matmul_precision", before)
 
