@@ -41,8 +41,9 @@ class ExportConfig:
                 outside 0 to 1 or without a format of rounded weights.
         """
         # The price is of the leaderboard, too (tests/benchmarks), which needs no exports.
-        costs = {"price_per_hour": None, "currency": CardConfig.currency}
-        has_card = dataclasses.replace(self.card, **costs) != CardConfig()
+        card = self.card
+        priced = CardConfig(price_per_hour=card.price_per_hour, currency=card.currency)
+        has_card = card != priced
         for name, is_set in (("thresholds", self.thresholds), ("card", has_card)):
             if is_set and not self.formats:
                 raise InputError(

@@ -120,8 +120,9 @@ def _check_images(package: Package, image_calls: CallConfig | None) -> None:
         InputError: One is not.
         ServiceError: A registry did not answer.
     """
-    for image in package.images() if image_calls is not None else ():
-        check_image(image, image_calls)
+    if image_calls is not None:
+        for image in package.images():
+            check_image(image, image_calls)
 
 
 def with_run_date(submission: Submission, date: str, platform: Platform) -> Submission:
