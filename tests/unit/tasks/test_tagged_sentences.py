@@ -266,7 +266,7 @@ def test_columns_of_words_have_numbers_and_no_names(tmp_path: Path) -> None:
         "name: ner\nkind: token_classification\nmetrics: [f1]\ntexts: [tokens]\n"
     )
     write(tmp_path, "train.tsv", "Ann B-PER")
-    with pytest.raises(InputError, match="got column 'tokens' for train.tsv, expected a number"):
+    with pytest.raises(InputError, match=r"got column 'tokens' for train\.tsv, expected a number"):
         find_task(str(tmp_path / "task.yaml"), tmp_path)
 
 
