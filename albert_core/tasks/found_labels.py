@@ -159,16 +159,18 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
         ServiceError: The storage of a remote file failed.
     """
     found: dict[str, None] = {}
+    unusable: list[str] = []
     reads_rows = task.kind != "token_classification"
     for source in task.train:
         for file in find_source_files(source, folder):
-            for label in _labels_in_file(task, source, local_file(file)):
+            for label in _labels_in_file(task, source, local_file(file), unusable):
                 found[plain_label(label) if reads_rows else label] = None
                 if len(found) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
     labels = [label for label in found if label.strip() and label not in task.skipped_labels]
     if not labels:
-        raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
+        first = f" (the first that cannot be used: {unusable[0]})" if unusable else ""
+        raise _no_labels(task, f"none in the column {_label(task)!r} of its rows{first}")
     if scores := [label for label in labels if _is_fraction(label)]:
         raise _no_labels(task, f"scores such as {scores[0]} in its rows")
     if reads_rows and (doubtful := _doubtful_labels(task, labels)):
@@ -177,10 +179,16 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     return tuple(sorted(labels, key=int if are_numbers else None))
 
 
-def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
+def _labels_in_file(task: Task, source: Source, path: Path, unusable: list[str]) -> Iterator[str]:
     """Yield the labels of a training file's rows in their order, or the tags of its words.
 
     If a label has several spellings, it is the first. Rows that cannot be used are passed over.
+
+    Args:
+        task: The task.
+        source: The file's declaration.
+        path: The file.
+        unusable: Takes what is wrong with the first such row of a table, and where, if it is empty.
 
     Raises:
         InputError: The file cannot be read or is not of its format.
@@ -189,10 +197,12 @@ def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
         yield from itertools.chain.from_iterable(read_tags(task, source, path))
         return
     rows = open_rows(task, source, path, ())
-    for _, row in rows:
+    for number, row in rows:
         try:
             labels = rows.cells(row).label or ()
-        except (FieldError, UnusableRowError):
+        except (FieldError, UnusableRowError) as error:
+            if not unusable:
+                unusable.append(f"{path}, {rows.unit} {number}: {error}")
             continue  # refused, or left out and counted, when it is read
         yield from labels if task.kind == "multi_label" else labels[:1]
 

@@ -14,6 +14,7 @@ from albert_core.tasks.task import Task
 Row = Any  # a list of cells, or an object
 _APPLIES, _APPLIES_NOT = ("1", "1.0", "true"), ("0", "0.0", "false")
 _WHOLE_WITH_FRACTION = re.compile(r"(-?[0-9]+)\.0+")
+_NO_LABELS = ("-1", "-")  # that data sets give to rows without one
 _LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
 
 
@@ -194,8 +195,13 @@ class TaskRows(abc.ABC):
                 "classification": f"one of {', '.join(task.labels)}",
                 "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
             }.get(task.kind, f"a number of at most {_LARGEST_SCORE:g}")
+            remedy = (
+                f"; if it stands for none, declare skipped_labels: [{spellings[0]!r}]"
+                if task.kind == "classification" and plain_label(spellings[0]) in _NO_LABELS
+                else ""
+            )
             raise UnusableRowError(
-                "unknown label", f"got label {spellings[0]!r}, expected {expected}"
+                "unknown label", f"got label {spellings[0]!r}, expected {expected}{remedy}"
             ) from error
         return target
 

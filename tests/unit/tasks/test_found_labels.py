@@ -251,6 +251,26 @@ def test_what_are_no_labels_is_refused(labels: list[str], message: str, tmp_path
         found_in(tmp_path)
 
 
+def test_why_no_row_has_a_label_is_told(tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "train.json").write_text('{"text": {"0": "a"}, "text_b": {"0": "b"}, "label": {}}')
+    message = (
+        r"in the column 'label' of its rows \(the first that .* line 1: got an object as 'text'"
+    )
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+
+
+def test_numbers_of_rows_without_a_label_are_told_to_be_skipped(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", ROWS)
+    write_csv(tmp_path / "dev.csv", [*ROWS, ("9", "c", "d", "-1")])
+    with pytest.raises(InputError, match=r"dev\.csv, line 5: .*declare skipped_labels: \['-1'\]"):
+        read_examples(found_in(tmp_path), tmp_path, "dev")
+    declare(tmp_path, f"{DECLARATION}skipped_labels: ['-1']\n")
+    assert len(read_examples(found_in(tmp_path), tmp_path, "dev")) == len(ROWS)
+
+
 def test_white_space_around_a_label_makes_no_other_label(tmp_path: Path) -> None:
     declare(tmp_path)
     write_csv(tmp_path / "train.csv", [("1", "a", "b", " wet"), *ROWS, ("9", "c", "d", "wet ")])
