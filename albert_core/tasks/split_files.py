@@ -121,20 +121,20 @@ def _find_source(
     if source.file in names:
         return source
     stem = PurePosixPath(source.file).stem
-    found = list(_find_patterns(task, stem, names))
+    candidates = list(_find_patterns(task, stem, names))
     # A train.json may be of either version of SQuAD; and what a glob matches is there already.
     is_other = _VERSION.search(stem) or is_glob(source.file) or source.format != "auto"
-    if not found and usual and not is_other:
-        found = list(_find_patterns(task, usual, names))
-    if not found:
+    if not candidates and usual and not is_other:
+        candidates = list(_find_patterns(task, usual, names))
+    if not candidates:
         return None
-    if len(found) > 1:
-        patterns = " and ".join(source.pattern for source in found)
+    if len(candidates) > 1:
+        patterns = " and ".join(source.pattern for source in candidates)
         raise InputError(
             f"task {task.name}: got {patterns} in {folder}, expected the files of one; remove the "
             "others, or declare the split in task.yaml"
         )
-    (files,) = found
+    (files,) = candidates
     if files.num_files != files.num_expected:
         raise InputError(
             f"task {task.name}: got {files.num_files} of {files.num_expected} files "
