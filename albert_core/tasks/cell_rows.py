@@ -98,6 +98,8 @@ class CellRows(TaskRows):
         rows = list(self._csv_rows(text) if self.file_format == "csv" else self._tsv_rows(text))
         if not rows or (len(rows) == 1 and self.source.has_header):
             return  # nothing but a header
+        if self.file_format == "tsv":
+            _refuse_quoted_cells(self.path, rows[0][1])
         self._columns = find_columns(
             self.task, self.source, self.path, rows[0][1], self.train_header
         )
@@ -232,6 +234,20 @@ class CellRows(TaskRows):
         is_list = cell.startswith("[") and cell.endswith("]") and cell not in self.task.labels
         names = _written_list(cell) if is_list else cell.split(",")
         return [name.strip() for name in names if name.strip()]
+
+
+def _refuse_quoted_cells(path: Path, row: Sequence[str]) -> None:
+    """Refuse a `tsv` whose first row has each cell in quotes, which would be part of the texts.
+
+    Raises:
+        InputError: It has two cells or more, all in quotes.
+    """
+    are_quoted = (len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in row)
+    if len(row) > 1 and all(are_quoted):
+        raise InputError(
+            f"{path}, line 1: got all cells in quotes ({', '.join(row)[:100]}), which are ordinary "
+            'characters in a tsv; declare format: csv and delimiter: "\\t" for this file'
+        )
 
 
 def _written_list(cell: str) -> list[str]:

@@ -168,9 +168,10 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
                 if len(distinct) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
     labels = [label for label in distinct if label.strip() and label not in task.skipped_labels]
-    if not labels:
+    if not labels or (unusable and task.kind == "classification" and len(labels) < 2):
+        found = f"none but {labels[0]}" if labels else "none"
         first = f" (the first that cannot be used: {unusable[0]})" if unusable else ""
-        raise _no_labels(task, f"none in the column {_label(task)!r} of its rows{first}")
+        raise _no_labels(task, f"{found} in the column {_label(task)!r} of its rows{first}")
     if scores := [label for label in labels if _is_fraction(label)]:
         raise _no_labels(task, f"scores such as {scores[0]} in its rows")
     if reads_rows and (doubtful := _doubtful_labels(task, labels)):
@@ -188,13 +189,13 @@ def _labels_in_file(task: Task, source: Source, path: Path, unusable: list[str])
         task: The task.
         source: The file's declaration.
         path: The file.
-        unusable: Takes what is wrong with the first such row of a table, and where, if it is empty.
+        unusable: Takes what is wrong with the first such row, and where, if it is empty.
 
     Raises:
         InputError: The file cannot be read or is not of its format.
     """
     if task.kind == "token_classification":
-        yield from itertools.chain.from_iterable(read_tags(task, source, path))
+        yield from itertools.chain.from_iterable(read_tags(task, source, path, unusable))
         return
     rows = open_rows(task, source, path, ())
     for number, row in rows:

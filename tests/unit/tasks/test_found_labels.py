@@ -261,6 +261,18 @@ def test_why_no_row_has_a_label_is_told(tmp_path: Path) -> None:
         found_in(tmp_path)
 
 
+def test_rows_that_cannot_be_used_are_told_where_a_label_is_missing(tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "train.csv").write_text("text,text_b,label\na, b,c,wet\na,b,fine\n")
+    message = r"none but fine in .*train\.csv, line 2: got 4 columns, expected 3 as in the header"
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+    declare(tmp_path, "name: w\nkind: token_classification\nmetrics: [f1]\ntrain: a.conll\n")
+    (tmp_path / "a.conll").write_text("a B-X\nb O\n\u00a0\nc O\n")
+    with pytest.raises(InputError, match=r"a\.conll, line 3: got 1 columns .*, expected 2 as in"):
+        found_in(tmp_path)
+
+
 def test_numbers_of_rows_without_a_label_are_told_to_be_skipped(tmp_path: Path) -> None:
     declare(tmp_path)
     write_csv(tmp_path / "train.csv", ROWS)
