@@ -36,6 +36,9 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 # their time, so that two targets do not fill two cores.
 TEST_JOBS ?= 3
 
+# As users compute; the other tests do without (tests/helpers/compilation.py).
+WITH_ONEDNN := TF_ENABLE_ONEDNN_OPTS=1
+
 # The targets start hundreds of processes of Python, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -159,10 +162,10 @@ test-unit: setup-all
 	$(BIN)/pytest tests/unit
 
 test-parity: setup-all
-	$(BIN)/pytest tests/parity tests/interop tests/repository
+	$(WITH_ONEDNN) $(BIN)/pytest tests/parity tests/interop tests/repository
 
 test-runs: setup-all
-	$(BIN)/pytest tests/e2e tests/pipeline
+	$(WITH_ONEDNN) $(BIN)/pytest tests/e2e tests/pipeline
 
 test-jax: setup-all  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends $$(grep -rl 'mark\.backends' tests --include='*.py')
