@@ -37,7 +37,8 @@ _NOT_COUNTED = (
 class CostLimit:
     """The most that pretraining may cost, by the estimate.
 
-    A negative `max_cost` raises InputError; the other values are checked when an estimate is made.
+    A negative `max_cost`, or a `utilisation` without one, raises InputError; the other values are
+    checked when an estimate is made.
 
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
@@ -50,12 +51,17 @@ class CostLimit:
     prices: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a negative `max_cost`; the other values are checked when an estimate is made.
+        """Refuse a negative `max_cost`, and a `utilisation` without one, which has no effect.
 
         Raises:
-            InputError: It is negative.
+            InputError: One of these is given.
         """
         check_minimum("--max_cost", self.max_cost, 0)
+        if not self.max_cost and self.utilisation != CostLimit.utilisation:
+            raise InputError(
+                f"--utilisation: got {self.utilisation} without --max_cost, so that nothing is "
+                "estimated; add the limit, or remove it (albert estimate tells time and price)"
+            )
 
 
 def estimate_run(

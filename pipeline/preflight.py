@@ -17,6 +17,7 @@ from albert_core.checkpoints.trained_length import (
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, common_poolings
 from albert_core.finetuning.config import EVERY_TASK, Initialization
+from albert_core.finetuning.unused_dropout import refuse_unused_dropout
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import TASKS, Task, expand_groups
@@ -258,8 +259,8 @@ def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None
 
     Raises:
         InputError: Data of tasks is missing or unusable, with one message about all of them; two
-            tasks have one name; a setting is for a task that does not exist; or an export format
-            cannot hold a head.
+            tasks have one name; a setting is for a task that does not exist, or for a head without
+            it; or an export format cannot hold a head.
         ServiceError: A storage failed: that ends the check at once.
     """
     files: list[TaskFiles] = []
@@ -277,6 +278,7 @@ def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None
         raise InputError("; ".join(messages))
     _refuse_equal_names(names, [task_files.task.name for task_files in files])
     _refuse_settings_of_unknown_tasks(config, [task_files.task.name for task_files in files])
+    refuse_unused_dropout(config.finetuning, [task_files.task for task_files in files])
     jobs = [job for task_files in files for job in _task_jobs(task_files, config)]
     _refuse_impossible_exports(config, jobs)
     _name_changed_poolings(config, jobs)

@@ -14,6 +14,8 @@ class ReadCounts:
         num_empty_texts: Rows whose text is null or empty.
         num_left_out_members: Files in archives that were left out: hidden ones, links, and what is
             no text.
+        num_lines_outside_articles: Lines outside of WikiExtractor's articles, which were left out;
+            blank ones do not count.
     """
 
     num_invalid_utf8: int = 0
@@ -21,3 +23,4 @@ class ReadCounts:
     num_cut_sentences: int = 0
     num_empty_texts: int = 0
     num_left_out_members: int = 0
+    num_lines_outside_articles: int = 0

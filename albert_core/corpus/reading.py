@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-import html
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from albert_core.corpus.articles import read_articles
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import TextStream, open_streams
 from albert_core.corpus.counts import ReadCounts
@@ -111,14 +110,14 @@ def _documents_from_lines(
     """Yield the documents of lines: articles, the whole file, or runs between blank lines.
 
     In the format `sentences` each line is a sentence; in the others lines are joined and split. A
-    document may come out empty.
+    document may come out empty. Irregularities are added to `counts`.
 
     Raises:
         InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
     """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
-        groups = _articles(lines, source)
+        groups = read_articles(lines, source, counts)
     elif config.documents == "file":
         groups = iter([[line for _, line in lines if line]])
     else:
@@ -151,39 +150,6 @@ def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]
             is_in_range = True
     if group:
         yield group
-
-
-_DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
-
-
-def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
-    """Yield the paragraphs of each article that begins in the range, without its title.
-
-    An article without an end tag ends where the next one begins. Lines outside of articles and
-    blank lines are left out; an article may have no paragraph left.
-    """
-    article: list[str] | None = None
-    title = ""
-    for offset, line in lines:
-        start = _DOC_START.match(line)
-        if start and article:
-            yield _without_title(article, title)
-        if start or article is None:
-            if offset >= source.end:
-                return
-            article, title = ([], html.unescape(start[1] or "")) if start else (None, "")
-        elif line == "</doc>":
-            yield _without_title(article, title)
-            article = None
-        elif line:
-            article.append(line)
-    if article:
-        yield _without_title(article, title)
-
-
-def _without_title(article: list[str], title: str) -> list[str]:
-    """Return an article without its first paragraph where that repeats the title."""
-    return article[1:] if article and html.unescape(article[0]) == title else article
 
 
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:

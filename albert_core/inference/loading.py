@@ -58,7 +58,8 @@ def load(
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
-    Loading a checkpoint sets Keras's dtype policy, which is float32 afterwards; with another
+    Loading a checkpoint sets Keras's dtype policy, which is float32 afterwards, and has all of the
+    process's products of float32 computed in float32, not in TF32 or bfloat16; with another
     `strategy` than `single` it sets up the process's devices, too.
 
     Example:

@@ -11,6 +11,7 @@ from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.finetuning.unused_dropout import refuse_unused_dropout
 from albert_core.places.models import find_model, find_models
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
@@ -169,6 +170,7 @@ def finetune(
 
     tracking.check_here(output=output)
     declared, data = find_task(task, local_folder(data_dir))
+    refuse_unused_dropout(finetuning, [declared])
     manifest = step(
         task=declared,
         data=data,

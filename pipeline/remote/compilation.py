@@ -101,7 +101,7 @@ def compile_pipeline(
         OptionalSteps.for_run(config, is_remote=True),
         _vertex_models(config),
     )
-    text = package_text(pipeline, parameters)
+    text = package_text(pipeline, parameters, target=platform.title)
     return CompiledPipeline(text=text, parameters=parameters)
 
 

@@ -1,14 +1,17 @@
 """Ends or rolls back a training that diverges."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from albert_core.backends import broadcast_from_first_process
 from albert_core.errors import StepFailedError
 from albert_core.progress import ReportProgress
 from albert_core.training.checkpoint import restore_latest
+from albert_core.training.minutes import PhaseTiming
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
 from albert_core.training.state import checkpoint_folder
@@ -58,8 +61,10 @@ class Safeguards(keras.callbacks.Callback):
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
 
-        Model and optimizer are restored also before giving up; where there is no checkpoint, they
-        keep the weights that diverged. The session's state is replaced only if it does not give up.
+        The time since the checkpoint counts as trained, but not for the speed by which steps are
+        settled. Model and optimizer are restored also before giving up; where there is no
+        checkpoint, they keep the weights that diverged. The session's state is replaced only if it
+        does not give up.
 
         Args:
             error: What shows the divergence.
@@ -88,6 +93,12 @@ class Safeguards(keras.callbacks.Callback):
         restored.num_roll_backs = num_before + 1
         # A checkpoint of an earlier version lacks it.
         restored.compute = session.state.compute
+        # The steps since the checkpoint are made again: their time would make the measured speed
+        # of a training by minutes too low. All processes must settle the same.
+        lost_s = broadcast_from_first_process(session.seconds) - restored.seconds
+        restored.timings = [
+            dataclasses.asdict(PhaseTiming(**timing).without(lost_s)) for timing in restored.timings
+        ]
         factor = config.roll_back_factor**restored.num_roll_backs
         session.model.optimizer.rate_factor.assign(factor)
         session.state = restored

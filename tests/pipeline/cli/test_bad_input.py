@@ -275,6 +275,20 @@ def test_a_threshold_of_a_task_that_does_not_exist(capsys, folder):
     assert "export.thresholds: got topics, expected names" in refuse(capsys, folder, *options)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--cleaning.overlap_ngram", "8", "got 8 without cleaning.evaluation_sets"),
+        ("--retraining.min_gain", "0.01", "got 0.01 without retraining.accepted"),
+        ("--export.card.license", "mit", "export.card: got settings without export.formats"),
+        ("--export.thresholds", '{"topic": 0.5}', "export.thresholds: got settings without"),
+        ("--corpus.text_field", "body", "got 'body' with the format sentences, expected it with"),
+    ],
+)
+def test_a_setting_without_effect(capsys, folder, option, value, reason):
+    assert reason in refuse(capsys, folder, option, value)
+
+
 def test_an_output_folder_that_is_not_a_run(capsys, folder):
     (folder / "out").mkdir()
     (folder / "out" / "thesis.tex").touch()

@@ -179,3 +179,25 @@ def test_keys_that_are_not_there_are_named(tmp_path: Path) -> None:
     config = CorpusConfig(files=(str(tmp_path),))
     with pytest.raises(InputError, match=r"under 'text' .*set corpus\.text_field"):
         check_corpus(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"format": "jsonl", "documents": "file"}, "documents"),
+        ({"format": "wikiextractor", "documents": "file"}, "documents"),
+        ({"format": "running_text", "text_field": "body"}, "text_field"),
+        ({"format": "wikiextractor", "text_field": "body"}, "text_field"),
+    ],
+)
+def test_settings_of_other_formats_are_refused(settings, name):
+    said = rf"corpus\.{name}: got .* with the format {settings['format']}"
+    with pytest.raises(InputError, match=said):
+        CorpusConfig(**settings)
+
+
+def test_settings_of_other_formats_than_the_one_found_are_refused(tmp_path):
+    (tmp_path / "text.jsonl").write_text('{"text": "One."}\n')
+    config = CorpusConfig(files=(str(tmp_path),), documents="file")
+    with pytest.raises(InputError, match=r"corpus\.documents: got 'file' with the format jsonl"):
+        check_corpus(config)
