@@ -58,7 +58,7 @@ def to_text_example(value: Any, number: int, signature: TaskSignature) -> Exampl
         return Example(id=str(number), texts=value.texts, target=None)
     fields = _fields(value, number, signature)
     if "choices" not in fields:
-        second = fields.get("text_b")
+        second = fields.get("text_b") or ""
         has_second = bool(second) or signature.num_texts == 2
         texts = (fields["text"], second) if has_second else (fields["text"],)
     else:
