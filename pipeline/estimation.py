@@ -24,7 +24,8 @@ from albert_core.tasks import TASKS, Task, find_task, named_task
 from albert_core.tasks.registry import DECLARATION_NAME
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
-from pipeline.config import RunConfig, read_section
+from pipeline.config import RunConfig
+from pipeline.config_files import read_section
 from pipeline.remote.tpu import TpuSlice
 
 _NOT_COUNTED = (
@@ -175,7 +176,7 @@ def estimate_task(
         layout=StepLayout.from_config(config),
         accelerator=chips,
     )
-    found = estimate_finetuning(
+    estimate = estimate_finetuning(
         step,
         size,
         utilisation=utilisation,
@@ -183,7 +184,7 @@ def estimate_task(
         compiles=not is_calculated,
         progress=progress,
     )
-    return found, table
+    return estimate, table
 
 
 def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:

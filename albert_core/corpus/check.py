@@ -146,13 +146,13 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     if config.format not in _SHORT_CHARACTERS:
         return ""
     for file in corpus.files:
-        found = None
+        file_format = None
         with contextlib.suppress(InputError):  # told when the file is read
-            found = find_file_format(file)
-        if found not in (None, "sentences"):
+            file_format = find_file_format(file)
+        if file_format not in (None, "sentences"):
             return (
                 f"read as {TITLES[config.format]}, since corpus.format is {config.format}, "
-                f"although {file.path} begins as {TITLES[found]}"
+                f"although {file.path} begins as {TITLES[file_format]}"
             )
     return ""
 

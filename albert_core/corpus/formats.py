@@ -189,5 +189,5 @@ def _is_object(line: bytes) -> bool:
 def _named(paths: Sequence[str]) -> str:
     """Return the number of files and the names of the first two, for a message."""
     names = ", ".join(PurePosixPath(path).name for path in paths[:_NUM_NAMED])
-    more = ", ..." if len(paths) > _NUM_NAMED else ""
-    return f"{len(paths):,}: {names}{more}"
+    ellipsis = ", ..." if len(paths) > _NUM_NAMED else ""
+    return f"{len(paths):,}: {names}{ellipsis}"

@@ -49,8 +49,8 @@ def read_documents(
         with open_file(str(source)) as file:
             source = FileRange(str(source), 0, file.seek(0, 2))
     if config.format is None:
-        found = find_file_format(StoredFile(source.path, source.end))
-        config = dataclasses.replace(config, format=found or "sentences")
+        file_format = find_file_format(StoredFile(source.path, source.end))
+        config = dataclasses.replace(config, format=file_format or "sentences")
     counts = counts if counts is not None else ReadCounts()
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):

@@ -156,15 +156,15 @@ def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
             fractions, as for scores; or a file cannot be read.
         ServiceError: The storage of a remote file failed.
     """
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
     reads_rows = task.kind != "token_classification"
     for source in task.train:
         for file in find_source_files(source, folder):
             for label in _labels_in_file(task, source, local_file(file)):
-                found[without_fraction(label) if reads_rows else label] = None
-                if len(found) > _MAX_LABELS:
+                distinct[without_fraction(label) if reads_rows else label] = None
+                if len(distinct) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
-    labels = [label for label in found if label.strip() and label not in task.skipped_labels]
+    labels = [label for label in distinct if label.strip() and label not in task.skipped_labels]
     if not labels:
         raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
     if scores := [label for label in labels if _is_fraction(label)]:

@@ -76,12 +76,12 @@ class _ObjectRows(TaskRows, abc.ABC):
                 id=source.id,
             )
             return
-        found = find_layout_columns(task, layout, source, self.path, columns)
+        numbered = find_layout_columns(task, layout, source, self.path, columns)
         self._names = _Names(
-            texts=tuple(columns[number] for number in found.texts),
-            label=None if found.label is None else columns[found.label],
-            id=None if found.id is None else columns[found.id],
-            labels=found.labels,
+            texts=tuple(columns[number] for number in numbered.texts),
+            label=None if numbered.label is None else columns[numbered.label],
+            id=None if numbered.id is None else columns[numbered.id],
+            labels=numbered.labels,
         )
 
     def cells(self, row: Row) -> RowCells:

@@ -221,13 +221,13 @@ def _tag_numbers(task: Task, tags: Sequence[str], sentence: _Sentence) -> tuple[
     unknown = next((index for index, tag in enumerate(tags) if tag not in task.labels), None)
     if unknown is not None:
         shown = ", ".join(task.labels[:_MAX_SHOWN_TAGS])
-        more = len(task.labels) - _MAX_SHOWN_TAGS
+        num_others = len(task.labels) - _MAX_SHOWN_TAGS
+        others = f" and {num_others} others" if num_others > 0 else ""
         raise _UnusableError(
             "unknown tag",
             sentence.place(unknown),
-            f"got tag {tags[unknown]!r}, expected one of {shown}"
-            f"{f' and {more} others' if more > 0 else ''}; correct it, or add it to the task's "
-            "labels",
+            f"got tag {tags[unknown]!r}, expected one of {shown}{others}; correct it, or add it to "
+            "the task's labels",
         )
     return tuple(map(task.labels.index, tags))
 

@@ -105,16 +105,16 @@ def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) 
     """
     if source.file in names:
         return source
-    found = list(_find_patterns(task, PurePosixPath(source.file).stem, names))
-    if not found:
+    candidates = list(_find_patterns(task, PurePosixPath(source.file).stem, names))
+    if not candidates:
         return None
-    if len(found) > 1:
-        patterns = " and ".join(source.pattern for source in found)
+    if len(candidates) > 1:
+        patterns = " and ".join(source.pattern for source in candidates)
         raise InputError(
             f"task {task.name}: got {patterns} in {folder}, expected the files of one; remove the "
             "others, or declare the split in task.yaml"
         )
-    (files,) = found
+    (files,) = candidates
     if files.num_files != files.num_expected:
         raise InputError(
             f"task {task.name}: got {files.num_files} of {files.num_expected} files "

@@ -352,8 +352,8 @@ class Task:
         if source.format != "auto":
             return source.format
         ending = PurePosixPath(without_compression(name or source.file)).suffix.lower()
-        found = FORMATS_BY_ENDING.get(ending, "tsv")
+        by_ending = FORMATS_BY_ENDING.get(ending, "tsv")
         if self.kind == "question_answering":
-            return "parquet" if found == "parquet" else "squad"
+            return "parquet" if by_ending == "parquet" else "squad"
         has_tags = self.kind == "token_classification"
-        return "conll" if has_tags and found not in _SENTENCE_FORMATS else found
+        return "conll" if has_tags and by_ending not in _SENTENCE_FORMATS else by_ending

@@ -7,11 +7,12 @@ from typing import Any
 
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet, report_message
+from albert_core.settings import plain_values
 from albert_core.tracking.config import GROUP_OF_OUTPUT
 from components.image import check_image_variables, get_registry, image_name
 from components.resolve.dates import NO_DATE, with_date
 from pipeline.albert import OptionalSteps, build_pipeline
-from pipeline.config import RunConfig, plain_values
+from pipeline.config import RunConfig
 from pipeline.preflight import pipeline_arguments
 from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.package_text import package_text

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.settings import parse_settings
+from albert_core.settings import parse_settings, plain_values
 from components.steps import STEPS, Step
-from pipeline.config import plain_values, read_as_written
+from pipeline.config_files import read_as_written
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 

@@ -81,12 +81,13 @@ class Safeguards(keras.callbacks.Callback):
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         has_checkpoint = checkpoint_folder(session.folder, restored.step).is_dir()
         if config.action == "stop" or is_hopeless or not has_checkpoint:
-            kept = f"its last good checkpoint (step {restored.step:,}) is kept in {session.folder}"
-            if not has_checkpoint:
-                kept = "there is no checkpoint yet"
+            checkpoint = "there is no checkpoint yet"
+            if has_checkpoint:
+                step = f"step {restored.step:,}"
+                checkpoint = f"its last good checkpoint ({step}) is kept in {session.folder}"
             tried = f" ({num_before} roll-backs did not help)" if num_before else ""
             raise StepFailedError(
-                f"{error}; training stopped, {kept}; lower the learning rate or lengthen the "
+                f"{error}; training stopped, {checkpoint}; lower the learning rate or lengthen the "
                 f"warm-up{tried}"
             ) from error
         # Counted here, not in the checkpoint, which may be older than the last roll-back.

@@ -12,7 +12,7 @@ from albert_core.presets import ModelConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tracking import trackers
 from pipeline.cli.main import main
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from tests.helpers.tiny_run import write_tiny_run
 
 

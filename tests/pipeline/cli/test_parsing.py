@@ -13,7 +13,8 @@ from pipeline.cli import model_commands, run_commands, step_commands
 from pipeline.cli.commands import COMMANDS, CommandGroup
 from pipeline.cli.main import main
 from pipeline.cli.parsing import CommandParser
-from pipeline.config import RunConfig, read_config
+from pipeline.config import RunConfig
+from pipeline.config_files import read_config
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,7 @@ def summary_of(folder: Path) -> dict:
 def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(
     tmp_path, run_zygote
 ):
-    from pipeline.config import read_config
+    from pipeline.config_files import read_config
     from pipeline.local.inputs import LocalInputs
     from pipeline.preflight import pipeline_arguments
 
