@@ -100,8 +100,8 @@ def load(
         InputError: There is no model at the path, or there are several below it, which the message
             lists; a file of it is damaged or cannot be used, or a weight is no number; it is not
             one for `task`; the precision is unknown; the devices cannot be used so; or `task`,
-            `config`, `vocab`, `lower_case`, `strip_accents` or the precision bfloat16 is given for
-            an export.
+            `config`, `vocab`, `lower_case`, `strip_accents`, the precision bfloat16 or several
+            devices are given for an export.
         ServiceError: The storage of a model in the cloud failed.
     """
     if precision not in get_args(Precision):
@@ -112,6 +112,7 @@ def load(
     export_format = find_export_format(folder)
     if export_format is not None:
         _refuse_other_settings(path, precision, task, config, vocab, lower_case, strip_accents)
+        _refuse_other_devices(path, strategy, model_parallel_size)
         return _load_export(folder, export_format)
     read_source = functools.partial(
         read_for_task,
@@ -147,6 +148,21 @@ def _refuse_other_settings(path: str | Path, precision: Precision, *settings: An
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
             f"{path} has its own"
+        )
+
+
+def _refuse_other_devices(path: str | Path, strategy: StrategyName, size: int) -> None:
+    """Refuse several devices for an export, at `path`, which runs as its runtime does.
+
+    Raises:
+        InputError: The strategy is neither `auto` nor `single`, or `size`, the devices of a copy of
+            the weights, is not 1.
+    """
+    if strategy not in ("auto", "single") or size != 1:
+        raise InputError(
+            f"strategy, model_parallel_size: got {strategy} and {size} for the export {path}, "
+            "which runs as its runtime does; expected auto and 1, or the checkpoint it was "
+            "exported from"
         )
 
 

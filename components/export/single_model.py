@@ -53,7 +53,7 @@ def export_model(
         model: A checkpoint of any kind that `albert convert` reads, local, gs:// or s3://.
         formats: Names in the table of formats; at least one, each once.
         output: Folder to make, local, gs:// or s3://.
-        max_score_loss: As in `ExportConfig`.
+        max_score_loss: As in `ExportConfig`; with `data_dir` only.
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`, or a model
             of the given task; others are refused with it. None: no scores.
         sentences: File of sentences to compare outputs on, one a line; if not given, sentences of
@@ -82,6 +82,11 @@ def export_model(
     )
     if not config.formats:
         raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
+    if max_score_loss is not None and data_dir is None:
+        raise InputError(
+            f"max_score_loss: got {max_score_loss} without data_dir, so that no score is measured; "
+            "name the folder of the tasks' folders, or remove it"
+        )
     refuse_missing_packages(config.formats)
     model = input_folder(model)
     reading: dict[str, Any] = {
