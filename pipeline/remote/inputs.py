@@ -251,12 +251,14 @@ def _find_files(
         ServiceError: The storage failed.
     """
     chosen: tuple[Task, str] | None = None
+    there: list[str] = []
     for name in candidate_folders(declared):
         if chosen and name == ".":  # the files of other tasks, as `find_task` has it
             continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
         names = [name.removeprefix(below) for name in listing if name.startswith(below)]
+        there = there or (names if name != "." else [])
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
@@ -267,7 +269,7 @@ def _find_files(
             chosen = task, folder
             break
     if chosen is None:
-        raise no_dev_set(declared, data_dir)
+        raise no_dev_set(declared, data_dir, there)
     task, folder = chosen
     task = with_known_labels(task, declared, folder)
     files = []
