@@ -78,20 +78,6 @@ def numeric_goldens() -> Path:
     return Path(__file__).parent / "parity" / "goldens"
 
 
-@pytest.fixture(scope="module")
-def full_precision() -> Iterator[None]:
-    """Exact products of float32 matrices, which JAX makes in TF32 on NVIDIA GPUs."""
-    import keras
-
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    with jax.default_matmul_precision("highest"):
-        yield
-
-
 @pytest.fixture
 def eager() -> Iterator[None]:
     """Run TensorFlow's functions operation by operation (see `tests.helpers.eager`)."""

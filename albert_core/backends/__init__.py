@@ -33,6 +33,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax.gelu import gelu
     from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.jax.layer_norm import LayerNormalization
+    from albert_core.backends.jax.precision import multiply_in_float32
     from albert_core.backends.jax.prediction import make_predict_function
     from albert_core.backends.jax.train_step import (
         TrainStep,
@@ -56,12 +57,15 @@ else:
     from albert_core.backends.tensorflow.gelu import gelu
     from albert_core.backends.tensorflow.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.tensorflow.layer_norm import LayerNormalization
+    from albert_core.backends.tensorflow.precision import multiply_in_float32
     from albert_core.backends.tensorflow.prediction import make_predict_function
     from albert_core.backends.tensorflow.train_step import (
         TrainStep,
         broadcast_from_first_process,
         sync_variables,
     )
+
+multiply_in_float32()
 
 __all__ = [
     "JITS_VARYING_LENGTHS",
@@ -80,6 +84,7 @@ __all__ = [
     "get_prefix_lengths",
     "make_predict_function",
     "most_likely_class",
+    "multiply_in_float32",
     "possible_compilations",
     "rank_compute_settings",
     "record_reader",

@@ -37,7 +37,7 @@ class AttentionMask(NamedTuple):
 
 
 def make_attention_mask(
-    input_mask_BS: Any, x_BSE: Any, training: bool | None
+    input_mask_BS: Any, x_BSE: Any, head_size: int, training: bool | None
 ) -> tuple[AttentionMask, Any]:
     """Return the attention mask of a batch, and its embeddings.
 
@@ -46,16 +46,17 @@ def make_attention_mask(
 
     Args:
         input_mask_BS: 1 where a position may be attended to, else 0.
-        x_BSE: The embeddings. They are returned as they are, except while training with JAX on an
-            NVIDIA GPU in bfloat16 or float16: rows whose ones do not come first become NaN there,
-            so that training fails visibly.
+        x_BSE: The embeddings. They are returned as they are, except while training where cuDNN's
+            kernel attends (JAX on an NVIDIA GPU in bfloat16 or float16): rows whose ones do not
+            come first become NaN there, so that training fails visibly.
+        head_size: Width D of the heads that will attend.
         training: Whether the step trains; predictions take any mask.
     """
     is_masked_BS = 1.0 - ops.cast(input_mask_BS, x_BSE.dtype)
     bias_B11S = ops.expand_dims(is_masked_BS, (1, 2)) * _MASKED_SCORE
     if not training:  # predictions take any mask
         return AttentionMask(bias_B11S), x_BSE
-    lengths_B, x_BSE = get_prefix_lengths(input_mask_BS, x_BSE)
+    lengths_B, x_BSE = get_prefix_lengths(input_mask_BS, x_BSE, head_size)
     return AttentionMask(bias_B11S, lengths_B), x_BSE
 
 

@@ -226,7 +226,7 @@ class AlbertEncoder(keras.layers.Layer):
             position_offsets_B=position_offsets,
             training=training,
         )
-        mask, x = make_attention_mask(input_mask, x, training)
+        mask, x = make_attention_mask(input_mask, x, self.config.head_size, training)
         if self.projection is not None:
             x = self.projection(x)
 

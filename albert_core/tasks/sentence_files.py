@@ -1,6 +1,5 @@
 """Read sentences whose words have tags: in CoNLL's columns, and as lists in JSON or Parquet."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,17 +84,28 @@ def read_sentences_file(
             yield TaggedSentence(id=str(number), words=tuple(words), tags=tags, source=source.name)
 
 
-def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
+def read_tags(task: Task, source: Source, path: Path, unusable: list[str]) -> Iterator[list[str]]:
     """Yield the names of the tags of each sentence of a file; empty lists if the file has no tags.
 
     Sentences that cannot be used are skipped.
+
+    Args:
+        task: A task of kind `token_classification`.
+        source: The file's declaration.
+        path: The file.
+        unusable: Takes what is wrong with the first such sentence, and where, if it is empty.
 
     Raises:
         InputError: The file is missing, cannot be read, is not UTF-8 or in no such format.
     """
     for sentence in _open_sentences(task, source, path):
-        with contextlib.suppress(_UnusableError):
-            yield sentence()[1] or []
+        try:
+            tags = sentence()[1] or []
+        except _UnusableError as error:
+            if not unusable:
+                unusable.append(str(error))
+            continue
+        yield tags
 
 
 def _open_sentences(task: Task, source: Source, path: Path) -> Iterator[_Sentence]:
@@ -221,13 +231,13 @@ def _tag_numbers(task: Task, tags: Sequence[str], sentence: _Sentence) -> tuple[
     unknown = next((index for index, tag in enumerate(tags) if tag not in task.labels), None)
     if unknown is not None:
         shown = ", ".join(task.labels[:_MAX_SHOWN_TAGS])
-        more = len(task.labels) - _MAX_SHOWN_TAGS
+        num_others = len(task.labels) - _MAX_SHOWN_TAGS
+        others = f" and {num_others} others" if num_others > 0 else ""
         raise _UnusableError(
             "unknown tag",
             sentence.place(unknown),
-            f"got tag {tags[unknown]!r}, expected one of {shown}"
-            f"{f' and {more} others' if more > 0 else ''}; correct it, or add it to the task's "
-            "labels",
+            f"got tag {tags[unknown]!r}, expected one of {shown}{others}; correct it, or add it to "
+            "the task's labels",
         )
     return tuple(map(task.labels.index, tags))
 

@@ -60,4 +60,7 @@ def _remedy(head: bytes) -> str:
     if kind := find_data(head) or find_other(head):
         what, _, remedy = kind.partition(", ")
         return f"; it is {what}: {remedy or 'save it as CSV in UTF-8'}"
-    return "; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
+    return (
+        "; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`, by the encoding "
+        "that it has: GB18030 is common for Chinese"
+    )

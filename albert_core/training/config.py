@@ -24,8 +24,8 @@ class TrainingConfig:
         stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
             None: never.
         safeguards: What to do when training goes wrong.
-        precision: `bfloat16`, `float32`, or `auto`: the faster one on the device, which is bfloat16
-            on accelerators and processors made for it.
+        precision: `bfloat16`, `float32` (in matrix products, too, on every device), or `auto`: the
+            faster one on the device, which is bfloat16 on accelerators and processors made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX; with TensorFlow where it
             is faster: for pretraining on one accelerator, not on a CPU, and not for fine-tuning,
             whose batches differ in length. A training that goes on keeps the precision that it

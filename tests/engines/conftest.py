@@ -14,11 +14,15 @@ from tests.engines.steps import MARK, end_all, make_expected_records
 from tests.helpers.zygote import RECORDS, Zygote
 
 CLUSTERS = {"flink": flink_cluster, "spark": spark_cluster}
-# How soon a silent machine is given up: Flink's TaskManagers in `flink_cluster`, here Spark's.
-SPARK_TIMEOUTS = (
+SPARK_OPTIONS = (
+    # How soon a silent executor is given up.
     "-Dspark.executor.heartbeatInterval=5s",
     "-Dspark.network.timeout=30s",
     "-Dspark.network.timeoutInterval=10s",
+    # Tasks wait 3 s for the executor that has their input, which so short a job spends on the
+    # executor that was the first to start: the others would get no work.
+    "-Dspark.locality.wait=0s",
+    "-Dspark.ui.enabled=false",
 )
 
 
@@ -87,9 +91,8 @@ def engine(
     jar = find_job_server(engines_folder(), name)
     java = ["-Xmx512m", *QUICK_JAVA, MARK]
     if name == "spark":
-        java += ["-Dspark.executor.memory=512m", f"-Dspark.driver.host={host}", *SPARK_TIMEOUTS]
+        java += ["-Dspark.executor.memory=512m", f"-Dspark.driver.host={host}", *SPARK_OPTIONS]
         java += [f"-Dspark.executor.extraJavaOptions={' '.join(QUICK_JAVA)}"]
-        java += ["-Dspark.ui.enabled=false"]
     start = CLUSTERS[name]
     with start(engines_folder() / name, tmp_path_factory.mktemp(name), host=host) as running:
         running.settings |= {"job_server_jar": str(jar), "java_options": java}

@@ -25,7 +25,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def wait_for(
-    condition: Callable[[], bool], *, within_s: float = _START_WITHIN_S, poll_s: float = 0.2
+    condition: Callable[[], object], *, within_s: float = _START_WITHIN_S, poll_s: float = 0.2
 ) -> None:
     """Wait until something holds, which is tried every `poll_s` seconds.
 

@@ -152,7 +152,7 @@ def wait_for_work(process: Fork, output: Path, num_files: int = 6) -> None:
 
 
 def wait_while_running(
-    process: Fork, condition: Callable[[], bool], *, poll_s: float = 0.2
+    process: Fork, condition: Callable[[], object], *, poll_s: float = 0.2
 ) -> None:
     """Wait until something holds; the step must still run then."""
     wait_for(lambda: condition() or process.returncode is not None, within_s=400, poll_s=poll_s)

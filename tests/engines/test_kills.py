@@ -27,6 +27,7 @@ from tests.engines.steps import (
     running_job_servers,
     start,
     wait_for_work,
+    wait_while_running,
 )
 from tests.helpers.zygote import Fork, Zygote
 
@@ -104,7 +105,7 @@ def test_the_network_of_a_worker_cut_in_the_middle(
         try:
             wait_for(lambda: ask(cluster).num_slots == len(cluster.workers) + 1)
             process, output = command()
-            assert inner.workers()
+            wait_while_running(process, inner.workers, poll_s=0.01)
             network.cut()
             try:
                 finish_after_failure(

@@ -30,7 +30,7 @@ def attend(
     return attend_by_products(q_BQND, k_BSND, v_BSND, bias_B11S, dropout or _keep)
 
 
-def get_prefix_lengths(mask_BS: Any, x_BSE: Any) -> tuple[None, Any]:
+def get_prefix_lengths(mask_BS: Any, x_BSE: Any, head_size: int) -> tuple[None, Any]:
     """Return (None, x): no kernel asks for lengths, and any mask will do."""
     return None, x_BSE
 

@@ -46,7 +46,7 @@ def test_the_fused_kernel_computes_the_same(has_lengths):
 
     from albert_core.backends.jax import attention
 
-    if not attention._has_cudnn_kernel():
+    if not attention._takes_heads(HEAD_SIZE, attention._compute_capability()):
         pytest.skip("needs an NVIDIA GPU, Ampere or later")
     narrow = [jnp.asarray(vectors(seed), jnp.bfloat16) for seed in range(3)]
     narrow_bias = jnp.asarray(bias(), jnp.bfloat16)
@@ -73,15 +73,55 @@ def test_masks_that_are_no_prefix_give_nan(monkeypatch):
 
     masks = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]])
     x = jnp.ones((3, 4, 2), jnp.bfloat16)
-    monkeypatch.setattr(attention, "_has_cudnn_kernel", lambda: True)
-    lengths, marked = attention.get_prefix_lengths(masks, x)
+    monkeypatch.setattr(attention, "_compute_capability", lambda: 8.0)
+    lengths, marked = attention.get_prefix_lengths(masks, x, HEAD_SIZE)
     assert np.asarray(lengths)[[0, 2]].tolist() == [3, 1]  # never 0
     assert marked.dtype == x.dtype
     assert np.isnan(np.asarray(marked, "float32")).all((1, 2)).tolist() == [False, True, False]
     for unused in (x.astype(jnp.float32), x[:, :3]):
-        lengths, same = attention.get_prefix_lengths(masks[:, : unused.shape[1]], unused)
+        lengths, same = attention.get_prefix_lengths(masks[:, : unused.shape[1]], unused, HEAD_SIZE)
         assert lengths is None
         assert same is unused
+
+
+def test_heads_that_cudnn_refuses_are_left_to_xla(monkeypatch):
+    """The GPU is claimed: where cuDNN is chosen for it, this machine, which has none, fails."""
+    import jax.numpy as jnp
+
+    from albert_core.backends.jax import attention
+
+    monkeypatch.setattr(attention, "_compute_capability", lambda: 8.0)
+    narrow_bias = jnp.asarray(bias(), jnp.bfloat16)
+    for head_size in (20, 136):
+        x = jnp.ones((BATCH, LENGTH, HEADS, head_size), jnp.bfloat16)
+        lengths, same = attention.get_prefix_lengths(narrow_bias[:, 0, 0] == 0, x, head_size)
+        assert lengths is None
+        assert same is x
+        np.testing.assert_allclose(attention.attend(x, x, x, narrow_bias), x)
+
+
+@pytest.mark.parametrize(
+    ("compute_capability", "largest"), [(7.5, 0), (8.0, 128), (8.9, 128), (9.0, 256), (12.0, 128)]
+)
+def test_heads_are_taken_that_jax_lets_cudnn_have(monkeypatch, compute_capability, largest):
+    import jax
+    import jax.numpy as jnp
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+    from albert_core.backends.jax.attention import _takes_heads
+
+    monkeypatch.setattr(
+        cudnn, "check_compute_capability", lambda least: compute_capability >= float(least)
+    )
+    sizes = range(4, 300, 4)
+    taken = [size for size in sizes if _takes_heads(size, compute_capability)]
+    assert taken == list(range(8, largest + 1, 8))
+    for size in taken:
+        heads = jax.ShapeDtypeStruct((BATCH, LENGTH, HEADS, size), jnp.bfloat16)
+        layout = cudnn.AttentionLayout.BTNH.value
+        cudnn.check_is_flash_attention(
+            *3 * [heads], layout, cudnn_version=91_100, has_bias=True, is_training=True
+        )
 
 
 @pytest.mark.parametrize("may_scan", [False, True])
@@ -112,6 +152,5 @@ def test_what_is_saved_does_not_change_the_gradient(rematerialize, may_scan):
         return jnp.sum(x)
 
     x = jnp.ones((2, 4))
-    with jax.default_matmul_precision("highest"):
-        gradient, plain = (jax.jit(jax.grad(f))(kernel, x) for f in (looped, written_out))
+    gradient, plain = (jax.jit(jax.grad(f))(kernel, x) for f in (looped, written_out))
     np.testing.assert_allclose(gradient, plain, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.settings import OptimizerName
 
-pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("full_precision")]
+pytestmark = pytest.mark.backends
 
 CONFIG = AlbertConfig(
     vocab_size=50,

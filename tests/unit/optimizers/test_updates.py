@@ -16,7 +16,7 @@ from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.muon import Muon, orthogonalize
 
-pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("full_precision")]
+pytestmark = pytest.mark.backends
 
 BLOCK = "model/bert/encoder/transformer/group_0/inner_group_1"
 SHAPES = {

@@ -245,6 +245,31 @@ def test_files_are_found_by_name_and_a_dev_set_is_split_off(tmp_path: Path) -> N
     assert find_task("ner", tmp_path)[0].test[0].is_labelled
 
 
+@pytest.mark.parametrize("file", ["train.jsonl", "data/train-00000-of-00001.parquet"])
+def test_files_with_lists_of_words_are_found_by_name(file: str, tmp_path: Path) -> None:
+    (tmp_path / "ner/data").mkdir(parents=True)
+    (tmp_path / "ner/task.yaml").write_text(
+        "name: ner\nkind: token_classification\nmetrics: [f1]\ntexts: [tokens]\nlabel: ner_tags\n"
+    )
+    rows = [{"tokens": ["Ann", f"x{n}"], "ner_tags": ["B-PER", "O"]} for n in range(40)]
+    if file.endswith("jsonl"):
+        write(tmp_path, f"ner/{file}", "\n".join(map(json.dumps, rows)))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "ner" / file)
+    task, folder = find_task("ner", tmp_path)
+    assert task.labels == ("B-PER", "O")
+    assert len(read_sentences(task, folder, "train")) == 36
+
+
+def test_columns_of_words_have_numbers_and_no_names(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(
+        "name: ner\nkind: token_classification\nmetrics: [f1]\ntexts: [tokens]\n"
+    )
+    write(tmp_path, "train.tsv", "Ann B-PER")
+    with pytest.raises(InputError, match=r"got column 'tokens' for train\.tsv, expected a number"):
+        find_task(str(tmp_path / "task.yaml"), tmp_path)
+
+
 def test_a_yaml_declares_such_a_task(tmp_path: Path) -> None:
     (tmp_path / "pos").mkdir()
     (tmp_path / "pos/task.yaml").write_text(
