@@ -5,7 +5,9 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import Checkpoint, build_model, detect
@@ -96,11 +98,16 @@ def load(
 
     Raises:
         InputError: There is no model at the path, or there are several below it, which the message
-            lists; a file of it is damaged or cannot be used; it is not one for `task`; the devices
-            cannot be used so; or `task`, `config`, `vocab`, `lower_case`, `strip_accents`, the
-            precision bfloat16 or several devices are given for an export.
+            lists; a file of it is damaged or cannot be used, or a weight is no number; it is not
+            one for `task`; the precision is unknown; the devices cannot be used so; or `task`,
+            `config`, `vocab`, `lower_case`, `strip_accents`, the precision bfloat16 or several
+            devices are given for an export.
         ServiceError: The storage of a model in the cloud failed.
     """
+    if precision not in get_args(Precision):
+        raise InputError(
+            f"precision: got {precision!r}, expected one of {', '.join(get_args(Precision))}"
+        )
     folder = input_folder(_follow_links(find_model(path)))
     export_format = find_export_format(folder)
     if export_format is not None:
@@ -259,11 +266,13 @@ def _load_checkpoint(
         devices: The devices that compute; if there are several, a note of the model says so.
 
     Raises:
-        InputError: A file cannot be used, or the weights do not fit the task.
+        InputError: A file cannot be used, a weight is no number, or the weights do not fit the
+            task.
     """
     from albert_core.backends import JITS_VARYING_LENGTHS, LENGTH_MULTIPLE
 
     checkpoint = read_source()
+    _refuse_other_than_numbers(checkpoint)
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
         checkpoint.finetuning,
@@ -313,6 +322,21 @@ def _load_checkpoint(
         compute=compute,
         num_data_parallel=devices.num_data_parallel,
     )
+
+
+def _refuse_other_than_numbers(checkpoint: Checkpoint) -> None:
+    """Refuse weights that are NaN or infinite, of which any text gets the first label.
+
+    Raises:
+        InputError: There are such weights; names the first variable.
+    """
+    for name, array in checkpoint.weights.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"weights {checkpoint.source}: {name} holds NaN or infinite values, expected "
+                "numbers; the file is damaged, or its training has diverged: take an earlier "
+                "checkpoint"
+            )
 
 
 def _keras_model(

@@ -99,12 +99,15 @@ def export_model(
     dev = _dev_files(model, data_dir, task)
     lineage = find_lineage(model, run)
     chosen = proof_sentences(lineage, sentences)
-    inputs = {
-        "model": read_for_task(model, **reading).content_hash(),
-        "lineage": lineage.content_hash,
-    }
+    checkpoint = read_for_task(model, **reading)
+    inputs = {"model": checkpoint.content_hash(), "lineage": lineage.content_hash}
+    said = checkpoint.declarations()
     if task:
         inputs["task"] = hash_json(fingerprinted_values(task))
+        del said["task"]
+    # A step's results say what they did when they were made; people correct other folders.
+    if said and find_manifest(model) is None:
+        inputs["declarations"] = hash_json(said)
     if sentences:
         inputs["sentences"] = hash_json(chosen.texts)
     if dev:
