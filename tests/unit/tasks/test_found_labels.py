@@ -235,6 +235,10 @@ def test_labels_that_apply_together_are_found_one_by_one(tmp_path: Path) -> None
     ("labels", "message"),
     [
         (["0.5", "1.0", "2.5"], r"there are scores such as 0\.5 in its rows; .* kind: regression"),
+        (
+            ["wet", "fine", "nan"],
+            r"labels such as 'nan' in its rows, .*skipped_labels leaves these",
+        ),
         (["", "", ""], r"there are none in the column 'label' of its rows; declare them, as in"),
         (["wet", "wet", "wet"], "got labels wet, expected 2 or more different ones"),
     ],
