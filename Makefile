@@ -36,8 +36,10 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 # their time, so that two targets do not fill two cores.
 TEST_JOBS ?= 3
 
-# As users compute; the other tests do without (tests/helpers/compilation.py).
-WITH_ONEDNN := TF_ENABLE_ONEDNN_OPTS=1
+# To see what oneDNN has a kernel for, TensorFlow looks through all kernels for each node of each
+# graph: a sixth of what tests take that build and run small models. Those of parity, of optimizers
+# and of whole runs compute as users do, and so does pytest by hand.
+WITHOUT_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0
 
 # The targets start hundreds of processes of Python, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -153,19 +155,19 @@ kernels: setup-all
 	$(BIN)/python -m tests.helpers.kernels
 
 test-pretraining: setup-all
-	$(BIN)/pytest tests/components/test_pretrain*.py
+	$(WITHOUT_ONEDNN) $(BIN)/pytest tests/components/test_pretrain*.py
 
 test-components: setup-all
-	$(BIN)/pytest tests/components --ignore-glob 'tests/components/test_pretrain*.py'
+	$(WITHOUT_ONEDNN) $(BIN)/pytest tests/components --ignore-glob 'tests/components/test_pretrain*.py'
 
 test-unit: setup-all
-	$(BIN)/pytest tests/unit
+	$(WITHOUT_ONEDNN) $(BIN)/pytest tests/unit --ignore tests/unit/optimizers
 
 test-parity: setup-all
-	$(WITH_ONEDNN) $(BIN)/pytest tests/parity tests/interop tests/repository
+	$(BIN)/pytest tests/parity tests/interop tests/repository tests/unit/optimizers
 
 test-runs: setup-all
-	$(WITH_ONEDNN) $(BIN)/pytest tests/e2e tests/pipeline
+	$(BIN)/pytest tests/e2e tests/pipeline
 
 test-jax: setup-all  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends $$(grep -rl 'mark\.backends' tests --include='*.py')

@@ -1,6 +1,6 @@
-"""Compilation in the processes of tests: with few optimisations, and under JAX each program once.
+"""XLA in the processes of tests: compiled with few optimisations, and under JAX each program once.
 
-It is most of what tests cost where XLA is used: models that take milliseconds to run.
+Compilation is most of what tests cost where XLA is used: models that take milliseconds to run.
 """
 
 import atexit
@@ -22,7 +22,7 @@ _FEW_OPTIMISATIONS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expe
 
 
 def compile_cheaply() -> None:
-    """Set the variables that XLA reads first, and those of JAX and TensorFlow before their import.
+    """Set the variables that XLA reads first, and those that JAX does when it is imported.
 
     For this process and those that it starts, under either backend; what a variable is set to
     already stays. The folder of compiled programs is removed when this process ends.
@@ -37,9 +37,6 @@ def compile_cheaply() -> None:
         "JAX_COMPILATION_CACHE_DIR": folder,
         # Programs of milliseconds are kept, too; by default those that took a second to compile.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        # To see what oneDNN has a kernel for, TensorFlow looks through all kernels for each node of
-        # each graph: a sixth of what it takes to build and run small models.
-        "TF_ENABLE_ONEDNN_OPTS": "0",
     }
     for name, value in variables.items():
         os.environ.setdefault(name, value)
