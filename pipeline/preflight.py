@@ -11,6 +11,7 @@ from albert_core.checkpoints.trained_length import (
     warn_of_untrained_positions,
 )
 from albert_core.errors import InputError
+from albert_core.records.config import MaskingConfig
 from albert_core.settings import plain_values
 from albert_core.storage import is_remote
 from components.finetune.job import TaskJob
@@ -119,13 +120,19 @@ def _arguments_from_checkpoint(
 
 
 def _check_pretraining(config: RunConfig) -> None:
-    """Refuse settings of pretraining that do not fit the lengths of a run's records.
+    """Refuse settings of pretraining that do not fit a run's records.
 
     Raises:
-        InputError: The tokens are too few for the warm-up, or offsets of positions do nothing or
-            reach beyond the model's.
+        InputError: The tokens are too few for the warm-up, offsets of positions do nothing or reach
+            beyond the model's, or static records are to be masked otherwise than they are.
     """
     pretraining, length = config.pretraining, config.records.sequence_length
+    static = config.records.static_masking if config.records.format == "static" else None
+    if static and pretraining.masking not in (MaskingConfig(), static):
+        raise InputError(
+            "pretraining.masking: got settings with records.format static, whose records have "
+            "their masks already; set records.masking in its place, or records.format compact"
+        )
     num_positions = config.model.with_vocabulary(config.vocab.size).max_position_embeddings
     pretraining.check_positions(pretraining.sequence_lengths(default=length), num_positions)
     pretraining.resolved_phases(length)

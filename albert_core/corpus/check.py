@@ -24,7 +24,16 @@ _CHECKED_BEGINNING = 16 << 20
 # Shorter documents, on average, may be the paragraphs of longer ones; by format, since lines of one
 # sentence were prepared on purpose, and paragraphs of novels have up to 900 characters.
 _SHORT_CHARACTERS = {"sentences": 600, "running_text": 1000}
-_TABLE_ENDINGS = (".csv", ".tsv")
+# What files with these endings are, and what to do with them.
+_NO_PLAIN_TEXT = {
+    (".csv", ".tsv"): (
+        "a table, of which every line is read as text, header and separators, too; save the column "
+        "of its texts as JSON lines or Parquet"
+    ),
+    (".html", ".htm", ".xhtml", ".xml"): (
+        "marked-up text, of which the tags are read, too; save its text alone"
+    ),
+}
 _FEW_DOCUMENTS = 10  # in a file
 _MANY_LINES = 50
 
@@ -73,9 +82,9 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
     In a corpus above 1 GiB, and in files in buckets, only the first 16 MiB of each file (or of each
     member of an archive) are read; in jsonl and Parquet only the first document of every file.
     Notable are a format that was found and is not plain text, or one that is set although a file
-    begins as another; tables, which are read as plain text; files and members of archives, and
-    lines outside of articles, that were left out; and, where blank lines end documents, documents
-    of an unlikely length. Nothing is reported before everything is read.
+    begins as another; tables and marked-up text, which are read as plain text; files and members of
+    archives, and lines outside of articles, that were left out; and, where blank lines end
+    documents, documents of an unlikely length. Nothing is reported before everything is read.
 
     Args:
         config: The corpus.
@@ -104,7 +113,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes += [_note_on_tables(corpus), corpus.left_out_note]
+    notes += [*_notes_on_endings(corpus), corpus.left_out_note]
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if num_lines := reading.num_lines_outside_articles:
@@ -157,19 +166,19 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
     return ""
 
 
-def _note_on_tables(corpus: CorpusFiles) -> str:
-    """Return a note on the first table that is read as plain text; empty if none is.
+def _notes_on_endings(corpus: CorpusFiles) -> list[str]:
+    """Return a note for each kind of `_NO_PLAIN_TEXT` that is read as plain text, maybe none.
 
-    Tables are files named .csv or .tsv, also compressed; a format other than plain text has none.
+    The ending of a file's name tells it, also before that of a compression; in a format other than
+    plain text there is none.
     """
-    tables = [file.path for file in corpus.files if find_ending(file.path) in _TABLE_ENDINGS]
-    if not tables or corpus.format not in _SHORT_CHARACTERS:
-        return ""
-    return (
-        f"{tables[0]}{' and others' if len(tables) > 1 else ''}: a table, of which every line is "
-        "read as text, header and separators, too; save the column of its texts as JSON lines or "
-        "Parquet"
-    )
+    if corpus.format not in _SHORT_CHARACTERS:
+        return []
+    notes = []
+    for endings, kind in _NO_PLAIN_TEXT.items():
+        if paths := [file.path for file in corpus.files if find_ending(file.path) in endings]:
+            notes.append(f"{paths[0]}{' and others' if len(paths) > 1 else ''}: {kind}")
+    return notes
 
 
 def _check_lines(

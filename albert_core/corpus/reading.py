@@ -13,7 +13,7 @@ from albert_core.corpus.containers import TextStream, open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import FileRange, is_stored_as_text
 from albert_core.corpus.files import CorpusSplit, find_corpus_files, resolve_format
-from albert_core.corpus.formats import find_file_format
+from albert_core.corpus.formats import find_file_format, is_description
 from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
@@ -31,7 +31,8 @@ def read_documents(
     """Yield the documents of a file or a part of it, each a list of sentences.
 
     Documents without sentences are left out; sentences of over 10,000 characters are cut and
-    counted.
+    counted. In archives of JSON lines, files that describe a data set, such as README.md, are left
+    out and counted.
 
     Args:
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
@@ -55,6 +56,9 @@ def read_documents(
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):
         for stream in open_streams(source, config, counts):
+            if config.format == "jsonl" and is_description(stream.member):
+                counts.num_left_out_members += 1
+                continue
             for document in _documents_in_stream(stream, config, counts):
                 if sentences := list(bounded(document, counts=counts)):
                     yield sentences

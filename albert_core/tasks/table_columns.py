@@ -214,9 +214,13 @@ def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str
 def _named_column(column: str, names: Sequence[str], path: Path) -> int:
     """Return the number of the column with a name, from 0.
 
+    White space around the names in the header does not count unless a name with it is declared.
+
     Raises:
         InputError: No column has the name, or several do.
     """
+    if column not in names:
+        names = [name.strip() for name in names]
     if column not in names:
         raise InputError(
             f"{path}: no column {column!r} in its header ({', '.join(names)}); "
@@ -236,17 +240,28 @@ def _refuse_data(
     """Refuse a first row that is data: taken for a header, it would be lost.
 
     Taken for data is a row with a label or a number where the label is, a number where the id is,
-    or a text of over 5 words or 60 characters. A row of the numbers 0, 1, 2, ... passes.
+    or a text of over 5 words or 60 characters, in a column that is declared by its number. A row of
+    the numbers 0, 1, 2, ... passes.
 
     Raises:
         InputError: The row is taken for data.
     """
     if list(first_row) == [str(number) for number in range(len(first_row))]:
         return  # a table without names, written by pandas
-    label = None if columns.label is None else first_row[columns.label].strip()
-    is_label = label is not None and (label in task.labels or _is_number(label))
-    is_id = columns.id is not None and _is_number(first_row[columns.id])
-    texts = [first_row[number] for number in columns.texts]
+
+    def unnamed(declared: Sequence[Column | None], numbers: Sequence[int | None]) -> list[str]:
+        """Return the cells of columns that are not declared by the names that they have here."""
+        cells = [
+            (column, first_row[at])
+            for column, at in zip(declared, numbers, strict=True)
+            if at is not None
+        ]
+        return [cell for column, cell in cells if column not in (cell, cell.strip())]
+
+    labels = unnamed([task.label if source.label is None else source.label], [columns.label])
+    is_label = any(cell.strip() in task.labels or _is_number(cell) for cell in labels)
+    is_id = any(map(_is_number, unnamed([source.id], [columns.id])))
+    texts = unnamed(source.texts or task.texts, columns.texts)
     if is_label or is_id or any(map(_is_sentence, texts)):
         raise InputError(
             f"{path}, line 1: got a row of data ({_shown(first_row)}), expected a header; add one, "

@@ -86,8 +86,9 @@ class Task:
             follows the colon. None for `squad` and `race` files. For `token_classification`, the
             words: in `jsonl` a list of texts, in `conll` a column, the first if none is given.
         label: Column or name of the label; -1 is the last column. For `multi_label` it holds the
-            labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas; a file
-            without it may have 1 or 0 in a column for each of `labels`, named as these. For
+            labels that apply: in `jsonl` a list of texts, or of numbers that are labels or stand
+            for `class_names`; in `tsv` separated by commas, or a list as Python or JSON writes it;
+            a file without it may have 1 or 0 in a column for each of `labels`, named as these. For
             `token_classification`, the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
         labels: Class names in order of their numbers; only for classification, `multi_label` and

@@ -9,7 +9,7 @@ from typing import Any
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
 from albert_core.checkpoints import read_checkpoint
-from albert_core.files.atomic import write_json
+from albert_core.files.atomic import hash_json, write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
@@ -83,6 +83,7 @@ def evaluate(
     }
     scored_task = task or read_declared_task(model)
     identity = _identify(model, side_files)
+    declarations = {"declarations": identity.declarations} if identity.declarations else {}
     step = TrackedStep(
         name="evaluate",
         title=task_step_name("evaluate", scored_task.name, identity.initialization),
@@ -90,6 +91,7 @@ def evaluate(
         inputs={
             "model": identity.content_hash,
             "data": task_fingerprint(scored_task, data, needs_training=False),
+            **declarations,
         },
         places=places,
         output=output,
@@ -144,17 +146,25 @@ def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Identity:
-    """What tells a model from others, and whether its fine-tuning began from `random` weights."""
+    """What tells a model from others.
+
+    Attributes:
+        content_hash: Hash of its manifest, or of architecture, weights and vocabulary.
+        initialization: Whether its fine-tuning began from `random` weights.
+        declarations: Hash of what its files say of its head and settings; empty if they say
+            nothing, or if the manifest's hash tells it.
+    """
 
     content_hash: str
     initialization: str
+    declarations: str = ""
 
 
 def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     """Return the identity of a model: by its manifest where `albert finetune` wrote it.
 
     Any other model, and one that is read with other files than those beside it, is read for its
-    `content_hash`, and counts as pretrained.
+    `content_hash` and its declarations, and counts as pretrained.
 
     Args:
         model: The checkpoint.
@@ -168,4 +178,8 @@ def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     has_all_beside_it = all(value is None for value in side_files.values())
     if manifest is not None and manifest.step == "finetune" and has_all_beside_it:
         return _Identity(manifest.content_hash, manifest.config["initialization"])
-    return _Identity(read_checkpoint(model, **side_files).content_hash(), "pretrained")
+    checkpoint = read_checkpoint(model, **side_files)
+    # The task, its own or another one, is in the hash of the data.
+    said = {name: value for name, value in checkpoint.declarations().items() if name != "task"}
+    declarations = hash_json(said) if said else ""
+    return _Identity(checkpoint.content_hash(), "pretrained", declarations)

@@ -46,8 +46,8 @@ def export(
         data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
         sentences: File of sentences to compare outputs on, one a line; if not given, those of the
             corpus that lie beside the vocabulary in `run`, else 200 English ones.
-        max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
-            not given.
+        max_score_loss: What a score, with data_dir, may lose by rounded weights, from 0 to 1; 0.02
+            (2 points) if not given.
         run: Folder, such as a run's, that holds the outputs of the steps that made the model, for
             its card.
         task: Task of a fine-tuned checkpoint, if its files declare none or another one: a known

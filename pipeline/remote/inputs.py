@@ -276,12 +276,15 @@ def _choose_folder(
         InputError: No folder has the dev set, or several files could be those of a split.
     """
     first: tuple[Task, str] | None = None
+    there: list[str] = []
     for candidate in candidate_folders(declared):
         if first and candidate == ".":  # the files of other tasks, as `find_task` has it
             continue
         folder = data_dir.rstrip("/") if candidate == "." else join(data_dir, candidate)
+        names = _names_below(folder, listing)
+        there = there or (names if candidate != "." else [])
         splits = splits_to_find(declared, candidate, undeclared)
-        task = with_found_files(declared, _names_below(folder, listing), splits, folder=folder)
+        task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
             continue
         needed = [source.file for source in task.sources("train") if not source.is_optional]
@@ -289,7 +292,7 @@ def _choose_folder(
             return task, folder
         first = first or (task, folder)
     if first is None:
-        raise no_dev_set(declared, data_dir)
+        raise no_dev_set(declared, data_dir, there)
     return first
 
 

@@ -289,6 +289,12 @@ def test_a_setting_without_effect(capsys, folder, option, value, reason):
     assert reason in refuse(capsys, folder, option, value)
 
 
+def test_masks_of_static_records_that_pretraining_would_draw_otherwise(capsys, folder):
+    options = ["--records.format", "static", "--pretraining.masking.max_ngram", "1"]
+    line = refuse(capsys, folder, *options)
+    assert "pretraining.masking: got settings with records.format static" in line
+
+
 def test_an_output_folder_that_is_not_a_run(capsys, folder):
     (folder / "out").mkdir()
     (folder / "out" / "thesis.tex").touch()

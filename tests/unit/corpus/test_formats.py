@@ -12,6 +12,7 @@ import pytest
 
 from albert_core.corpus import (
     CorpusConfig,
+    ReadCounts,
     check_corpus,
     corpus_documents,
     corpus_fingerprint,
@@ -172,6 +173,32 @@ def test_a_table_is_told_to_be_read_as_text(tmp_path: Path) -> None:
     (note,) = said
     assert f"{tmp_path}/a.csv: a table, of which every line is read as text" in note
     assert "as JSON lines or Parquet" in note
+
+
+def test_marked_up_text_is_told_to_be_read_with_its_tags(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<html><body>One.</body></html>\n")
+    (tmp_path / "b.xml.gz").write_bytes(gzip.compress(b"<book>Two.</book>\n"))
+    said: list[str] = []
+    check_corpus(CorpusConfig(files=(str(tmp_path),)), say=said.append)
+    (note,) = said
+    assert f"{tmp_path}/a.html and others: marked-up text, of which the tags are read" in note
+
+
+@pytest.mark.parametrize("name", ["README.md", "repo-main/LICENSE"])
+def test_what_describes_a_data_set_in_an_archive_is_no_text_of_it(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "All about these data.\n")
+        archive.writestr("repo-main/data.jsonl", ROWS)
+    config = check_corpus(CorpusConfig(files=(str(path),)), say=lambda line: None)
+    counts = ReadCounts()
+    assert list(corpus_documents(config, counts)) == [["It rained.", "We left."], ["Sun."]]
+    assert counts.num_left_out_members == 1
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "All about these data.\n")
+    assert list(corpus_documents(CorpusConfig(files=(str(path),)))) == [["All about these data."]]
 
 
 def test_keys_that_are_not_there_are_named(tmp_path: Path) -> None:

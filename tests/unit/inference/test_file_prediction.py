@@ -27,6 +27,7 @@ from albert_core.inference import (
     PredictedLabels,
     TaskSignature,
 )
+from albert_core.inference.file_formats import ResultFormat
 from albert_core.inference.file_prediction import embed_file, predict_file
 from albert_core.inference.result_files import open_results
 from albert_core.tasks import TASKS, Source, Task
@@ -265,6 +266,17 @@ def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_left(
     with pytest.raises(InputError, match=message):
         predicted(FakeModel(), tmp_path / name, tmp_path / "out.jsonl")
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+@pytest.mark.parametrize("result_format", [None, "jsonl"])
+def test_an_output_that_is_named_as_compressed_is_refused(
+    tmp_path: Path, result_format: ResultFormat | None
+) -> None:
+    """It would hold plain text."""
+    source, output = write_texts(tmp_path / "in.jsonl"), tmp_path / "out.jsonl.gz"
+    with pytest.raises(InputError, match="got the ending of a compressed file, expected a name"):
+        predict_file(FakeModel(), str(source), str(output), result_format=result_format)
+    assert not output.exists()
 
 
 def test_words_are_in_the_column_of_the_tasks_files(tmp_path: Path) -> None:
