@@ -113,13 +113,13 @@ def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> No
     """
     again = {event["step"] for event in read_events(path)}
     last = {event["step"]: event["event"] for event in earlier}
-    kept = [
+    finished = [
         event
         for event in earlier
         if event["step"] not in again and last[event["step"]] == "finished"
     ]
-    if kept:
-        lines = "".join(json.dumps(event) + "\n" for event in kept)
+    if finished:
+        lines = "".join(json.dumps(event) + "\n" for event in finished)
         write_atomically(path, lines.encode() + path.read_bytes())
 
 

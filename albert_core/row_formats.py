@@ -95,6 +95,11 @@ def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             place = f"{path}, line {number}"
+            if line.lstrip().startswith("["):
+                raise InputError(
+                    f"{place}: got a list, expected an object a line; write it so, for example "
+                    "with `jq -c '.[]'`, or to_json(orient='records', lines=True) of pandas"
+                )
             values = parse_json(line, place, expected="an object a line")
             yield number, JsonObject.of(values, place).values
 

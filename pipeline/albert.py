@@ -1,25 +1,22 @@
 """The pipeline: raw text, or a finished checkpoint, in; a scored ALBERT out."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import dsl
 
 from components.checkpoint.component import import_checkpoint
-from components.evaluate.component import evaluate
 from components.export.component import export_models
-from components.finetune.component import finetune
 from components.pretrain.component import pretrain
 from components.promote.component import promote
 from components.records.component import make_records
 from components.register.component import register
 from components.report.component import report
 from components.resolve.component import resolve
-from components.run_summary.component import summarise_run
 from components.vocab.component import train_vocab
 from pipeline.config import RunConfig
+from pipeline.dag_builder import DagBuilder
 from pipeline.platform_config import PlatformConfig
 
 
@@ -111,7 +108,6 @@ def _build_from_text(
     (register, after both, which must be there), report. Its output is the report; there is none if
     the run ends with a summary.
     """
-    add_task = platform.add_task
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
     output = None if optional_steps.summary else dsl.Artifact
 
@@ -155,9 +151,10 @@ def _build_from_text(
         Returns:
             The report.
         """
-        with _ending_with_summary(platform, optional_steps, title, records, jobs, work_root):
+        dag = DagBuilder(platform=platform, work_root=work_root)
+        with dag.ending_with_summary(optional_steps.names, title=title, records=records, jobs=jobs):
             if optional_steps.resolve:
-                resolve_task = add_task(
+                resolved = dag.add(
                     "resolve",
                     resolve,
                     title=title,
@@ -166,26 +163,21 @@ def _build_from_text(
                     vocab=vocab,
                     pretraining=pretraining,
                     retraining=retraining,
-                    work_root=work_root,
-                )
-                title, date = resolve_task.outputs["title"], resolve_task.outputs["date"]
-                corpus = resolve_task.outputs["corpus"]
-                corpus_fingerprint = resolve_task.outputs["corpus_fingerprint"]
-                vocab = resolve_task.outputs["vocab"]
-                pretraining = resolve_task.outputs["pretraining"]
-                accepted = resolve_task.outputs["accepted"]
+                ).outputs
+                title, date, accepted = resolved["title"], resolved["date"], resolved["accepted"]
+                corpus, corpus_fingerprint = resolved["corpus"], resolved["corpus_fingerprint"]
+                vocab, pretraining = resolved["vocab"], resolved["pretraining"]
 
-            vocab_task = add_task(
+            vocab_task = dag.add(
                 "vocab",
                 train_vocab,
                 config=vocab,
                 corpus=corpus,
                 corpus_fingerprint=corpus_fingerprint,
-                work_root=work_root,
             )
 
             with dsl.ParallelFor(items=records, parallelism=1, name="records") as records_job:
-                records_task = add_task(
+                records_task = dag.add(
                     "records",
                     make_records,
                     job=records_job,
@@ -194,27 +186,23 @@ def _build_from_text(
                     corpus_fingerprint=corpus_fingerprint,
                     cleaning=cleaning,
                     beam=beam,
-                    work_root=work_root,
                 )
 
             # kfp changes a dsl.Collected that it is given: each use from here on has its own.
-            pretrain_task = add_task(
+            pretrain_task = dag.add(
                 "pretrain",
                 pretrain,
                 model=model,
                 config=pretraining,
                 vocab=vocab_task.outputs["vocab"],
                 records=dsl.Collected(records_task.outputs["records"]),
-                work_root=work_root,
             )
 
-            finetune_task, evaluate_task = _finetune_and_evaluate(
-                platform, jobs, pretrain_task.outputs["pretrained"], work_root
-            )
+            models = dag.finetune_and_evaluate(jobs, pretrain_task.outputs["pretrained"])
 
             optional_results = {}
             if optional_steps.export:
-                export_task = add_task(
+                export_task = dag.add(
                     "export",
                     export_models,
                     config=export,
@@ -222,14 +210,13 @@ def _build_from_text(
                     vocab=vocab_task.outputs["vocab"],
                     records=dsl.Collected(records_task.outputs["records"]),
                     pretrained=pretrain_task.outputs["pretrained"],
-                    finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
-                    evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
-                    work_root=work_root,
+                    finetuned=models.finetuned,
+                    evaluations=models.evaluations,
                 )
                 optional_results["exported"] = export_task.outputs["exported"]
 
             if optional_steps.promote:
-                promote_task = add_task(
+                promote_task = dag.add(
                     "promote",
                     promote,
                     title=title,
@@ -237,15 +224,14 @@ def _build_from_text(
                     retraining=retraining,
                     accepted=accepted,
                     pretrained=pretrain_task.outputs["pretrained"],
-                    evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
-                    work_root=work_root,
+                    evaluations=models.evaluations,
                 )
                 if optional_steps.export:
                     promote_task.after(export_task)  # a model that cannot be exported stays out
                 optional_results["promotion"] = promote_task.outputs["promotion"]
 
             if optional_steps.register:
-                add_task(
+                dag.add(
                     "register",
                     register,
                     vertex_models=dict(vertex_models),
@@ -253,19 +239,17 @@ def _build_from_text(
                     title=title,
                     promotion=promote_task.outputs["promotion"],
                     exported=export_task.outputs["exported"],
-                    work_root=work_root,
                 )
 
-            report_task = add_task(
+            report_task = dag.add(
                 "report",
                 report,
                 title=title,
                 vocab=vocab_task.outputs["vocab"],
                 records=dsl.Collected(records_task.outputs["records"]),
                 pretrained=pretrain_task.outputs["pretrained"],
-                finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
-                evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
-                work_root=work_root,
+                finetuned=models.finetuned,
+                evaluations=models.evaluations,
                 **optional_results,
             )
 
@@ -280,7 +264,6 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
     Its steps are checkpoint, finetune and evaluate for each job, export if that is among the
     optional steps, report. Its output is the report; there is none if it ends with a summary.
     """
-    add_task = platform.add_task
     output = None if optional_steps.summary else dsl.Artifact
 
     @dsl.pipeline(name="albert", description="A checkpoint in, scores on tasks out.")
@@ -305,106 +288,43 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
         Returns:
             The report.
         """
-        with _ending_with_summary(platform, optional_steps, title, [], jobs, work_root):
-            checkpoint_task = add_task(
+        dag = DagBuilder(platform=platform, work_root=work_root)
+        with dag.ending_with_summary(optional_steps.names, title=title, records=[], jobs=jobs):
+            checkpoint_task = dag.add(
                 "checkpoint",
                 import_checkpoint,
                 config=checkpoint,
                 checkpoint_fingerprint=checkpoint_fingerprint,
-                work_root=work_root,
             )
 
-            finetune_task, evaluate_task = _finetune_and_evaluate(
-                platform, jobs, checkpoint_task.outputs["pretrained"], work_root
-            )
+            models = dag.finetune_and_evaluate(jobs, checkpoint_task.outputs["pretrained"])
 
             optional_results = {}
             if optional_steps.export:
-                export_task = add_task(
+                export_task = dag.add(
                     "export",
                     export_models,
                     config=export,
                     jobs=jobs,
                     pretrained=checkpoint_task.outputs["pretrained"],
-                    finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
-                    evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
-                    work_root=work_root,
+                    finetuned=models.finetuned,
+                    evaluations=models.evaluations,
                 )
                 optional_results["exported"] = export_task.outputs["exported"]
 
-            report_task = add_task(
+            report_task = dag.add(
                 "report",
                 report,
                 title=title,
                 pretrained=checkpoint_task.outputs["pretrained"],
-                finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
-                evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
-                work_root=work_root,
+                finetuned=models.finetuned,
+                evaluations=models.evaluations,
                 **optional_results,
             )
 
         return None if optional_steps.summary else report_task.outputs["summary"]
 
     return albert
-
-
-@contextlib.contextmanager
-def _ending_with_summary(
-    platform: PlatformConfig,
-    optional_steps: OptionalSteps,
-    title: Any,
-    records: Any,
-    jobs: Any,
-    work_root: Any,
-) -> Iterator[None]:
-    """Let the tasks made in this context be followed by that of the summary, however they end.
-
-    The platform may have them followed by a notification, too. Without a summary among the optional
-    steps this does nothing. The last four arguments are parameters of the pipeline, of the same
-    names.
-    """
-    if not optional_steps.summary:
-        yield
-        return
-    summary_task = platform.add_task(
-        "summary",
-        summarise_run,
-        title=title,
-        records=records,
-        jobs=jobs,
-        optional_steps=optional_steps.names,
-        work_root=work_root,
-        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-    )
-    with dsl.ExitHandler(summary_task, name="steps") as steps:
-        yield
-    platform.notify(steps)
-
-
-def _finetune_and_evaluate(
-    platform: PlatformConfig, jobs: Any, pretrained: Any, work_root: Any
-) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
-    """Add fine-tuning and evaluation for each job to the pipeline being built; return both tasks.
-
-    Args:
-        platform: Makes and configures the tasks.
-        jobs: The pipeline's parameter of that name.
-        pretrained: The output that has the model to start from.
-        work_root: The pipeline's parameter of that name.
-    """
-    with dsl.ParallelFor(items=jobs, parallelism=platform.parallel_tasks, name="tasks") as job:
-        finetune_task = platform.add_task(
-            "finetune", finetune, job=job, pretrained=pretrained, work_root=work_root
-        )
-        evaluate_task = platform.add_task(
-            "evaluate",
-            evaluate,
-            job=job,
-            finetuned=finetune_task.outputs["finetuned"],
-            work_root=work_root,
-        )
-    return finetune_task, evaluate_task
 
 
 albert_pipeline = build_pipeline(PlatformConfig())

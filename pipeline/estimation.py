@@ -24,7 +24,8 @@ from albert_core.tasks import TASKS, Task, find_task, named_task
 from albert_core.tasks.registry import DECLARATION_NAME
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
-from pipeline.config import RunConfig, read_section
+from pipeline.config import RunConfig
+from pipeline.config_files import read_section
 from pipeline.remote.tpu import TpuSlice
 
 _NOT_COUNTED = (
@@ -37,7 +38,8 @@ _NOT_COUNTED = (
 class CostLimit:
     """The most that pretraining may cost, by the estimate.
 
-    A negative `max_cost` raises InputError; the other values are checked when an estimate is made.
+    A negative `max_cost`, or a `utilisation` without one, raises InputError; the other values are
+    checked when an estimate is made.
 
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
@@ -50,12 +52,17 @@ class CostLimit:
     prices: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a negative `max_cost`; the other values are checked when an estimate is made.
+        """Refuse a negative `max_cost`, and a `utilisation` without one, which has no effect.
 
         Raises:
-            InputError: It is negative.
+            InputError: One of these is given.
         """
         check_minimum("--max_cost", self.max_cost, 0)
+        if not self.max_cost and self.utilisation != CostLimit.utilisation:
+            raise InputError(
+                f"--utilisation: got {self.utilisation} without --max_cost, so that nothing is "
+                "estimated; add the limit, or remove it (albert estimate tells time and price)"
+            )
 
 
 def estimate_run(
@@ -169,7 +176,7 @@ def estimate_task(
         layout=StepLayout.from_config(config),
         accelerator=chips,
     )
-    found = estimate_finetuning(
+    estimate = estimate_finetuning(
         step,
         size,
         utilisation=utilisation,
@@ -177,7 +184,7 @@ def estimate_task(
         compiles=not is_calculated,
         progress=progress,
     )
-    return found, table
+    return estimate, table
 
 
 def _find_task(task: str, data_dir: str) -> tuple[Task, Path | None]:

@@ -76,12 +76,21 @@ def refuse_missing_packages_of_run(*, has_text: bool) -> None:
         InputError: A package is missing; names the first and its extra. Or KERAS_BACKEND is none
             of the two backends.
     """
+    for package in (*_OF_RUNS, chosen_backend(), *(_OF_TEXT if has_text else ())):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(_describe("run", package, _find_extra(package) or "train"))
+
+
+def chosen_backend() -> str:
+    """Return the backend that the variable KERAS_BACKEND names; TensorFlow if it is not set.
+
+    Raises:
+        InputError: It names none of the two.
+    """
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in ("tensorflow", "jax"):
         raise InputError(f"KERAS_BACKEND: got {backend!r}, expected tensorflow or jax")
-    for package in (*_OF_RUNS, backend, *(_OF_TEXT if has_text else ())):
-        if importlib.util.find_spec(package) is None:
-            raise InputError(_describe("run", package, _find_extra(package) or "train"))
+    return backend
 
 
 def _find_extra(package: str) -> str | None:

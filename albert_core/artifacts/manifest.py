@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from albert_core.errors import InputError
 from albert_core.files.atomic import hash_json, sha256_of_file, write_json
@@ -203,6 +203,13 @@ def _rename_old_keys(values: dict[str, Any]) -> dict[str, Any]:
         "config": rename_settings(values.get("config", {})),
         "metrics": rename_metrics(values.get("metrics", {})),
     }
+
+
+class OutputFolder(NamedTuple):
+    """A folder on this machine that a step has written, and the manifest in it."""
+
+    folder: Path
+    manifest: Manifest
 
 
 def read_manifest(folder: str | Path, *, step: str) -> Manifest:

@@ -140,6 +140,24 @@ class Checkpoint:
             {"config": self.config.to_dict(), "weights": weights, "vocabulary": vocabulary}
         )
 
+    def declarations(self) -> dict[str, Any]:
+        """Return what its files say that it is for, which `content_hash` leaves out: JSON values.
+
+        They are the task, the settings of its fine-tuning, and what is known of its outputs. What
+        no file says is not among them.
+        """
+        values = {
+            "task": self.task,
+            "finetuning": self.finetuning,
+            "labels": list(self.labels),
+            "problem_type": self.problem_type,
+            "is_multiple_choice": self.is_multiple_choice,
+        }
+        said: dict[str, Any] = {name: value for name, value in values.items() if value}
+        if self.null_threshold is not None:
+            said["null_threshold"] = self.null_threshold
+        return said
+
     def without_unused_groups(self) -> "Checkpoint":
         """Return this checkpoint, or a copy without the groups that no layer uses, with a note.
 

@@ -12,6 +12,7 @@ from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5
 _EXAMPLE_CHARACTERS = 200
+_DEFAULT_OVERLAP_NGRAM = 13
 _DEFAULT_NEAR_DUPLICATE_NGRAM = 5
 _DEFAULT_NUM_PERMUTATIONS = 128
 
@@ -20,14 +21,15 @@ _DEFAULT_NUM_PERMUTATIONS = 128
 class CleaningConfig:
     """Which documents are left out. By default only repeated ones.
 
-    Values out of their range, and settings of near-duplicates that would have no effect, are
-    refused with an InputError.
+    Values out of their range, and settings that would have no effect, are refused with an
+    InputError.
 
     Attributes:
         deduplicate: Whether only one of several documents with the same text is kept.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or
-            globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A
-            document that shares `overlap_ngram` words in a row with one of them is left out.
+            globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE), .txt (RACE), or
+            CoNLL's columns in any of .tsv, .txt and other endings. A document that shares
+            `overlap_ngram` words in a row with one of them is left out.
         overlap_ngram: Number of equal words in a row that count as an overlap.
         near_duplicate_threshold: Least Jaccard similarity of their sets of word n-grams at which
             two documents count as near-duplicates; one of them is kept. Near-duplicates are not
@@ -45,7 +47,7 @@ class CleaningConfig:
 
     deduplicate: bool = True
     evaluation_sets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    overlap_ngram: int = 13
+    overlap_ngram: int = _DEFAULT_OVERLAP_NGRAM
     near_duplicate_threshold: float | None = None
     near_duplicate_ngram: int = _DEFAULT_NEAR_DUPLICATE_NGRAM
     num_minhash_permutations: int = _DEFAULT_NUM_PERMUTATIONS
@@ -55,18 +57,23 @@ class CleaningConfig:
     max_repeated_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse bounds that are out of range, and settings of near-duplicates without effect.
+        """Refuse bounds that are out of range, and settings without effect.
 
         Raises:
-            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, `min_characters`
-                is negative, `max_characters` is below 1 or below `min_characters`, or
-                `_check_near_duplicates` raises it.
+            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, or is set without
+                evaluation sets; `min_characters` is negative, `max_characters` is below 1 or below
+                `min_characters`, or `_check_near_duplicates` raises it.
         """
         self._check_near_duplicates()
         check_between(self, "cleaning", "min_letter_fraction", "max_repeated_fraction")
         if self.overlap_ngram < 2:
             raise InputError(
                 f"cleaning.overlap_ngram: got {self.overlap_ngram}, expected 2 or more words"
+            )
+        if self.overlap_ngram != _DEFAULT_OVERLAP_NGRAM and not self.evaluation_sets:
+            raise InputError(
+                f"cleaning.overlap_ngram: got {self.overlap_ngram} without "
+                "cleaning.evaluation_sets, whose overlaps it is about; name the sets, or remove it"
             )
         most = self.max_characters
         if self.min_characters < 0 or (most is not None and most < max(1, self.min_characters)):

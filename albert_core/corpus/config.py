@@ -4,8 +4,11 @@ import dataclasses
 from typing import Literal
 
 from albert_core.corpus.languages import check_language
+from albert_core.errors import InputError
 
 CorpusFormat = Literal["sentences", "running_text", "wikiextractor", "jsonl", "parquet"]
+_LINES: tuple[CorpusFormat, ...] = ("sentences", "running_text")
+_ROWS: tuple[CorpusFormat, ...] = ("jsonl", "parquet")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,8 @@ class CorpusConfig:
             counts them and puts U+FFFD in their place.
 
     Raises:
-        InputError: `language` is no ISO 639 code; nothing else is checked.
+        InputError: `language` is no ISO 639 code; or `documents` or `text_field` is set with a
+            `format` that has no such thing.
     """
 
     files: tuple[str, ...] = ()
@@ -43,3 +47,10 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         check_language("corpus.language", self.language)
+        for name, formats in (("documents", _LINES), ("text_field", _ROWS)):
+            value = getattr(self, name)
+            if value != getattr(CorpusConfig, name) and self.format not in (None, *formats):
+                raise InputError(
+                    f"corpus.{name}: got {value!r} with the format {self.format}, expected it with "
+                    f"{' or '.join(formats)} only; remove it, or set corpus.format"
+                )

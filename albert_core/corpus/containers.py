@@ -35,12 +35,14 @@ class TextStream:
         end: One past the last byte; for compressed text, whose size is unknown, some number beyond
             it.
         file: The open file, decompressed.
+        member: Its name in the archive; empty where it is in none.
     """
 
     path: str
     start: int
     end: int
     file: BinaryIO
+    member: str = ""
 
 
 def open_streams(
@@ -73,9 +75,7 @@ def open_streams(
         elif source.path.lower().endswith(".zip"):
             yield from _refusing_empty(_zip_streams(stored, source.path, config, counts), source)
         else:
-            yield from _refusing_empty(
-                _unpacked(stored, source.path, config, counts, is_member=False), source
-            )
+            yield from _refusing_empty(_unpacked(stored, source.path, config, counts), source)
 
 
 def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterator[TextStream]:
@@ -93,7 +93,7 @@ def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterato
 
 
 def _unpacked(
-    stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts, *, is_member: bool
+    stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts, *, member: str = ""
 ) -> Iterator[TextStream]:
     """Yield the text of a file or member that may be compressed or a tar archive.
 
@@ -106,7 +106,7 @@ def _unpacked(
         path: Its address, for its endings and for messages.
         config: The corpus it is part of.
         counts: Receives the number of members that are left out.
-        is_member: Whether it is a member of an archive.
+        member: Its name in the archive; empty where it is in none.
 
     Raises:
         InputError: It is not text.
@@ -119,18 +119,19 @@ def _unpacked(
         if is_tar(head):
             yield from _tar_streams(_rejoined(head, file), path, config, counts)
             return
-        if is_member and _is_left_out(head, config):
+        if member and _is_left_out(head, config):
             counts.num_left_out_members += 1
             return
         name = PurePosixPath(path.lower()).name
-        if not is_member and (name.endswith(TAR_SUFFIXES) or ".tar." in name):
+        if not member and (name.endswith(TAR_SUFFIXES) or ".tar." in name):
             raise tarfile.ReadError("no tar archive")
         _refuse_other(head, path, config)
         if config.format == "parquet":
-            yield TextStream(path, 0, sys.maxsize, io.BytesIO(head + file.read()))
+            yield TextStream(path, 0, sys.maxsize, io.BytesIO(head + file.read()), member)
         else:
             line_end = find_line_end(head) or b"\n"
-            yield TextStream(path, 0, sys.maxsize, with_line_feeds(file, line_end, head=head))
+            lines = with_line_feeds(file, line_end, head=head)
+            yield TextStream(path, 0, sys.maxsize, lines, member)
 
 
 def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
@@ -182,7 +183,8 @@ def _tar_streams(
                 counts.num_left_out_members += 1
                 continue
             name = f"{path}, {member.name}"
-            yield from _unpacked(cast(BinaryIO, content), name, config, counts, is_member=True)
+            file = cast(BinaryIO, content)
+            yield from _unpacked(file, name, config, counts, member=member.name)
 
 
 def _zip_streams(
@@ -216,7 +218,7 @@ def _zip_streams(
                 raise InputError(f"{name}: cannot be read ({error}); unpack {path}") from error
             with content:
                 file = cast(BinaryIO, content)
-                yield from _unpacked(file, name, config, counts, is_member=True)
+                yield from _unpacked(file, name, config, counts, member=member.filename)
 
 
 def _is_left_out(head: bytes, config: CorpusConfig) -> bool:

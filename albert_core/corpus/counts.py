@@ -12,8 +12,10 @@ class ReadCounts:
         num_control_characters: Control characters that were removed.
         num_cut_sentences: Sentences of over 10,000 characters, which were cut.
         num_empty_texts: Rows whose text is null or empty.
-        num_left_out_members: Files in archives that were left out: hidden ones, links, and what is
-            no text.
+        num_left_out_members: Files in archives that were left out: hidden ones, links, what is no
+            text, and beside JSON lines what describes a data set.
+        num_lines_outside_articles: Lines outside of WikiExtractor's articles, which were left out;
+            blank ones do not count.
     """
 
     num_invalid_utf8: int = 0
@@ -21,3 +23,4 @@ class ReadCounts:
     num_cut_sentences: int = 0
     num_empty_texts: int = 0
     num_left_out_members: int = 0
+    num_lines_outside_articles: int = 0

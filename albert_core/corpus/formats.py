@@ -113,9 +113,9 @@ def _first_text(file: StoredFile) -> tuple[str, bytes]:
     """Return the address and the first bytes, decompressed, of the first text in a file.
 
     There are at most 65,536 bytes. In an archive, the address is that of the first member that is
-    text. A file that cannot be read as text (missing, damaged, encrypted, not text, an archive
-    without text) gives its own address and no bytes: the InputError is left to whoever reads the
-    corpus.
+    text and describes no data set (`is_description`), or else of the first that is text. A file
+    that cannot be read as text (missing, damaged, encrypted, not text, an archive without text)
+    gives its own address and no bytes: the InputError is left to whoever reads the corpus.
 
     Raises:
         ServiceError: The storage failed.
@@ -126,10 +126,15 @@ def _first_text(file: StoredFile) -> tuple[str, bytes]:
             contextlib.nullcontext() if is_stored_as_text(file.path) else damage_errors(file.path),
             contextlib.closing(open_streams(source, CorpusConfig(), ReadCounts())) as streams,
         ):
-            stream = next(streams)
-            return stream.path, stream.file.read(_HEAD_BYTES)
+            first = None
+            for stream in streams:
+                text = stream.path, stream.file.read(_HEAD_BYTES)
+                if not is_description(stream.member):
+                    return text
+                first = first or text
     except InputError:
-        return file.path, b""
+        first = None
+    return first or (file.path, b"")
 
 
 def is_description(path: str) -> bool:
@@ -189,5 +194,5 @@ def _is_object(line: bytes) -> bool:
 def _named(paths: Sequence[str]) -> str:
     """Return the number of files and the names of the first two, for a message."""
     names = ", ".join(PurePosixPath(path).name for path in paths[:_NUM_NAMED])
-    more = ", ..." if len(paths) > _NUM_NAMED else ""
-    return f"{len(paths):,}: {names}{more}"
+    ellipsis = ", ..." if len(paths) > _NUM_NAMED else ""
+    return f"{len(paths):,}: {names}{ellipsis}"

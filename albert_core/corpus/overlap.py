@@ -8,20 +8,17 @@ and line breaks.
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from albert_core.corpus.evaluation_texts import read_evaluation_texts
 from albert_core.errors import InputError
-from albert_core.files.compression import unpacked, without_compression
-from albert_core.row_formats import find_other_delimiter, open_parquet, read_csv_cells
-from albert_core.storage import find_files, open_file, read_bytes, write_file
+from albert_core.storage import open_file, write_file
 
 # A word is a run of letters and digits; in scripts without spaces each character is one.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -62,14 +59,21 @@ class OverlapIndex:
             ngram: Words in an n-gram.
 
         Raises:
-            InputError: A file is missing, not UTF-8, not what its ending says, or has no text.
+            InputError: A file is missing, not UTF-8, not what its ending says, or has no text; or
+                no text of a set has an n-gram, so that no document could ever overlap with it.
             ServiceError: The storage of a file failed.
         """
         hashes, owners, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], {}
         for number, (name, patterns) in enumerate(sets.items()):
-            texts = [text for pattern in patterns for text in _read_texts(pattern)]
+            texts = [text for pattern in patterns for text in read_evaluation_texts(pattern)]
             grams = [ngram_hashes(split_words([text]), ngram) for text in texts]
             set_hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *grams]))
+            if not len(set_hashes):
+                raise InputError(
+                    f"cleaning.evaluation_sets.{name}: got {len(texts):,} texts, none of "
+                    f"overlap_ngram {ngram} words, so that no document could share them; set "
+                    "cleaning.overlap_ngram lower, or remove the set"
+                )
             hashes.append(set_hashes)
             owners.append(np.full(len(set_hashes), number, np.int32))
             counts[name] = {
@@ -162,109 +166,3 @@ def _word_hash(word: str) -> int:
     """Return a hash of 64 bits."""
     # Not Python's own hash, which differs from process to process.
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
-def _read_texts(pattern: str) -> Iterator[str]:
-    """Yield the texts of all evaluation files that a pattern matches, file by file.
-
-    Files are decompressed, and read by their endings: .tsv, .csv, .json, .jsonl, .ndjson and
-    .parquet; any other file is JSON if it begins with `{`, else plain text.
-
-    Raises:
-        InputError: No file matches, or one is damaged, not UTF-8, not what its ending says, or has
-            no text.
-        ServiceError: The storage of a file failed.
-    """
-    for file in find_files(pattern):
-        data = unpacked(file.path, read_bytes(file.path)).removeprefix(b"\xef\xbb\xbf")
-        ending = without_compression(file.path).rpartition(".")[2].lower()
-        try:
-            if ending == "parquet":
-                rows = open_parquet(file.path, io.BytesIO(data)).rows()
-                texts = [text for _, row in rows for text in _strings(row)]
-            else:
-                texts = list(_TEXTS.get(ending, _plain_texts)(data.decode("utf-8")))
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"evaluation data {file.path}: {' '.join(str(error).split())}; expected UTF-8 "
-                "text in a .tsv, .csv, .json, .jsonl or .txt file, or Parquet"
-            ) from error
-        if not texts:
-            raise InputError(f"evaluation data {file.path}: no text in it; remove it")
-        yield from texts
-
-
-def _table_texts(text: str) -> Iterator[str]:
-    """Yield the cells of a GLUE file that are not empty, line by line; a heading counts as text."""
-    for line in text.split("\n"):  # not splitlines: cells may hold other ends of lines
-        yield from filter(None, line.removesuffix("\r").split("\t"))
-
-
-def _csv_texts(text: str) -> Iterator[str]:
-    """Yield the cells of a CSV that are not empty, the header's too.
-
-    Cells are between commas, or what else is in a header without any; with a tab in the first line
-    the file is a table between tabs.
-
-    Raises:
-        InputError: It is no CSV.
-    """
-    first_line = text.partition("\n")[0]
-    if "\t" in first_line:
-        yield from _table_texts(text)
-        return
-    delimiter = find_other_delimiter([first_line]) if "," not in first_line else None
-    lines = io.StringIO(text, newline="")
-    for _, cells in read_csv_cells("CSV", lines, delimiter=delimiter or ","):
-        yield from filter(None, cells)
-
-
-def _json_texts(text: str) -> Iterator[str]:
-    """Yield every string in a JSON value or, if the text is not one, in one value on each line.
-
-    Raises:
-        ValueError: Neither is JSON.
-    """
-    try:
-        yield from _strings(json.loads(text))
-    except ValueError:
-        for line in text.split("\n"):
-            if line.strip():
-                yield from _strings(json.loads(line))
-
-
-def _plain_texts(text: str) -> Iterable[str]:
-    """Yield the strings of a text that begins with `{`, as JSON such as RACE's; else paragraphs.
-
-    Paragraphs are divided by blank lines.
-
-    Raises:
-        ValueError: It begins with `{` and is no JSON.
-    """
-    if text.lstrip().startswith("{"):
-        return _json_texts(text)
-    return (part for part in re.split(r"\n\s*\n", text) if part.strip())
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield every string inside a JSON value, keys left out.
-
-    Depth first, in their order.
-    """
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-
-
-_TEXTS = {
-    "tsv": _table_texts,
-    "csv": _csv_texts,
-    "json": _json_texts,
-    "jsonl": _json_texts,
-    "ndjson": _json_texts,
-}

@@ -2,19 +2,18 @@
 
 import contextlib
 import dataclasses
-import html
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from albert_core.corpus.articles import read_articles
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import TextStream, open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import FileRange, is_stored_as_text
 from albert_core.corpus.files import CorpusSplit, find_corpus_files, resolve_format
-from albert_core.corpus.formats import find_file_format
+from albert_core.corpus.formats import find_file_format, is_description
 from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
@@ -32,7 +31,8 @@ def read_documents(
     """Yield the documents of a file or a part of it, each a list of sentences.
 
     Documents without sentences are left out; sentences of over 10,000 characters are cut and
-    counted.
+    counted. In archives of JSON lines, files that describe a data set, such as README.md, are left
+    out and counted.
 
     Args:
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
@@ -50,12 +50,15 @@ def read_documents(
         with open_file(str(source)) as file:
             source = FileRange(str(source), 0, file.seek(0, 2))
     if config.format is None:
-        found = find_file_format(StoredFile(source.path, source.end))
-        config = dataclasses.replace(config, format=found or "sentences")
+        file_format = find_file_format(StoredFile(source.path, source.end))
+        config = dataclasses.replace(config, format=file_format or "sentences")
     counts = counts if counts is not None else ReadCounts()
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):
         for stream in open_streams(source, config, counts):
+            if config.format == "jsonl" and is_description(stream.member):
+                counts.num_left_out_members += 1
+                continue
             for document in _documents_in_stream(stream, config, counts):
                 if sentences := list(bounded(document, counts=counts)):
                     yield sentences
@@ -111,14 +114,14 @@ def _documents_from_lines(
     """Yield the documents of lines: articles, the whole file, or runs between blank lines.
 
     In the format `sentences` each line is a sentence; in the others lines are joined and split. A
-    document may come out empty.
+    document may come out empty. Irregularities are added to `counts`.
 
     Raises:
         InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
     """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
-        groups = _articles(lines, source)
+        groups = read_articles(lines, source, counts)
     elif config.documents == "file":
         groups = iter([[line for _, line in lines if line]])
     else:
@@ -151,39 +154,6 @@ def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]
             is_in_range = True
     if group:
         yield group
-
-
-_DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
-
-
-def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
-    """Yield the paragraphs of each article that begins in the range, without its title.
-
-    An article without an end tag ends where the next one begins. Lines outside of articles and
-    blank lines are left out; an article may have no paragraph left.
-    """
-    article: list[str] | None = None
-    title = ""
-    for offset, line in lines:
-        start = _DOC_START.match(line)
-        if start and article:
-            yield _without_title(article, title)
-        if start or article is None:
-            if offset >= source.end:
-                return
-            article, title = ([], html.unescape(start[1] or "")) if start else (None, "")
-        elif line == "</doc>":
-            yield _without_title(article, title)
-            article = None
-        elif line:
-            article.append(line)
-    if article:
-        yield _without_title(article, title)
-
-
-def _without_title(article: list[str], title: str) -> list[str]:
-    """Return an article without its first paragraph where that repeats the title."""
-    return article[1:] if article and html.unescape(article[0]) == title else article
 
 
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:

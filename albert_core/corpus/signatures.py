@@ -16,11 +16,12 @@ _DATA = {
     b"Rar!\x1a\x07": "a RAR archive, unpack it",
     b"PAR1": "a Parquet file, set corpus.format=parquet",
     b"ARROW1": "an Arrow file, save it as Parquet",
-    b"\xff\xff\xff\xff\x10\0\0\0": "an Arrow stream, save it as Parquet",
     b"\xff\xfe\0\0": "UTF-32, convert it with `iconv -f UTF-32 -t UTF-8`",
     b"\0\0\xfe\xff": "UTF-32, convert it with `iconv -f UTF-32 -t UTF-8`",
     b"\xff\xfe": "UTF-16, convert it with `iconv -f UTF-16 -t UTF-8`",
     b"\xfe\xff": "UTF-16, convert it with `iconv -f UTF-16 -t UTF-8`",
+    b"version https://git-lfs": "a pointer to a file in Git LFS, fetch that with `git lfs pull`",
+    b"<mediawiki xmlns=": "a dump of MediaWiki, extract its text with WikiExtractor",
 }
 """Beginnings of files that hold text but cannot be read as they are, and what to do with them."""
 
@@ -50,6 +51,8 @@ _OTHERS = {
     b"\x80\x04\x95": "a pickle",
     b"\x80\x05\x95": "a pickle",
 }
+# Without the four bytes between, which are the length of what follows.
+_ARROW_STREAM = b"\xff\xff\xff\xff", b"\x10\0\0\0"
 _MOST_ZEROS = 0.2  # of text; UTF-16 of Latin letters has half, and nothing but it in UTF-8 has many
 _SMALLEST_JUDGED = 16
 
@@ -59,6 +62,8 @@ def find_data(head: bytes) -> str | None:
 
     None if its first bytes are not of such a form.
     """
+    if (head[:4], head[8:12]) == _ARROW_STREAM:
+        return "an Arrow stream, save it as Parquet"
     return _find(head, _DATA)
 
 
@@ -73,7 +78,7 @@ def find_other(head: bytes) -> str | None:
     if kind := _find(head, _OTHERS):
         return kind
     if len(head) >= _SMALLEST_JUDGED and head.count(0) > _MOST_ZEROS * len(head):
-        return "binary data, or UTF-16 without a byte order mark"
+        return "binary data or UTF-16 without a byte order mark"
     return None
 
 

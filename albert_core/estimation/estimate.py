@@ -20,7 +20,7 @@ from albert_core.estimation.compiled_step import (
 from albert_core.estimation.pretraining_step import PretrainingStep
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.processes.stops import call_stoppably
+from albert_core.processes.interruptible_calls import call_stoppably
 from albert_core.progress import ReportProgress, quiet, report_message
 
 _NUM_PROCESSES = 2

@@ -20,7 +20,7 @@ from albert_core.estimation.task_estimate import (
     safe_memory,
 )
 from albert_core.estimation.task_step import StepLayout, TaskStep
-from albert_core.processes.stops import call_stoppably
+from albert_core.processes.interruptible_calls import call_stoppably
 from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tasks.sizes import TaskSize
 

@@ -70,7 +70,10 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
 def open_saved_model(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone.
 
-    Its inputs are exactly `Checkpoint.input_names`. TensorFlow's errors pass.
+    Its inputs are exactly `Checkpoint.input_names`. TensorFlow's errors in running it pass.
+
+    Raises:
+        InputError: A file is missing, cut off or altered.
     """
     return _open_signature(folder, IDS_SIGNATURE)
 
@@ -79,8 +82,11 @@ def open_saved_model_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of a folder that `write_saved_model` wrote.
 
     It is run by TensorFlow alone. Its inputs are exactly `input_ids`, `input_mask` and
-    `segment_ids` [B, S], its outputs `sequence_output` and `pooled_output`. TensorFlow's errors
-    pass.
+    `segment_ids` [B, S], its outputs `sequence_output` and `pooled_output`. TensorFlow's errors in
+    running it pass.
+
+    Raises:
+        InputError: A file is missing, cut off or altered.
     """
     return _open_signature(folder, _TOKENS_SIGNATURE)
 
@@ -89,10 +95,19 @@ def _open_signature(folder: Path, signature: str) -> ModelFunction:
     """Load a SavedModel and return a signature of it as a function of arrays.
 
     It takes exactly the signature's inputs, which become int32, and returns arrays by name.
+
+    Raises:
+        InputError: TensorFlow cannot load it.
     """
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
-    loaded = tf.saved_model.load(str(folder))
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (tf.errors.OpError, OSError, LookupError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{folder}: TensorFlow cannot load it ({reason}); copy or export it again"
+        ) from error
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}

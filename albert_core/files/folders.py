@@ -43,8 +43,8 @@ def empty_folder(folder: Path, *, except_for: str = "") -> None:
         else:
             with contextlib.suppress(OSError):
                 entry.unlink()
-    kept = (path for path in folder.rglob("*") if path != folder / except_for)
-    if left := max(kept, key=lambda path: len(path.parts), default=None):
+    remaining = (path for path in folder.rglob("*") if path != folder / except_for)
+    if left := max(remaining, key=lambda path: len(path.parts), default=None):
         raise InputError(
             f"{left}: is of an earlier attempt and cannot be removed; remove it, or have "
             f"{left.parent} made writable"

@@ -121,7 +121,8 @@ class FinetuningConfig(TrainingConfig, OptimizerConfig):
             questions, the original's recipe and export formats that hold no other.
         head_rate_multiplier: What the learning rate of the head is multiplied by; None: 10 with
             `siamese`, else 1.
-        classifier_dropout: Dropout before the head while training.
+        classifier_dropout: Dropout before the head while training; the head for questions that all
+            have an answer has none.
         hidden_dropout: Dropout of the encoder's layers; None: that of the pretrained model.
         attention_dropout: Dropout of its attention; None: that of the pretrained model.
         frozen: What keeps its pretrained weights: `embeddings`, or the whole `encoder` below the

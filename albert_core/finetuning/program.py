@@ -22,7 +22,7 @@ from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
 from albert_core.finetuning.models import tuned_architecture
 from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
-from albert_core.finetuning.task_preprocessor import TaskData, make_preprocessor
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor, make_preprocessor
 from albert_core.finetuning.trials import Trial, TrialTrainer, trials_of_best_settings
 from albert_core.finetuning.truncation import count_truncated, describe_truncation
 from albert_core.progress import ReportProgress, quiet, report_message
@@ -113,10 +113,7 @@ def run_finetuning(
         preprocessor = make_preprocessor(task, config, tokenizer, feature_cache)
         files = describe_files(task, data)
         report_message(progress, f"{task.name}: {files}")
-        report_message(progress, "making features")
-        train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
-        if note := describe_truncation(train.features, "training"):
-            report_message(progress, f"{task.name}: {note}")
+        train, dev = _read_data(preprocessor, data, progress)
         configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
             preprocessor=preprocessor,
@@ -153,11 +150,24 @@ def run_finetuning(
         "data_files": files,
         "training_precision": compute.precision,
         "training_jit_compile": compute.jit_compile,
-        **_count_untrained(train, trained_length),
-        **count_truncated(train.features),
-        **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
+        **_count_shortcomings(train, trained_length),
         **({"strategy": str(devices)} if devices.num_devices > 1 else {}),
     }
+
+
+def _read_data(
+    preprocessor: TaskPreprocessor, data: Path, progress: ReportProgress
+) -> tuple[TaskData, TaskData]:
+    """Return the training set and the dev set, and report if many examples are cut.
+
+    Raises:
+        InputError: A file is missing or unusable.
+    """
+    report_message(progress, "making features")
+    train, dev = preprocessor.read(data, "train"), preprocessor.read(data, "dev")
+    if note := describe_truncation(train.features, "training"):
+        report_message(progress, f"{preprocessor.task.name}: {note}")
+    return train, dev
 
 
 def _probe(trainer: TrialTrainer, checkpoint: Checkpoint, results: Path) -> dict[str, float]:
@@ -191,16 +201,23 @@ def _probe(trainer: TrialTrainer, checkpoint: Checkpoint, results: Path) -> dict
     return probe_metrics(probe)
 
 
-def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
-    """Return the number of training sequences longer than pretraining's, and pretraining's length.
+def _count_shortcomings(train: TaskData, trained_length: int | None) -> dict[str, int]:
+    """Return how many training examples are too long, were cut, or were left out, by metric.
 
-    They are `num_beyond_pretraining` and, in tokens, `trained_sequence_length`. Empty if there are
-    no such sequences, or if the length of pretraining is not known.
+    `num_beyond_pretraining` sequences are longer than all of pretraining, which had
+    `trained_sequence_length` tokens; both are there only if that is known and there are some.
+    Examples that lost tokens are counted as by `count_truncated`, and rows left out by cause.
     """
-    if trained_length is None:
-        return {}
-    number = int(np.sum(train.features.lengths > trained_length))
-    return {"num_beyond_pretraining": number, TRAINED_LENGTH: trained_length} if number else {}
+    counts = {}
+    if trained_length is not None:
+        num_beyond = int(np.sum(train.features.lengths > trained_length))
+        if num_beyond:
+            counts = {"num_beyond_pretraining": num_beyond, TRAINED_LENGTH: trained_length}
+    return {
+        **counts,
+        **count_truncated(train.features),
+        **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
+    }
 
 
 def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from albert_core.files.atomic import write_json
 from albert_core.finetuning.dev_set import DevSet, compute_first_metric
-from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.evaluators import Evaluator, evaluate_outputs
 from albert_core.finetuning.example_rows import write_example_rows
 from albert_core.finetuning.prediction import predict_outputs
+from albert_core.finetuning.task_preprocessor import TaskData, TaskPreprocessor
 from albert_core.finetuning.truncation import describe_truncation
-from albert_core.inference.baselines import BASELINES_NAME, score_baselines
+from albert_core.inference.baselines import BASELINES_NAME, ScoredBaseline, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.progress import ReportProgress, quiet, report_message
-from albert_core.tasks import has_training
+from albert_core.tasks import Task, has_training
 from albert_core.tasks.metrics import Scores, combined_score
 from albert_core.tasks.source import Split
 
@@ -78,18 +79,12 @@ def evaluate_splits(
             preprocessor, split_data, outputs, threshold=scores.get("null_threshold")
         )
         if split == "dev":
-            metrics = evaluator.metrics()
-            low, high = evaluator.interval()
-            score = combined_score(preprocessor.task, metrics)
-            scores = {**metrics, "score": score, "low": low, "high": high}
-            baselines = []
-            if with_baselines and not has_training(preprocessor.task, data):
-                report_message(progress, "no training files: no score of simpler baselines")
-            elif with_baselines:
-                report_message(progress, "scoring baselines")
-                baselines = score_baselines(preprocessor, data, split_data)
-                descriptions = {baseline.name: baseline.description() for baseline in baselines}
-                write_json(results / BASELINES_NAME, descriptions)
+            scores = _dev_scores(evaluator, preprocessor.task)
+            baselines = (
+                _write_baselines(results, preprocessor, data, split_data, progress)
+                if with_baselines
+                else []
+            )
             write_example_rows(
                 results, evaluator, {baseline.name: baseline.predictions for baseline in baselines}
             )
@@ -97,6 +92,44 @@ def evaluate_splits(
             scores |= {f"{split}_{name}": value for name, value in evaluator.metrics().items()}
         evaluator.write(results, split)
     return scores
+
+
+def _dev_scores(evaluator: Evaluator, task: Task) -> Scores:
+    """Return the metrics on the dev set, what GLUE averages, and the interval of the first."""
+    metrics = evaluator.metrics()
+    low, high = evaluator.interval()
+    return {**metrics, "score": combined_score(task, metrics), "low": low, "high": high}
+
+
+def _write_baselines(
+    results: Path,
+    preprocessor: TaskPreprocessor,
+    data: Path,
+    dev: TaskData,
+    progress: ReportProgress,
+) -> list[ScoredBaseline]:
+    """Score simpler ways to predict the dev set, write their scores, and return them.
+
+    Where training files are missing, which they learn from, there are none and nothing is written.
+
+    Args:
+        results: Folder that receives `baselines_dev.json`.
+        preprocessor: That of the task.
+        data: Folder of the task's files.
+        dev: The dev set.
+        progress: Called with what is done.
+
+    Raises:
+        InputError: A training file cannot be used.
+    """
+    if not has_training(preprocessor.task, data):
+        report_message(progress, "no training files: no score of simpler baselines")
+        return []
+    report_message(progress, "scoring baselines")
+    baselines = score_baselines(preprocessor, data, dev)
+    descriptions = {baseline.name: baseline.description() for baseline in baselines}
+    write_json(results / BASELINES_NAME, descriptions)
+    return baselines
 
 
 def score_dev_set(model: LoadedModel, *, data: Path, max_examples: int) -> DevSet:

@@ -1,7 +1,7 @@
 """Convert examples as people write them to those that features are made from."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import InputError
@@ -12,12 +12,37 @@ from albert_core.tasks import Example, Question, TaggedSentence
 from albert_core.tasks.race_file import fill_blank
 from albert_core.tokenization.masked import MASK
 
+_SHOWN_CONTENTS = {"texts": "a list of two or more texts"}
+
+
+def list_examples(examples: Iterable[Any], name: str = "examples") -> list[Any]:
+    """Return examples as a list, in the order in which they come.
+
+    Args:
+        examples: A list of examples or anything else that yields them: a tuple, a generator, an
+            array, a column of a table.
+        name: What they are called in the message.
+
+    Raises:
+        InputError: It is a single text or mapping, or a table, which would be taken apart into
+            characters or names; or it yields nothing.
+    """
+    is_single = isinstance(examples, str | bytes | Mapping)
+    has_one_axis = getattr(examples, "ndim", 1) == 1
+    if is_single or not has_one_axis or not isinstance(examples, Iterable):
+        raise InputError(
+            f"{name}: got {type(examples).__name__}, expected a list of {name}; of a single one, a "
+            "list with it"
+        )
+    return list(examples)
+
 
 def to_text_example(value: Any, number: int, signature: TaskSignature) -> Example:
     """Return an example of a classification, a regression or a multiple choice, without a target.
 
-    A `text_b` that is empty or None is left out. With a question, as in RACE, each choice becomes
-    the question with the choice in its blank, or after it.
+    A `text_b` that is empty or None is left out where an example may have one text or two; where it
+    always has two, an empty one is read as in evaluation. With a question, as in RACE, each choice
+    becomes the question with the choice in its blank, or after it.
 
     Args:
         value: A text; a pair of texts; for multiple choice a text and a list of choices, or a text,
@@ -33,7 +58,9 @@ def to_text_example(value: Any, number: int, signature: TaskSignature) -> Exampl
         return Example(id=str(number), texts=value.texts, target=None)
     fields = _fields(value, number, signature)
     if "choices" not in fields:
-        texts = (fields["text"], *filter(None, [fields.get("text_b")]))
+        second = fields.get("text_b") or ""
+        has_second = bool(second) or signature.num_texts == 2
+        texts = (fields["text"], second) if has_second else (fields["text"],)
     else:
         choices = fields["choices"]
         if question := fields.get("question"):
@@ -171,7 +198,7 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
         if name not in fields and content == "optional text":
             fields[name] = None
         if not _fits(fields.get(name), content):
-            raise _refusal(number, f"{type(fields.get(name)).__name__} as {name}", wanted)
+            raise _refusal(number, f"{_describe(fields.get(name))} as {name}", wanted)
         if has_lone_surrogate("".join(fields[name] or "")):
             raise _refusal(number, f"half a character (a lone surrogate) in {name}", wanted)
     if unknown := fields.keys() - wanted.keys():
@@ -182,14 +209,23 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
 def _fits(value: Any, content: str) -> bool:
     """Return whether a value is of a content of `example_fields`.
 
-    A list of texts or words has at least one; an optional text may be None.
+    A list of texts has at least two, one of words at least one; an optional text may be None.
     """
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     if content == "texts" or (content == "text or words" and is_list):
-        return is_list and len(value) > 0 and all(isinstance(item, str) for item in value)
+        fewest = 2 if content == "texts" else 1
+        return is_list and len(value) >= fewest and all(isinstance(item, str) for item in value)
     return isinstance(value, str) or (content == "optional text" and value is None)
 
 
+def _describe(value: Any) -> str:
+    """Return the type of a value for messages; of a list or tuple also how many are in it."""
+    name = type(value).__name__
+    return f"a {name} of {len(value)}" if isinstance(value, list | tuple) else name
+
+
 def _refusal(number: int, got: str, wanted: Mapping[str, str]) -> InputError:
-    fields = ", ".join(f"{name} ({content})" for name, content in wanted.items())
+    fields = ", ".join(
+        f"{name} ({_SHOWN_CONTENTS.get(content, content)})" for name, content in wanted.items()
+    )
     return InputError(f"examples[{number}]: got {got}, expected {fields}")

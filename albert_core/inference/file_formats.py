@@ -56,8 +56,14 @@ def find_result_format(path: str, given: ResultFormat | None) -> ResultFormat:
     Standard output, the path `-`, gets JSON lines, if nothing is given.
 
     Raises:
-        InputError: The ending is unknown, or Parquet is to be written to standard output.
+        InputError: The ending is unknown or that of a compressed file, which is not written, or
+            Parquet is to be written to standard output.
     """
+    if without_compression(path) != path:
+        raise InputError(
+            f"output {path}: got the ending of a compressed file, expected a name without it; "
+            "compress the file afterwards"
+        )
     if path != STANDARD_OUTPUT:
         return given or _by_ending(path, _RESULT_ENDINGS, remedy="; or give --output_format")
     if given == "parquet":

@@ -4,7 +4,7 @@ Shape suffixes: M examples, H hidden.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.examples import list_examples
 from albert_core.inference.masks import DEFAULT_TOP_K, MaskPredictor
 from albert_core.inference.predictions import FilledText, InvalidExample, Prediction
 from albert_core.inference.predictor import Predictor
@@ -99,7 +100,7 @@ class LoadedModel:
         return pooling != "auto" and POOLINGS[pooling].encodes_apart
 
     def predict(
-        self, examples: Sequence[Any], *, batch_size: int = DEFAULT_BATCH_SIZE
+        self, examples: Iterable[Any], *, batch_size: int = DEFAULT_BATCH_SIZE
     ) -> list[Prediction]:
         """Return a prediction for each example, in their order.
 
@@ -110,18 +111,20 @@ class LoadedModel:
         masks, with 5 tokens for each.
 
         Args:
-            examples: The examples; there may be none.
+            examples: The examples, in a list or whatever else yields them; there may be none.
             batch_size: Examples in a batch.
 
         Raises:
-            InputError: An example is not of the model's kind, or cannot be predicted for; or the
-                model has no vocabulary, or no head. Nothing is returned for the others then.
+            InputError: `examples` is a single text, a mapping or a table; an example is not of the
+                model's kind, or cannot be predicted for; `batch_size` is less than 1; or the model
+                has no vocabulary, or no head. Nothing is returned for the others then.
         """
-        return _require_valid(self.predictor(batch_size=batch_size).predict(examples))
+        predictor = self.predictor(batch_size=batch_size)
+        return _require_valid(predictor.predict(list_examples(examples)))
 
     def fill_mask(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         top_k: int = DEFAULT_TOP_K,
         batch_size: int = DEFAULT_BATCH_SIZE,
@@ -129,14 +132,15 @@ class LoadedModel:
         """Return the likeliest tokens for each [MASK] of each text, in the order of the texts.
 
         Args:
-            texts: Texts with [MASK] in them, at most 16 each.
+            texts: Texts with [MASK] in them, at most 16 each, in a list or whatever else yields
+                them.
             top_k: Tokens for each mask, 1 or more.
             batch_size: Texts in a batch.
 
         Raises:
             InputError: The model is fine-tuned or has no head for masked words or no vocabulary;
-                `top_k` is less than 1; or a text has no mask, too many of them, or more tokens than
-                the model reads.
+                `top_k` or `batch_size` is less than 1; `texts` is a single text; or a text has no
+                mask, too many of them, or more tokens than the model reads.
         """
         check_minimum("top_k", top_k, 1)
         predictor = self.predictor(batch_size=batch_size)
@@ -145,12 +149,12 @@ class LoadedModel:
                 f"model {self.name}: got one for {self.signature.kind}, expected a pretrained one, "
                 "which has a head for masked words"
             )
-        predictions = _require_valid(predictor.fill(texts, top_k=top_k))
+        predictions = _require_valid(predictor.fill(list_examples(texts, "texts"), top_k=top_k))
         return [prediction for prediction in predictions if isinstance(prediction, FilledText)]
 
     def encode(
         self,
-        texts: Sequence[str | tuple[str, str]],
+        texts: Iterable[str | tuple[str, str] | Mapping[str, str]],
         *,
         pooling: Pooling = "mean",
         batch_size: int = DEFAULT_BATCH_SIZE,
@@ -160,7 +164,8 @@ class LoadedModel:
         Texts that are longer than the settings allow lose their ends.
 
         Args:
-            texts: Texts or pairs.
+            texts: Texts or pairs, also as mappings with `text` and `text_b`, in a list or whatever
+                else yields them. An empty second text is left out.
             pooling: `mean` of the last layer over all tokens, [CLS] and [SEP] among them; `cls`:
                 the last layer's [CLS]; `pooler`: the original's dense layer with tanh upon it.
             batch_size: Texts in a batch.
@@ -168,10 +173,13 @@ class LoadedModel:
         Raises:
             InputError: The model has no vocabulary, no pooler where that is asked for, or its
                 format not the outputs: those of fine-tuned models as ONNX, LiteRT or Keras archive
-                are the head's alone; or `pooling` is none of these.
+                are the head's alone; `pooling` is none of these; `batch_size` is less than 1; or
+                `texts` is a single text, a mapping or a table, or holds something else than texts
+                and pairs.
         """
+        check_minimum("batch_size", batch_size, 1)
         run = self.open_encoder() if self.open_encoder else self.run
-        return encode_texts(self, run, texts, pooling, batch_size)
+        return encode_texts(self, run, list_examples(texts, "texts"), pooling, batch_size)
 
     def to_huggingface(self, folder: str | Path) -> tuple[str, ...]:
         """Write the model as a folder of Hugging Face's transformers, and prove it the same.
@@ -220,8 +228,9 @@ class LoadedModel:
             on_batch: Called with the number of examples before each batch is run.
 
         Raises:
-            InputError: The model has no vocabulary, or no head.
+            InputError: The model has no vocabulary, or no head, or `batch_size` is less than 1.
         """
+        check_minimum("batch_size", batch_size, 1)
         kinds: dict[str, type[Predictor]] = {
             "question_answering": AnswerPredictor,
             "masked_lm": MaskPredictor,

@@ -5,7 +5,9 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import Checkpoint, build_model, detect
@@ -96,15 +98,21 @@ def load(
 
     Raises:
         InputError: There is no model at the path, or there are several below it, which the message
-            lists; a file of it is damaged or cannot be used; it is not one for `task`; the devices
-            cannot be used so; or `task`, `config`, `vocab`, `lower_case`, `strip_accents` or the
-            precision bfloat16 is given for an export.
+            lists; a file of it is damaged or cannot be used, or a weight is no number; it is not
+            one for `task`; the precision is unknown; the devices cannot be used so; or `task`,
+            `config`, `vocab`, `lower_case`, `strip_accents`, the precision bfloat16 or several
+            devices are given for an export.
         ServiceError: The storage of a model in the cloud failed.
     """
+    if precision not in get_args(Precision):
+        raise InputError(
+            f"precision: got {precision!r}, expected one of {', '.join(get_args(Precision))}"
+        )
     folder = input_folder(_follow_links(find_model(path)))
     export_format = find_export_format(folder)
     if export_format is not None:
         _refuse_other_settings(path, precision, task, config, vocab, lower_case, strip_accents)
+        _refuse_other_devices(path, strategy, model_parallel_size)
         return _load_export(folder, export_format)
     read_source = functools.partial(
         read_for_task,
@@ -140,6 +148,21 @@ def _refuse_other_settings(path: str | Path, precision: Precision, *settings: An
         raise InputError(
             "task, config, vocab, lower_case, strip_accents: expected none, since the export "
             f"{path} has its own"
+        )
+
+
+def _refuse_other_devices(path: str | Path, strategy: StrategyName, size: int) -> None:
+    """Refuse several devices for an export, at `path`, which runs as its runtime does.
+
+    Raises:
+        InputError: The strategy is neither `auto` nor `single`, or `size`, the devices of a copy of
+            the weights, is not 1.
+    """
+    if strategy not in ("auto", "single") or size != 1:
+        raise InputError(
+            f"strategy, model_parallel_size: got {strategy} and {size} for the export {path}, "
+            "which runs as its runtime does; expected auto and 1, or the checkpoint it was "
+            "exported from"
         )
 
 
@@ -243,12 +266,14 @@ def _load_checkpoint(
         devices: The devices that compute; if there are several, a note of the model says so.
 
     Raises:
-        InputError: A file cannot be used, or the weights do not fit the task.
+        InputError: A file cannot be used, a weight is no number, or the weights do not fit the
+            task.
     """
     from albert_core.backends import JITS_VARYING_LENGTHS, LENGTH_MULTIPLE
     from albert_core.inference.spread_encoder import spread_encoder_function
 
     checkpoint = read_source()
+    _refuse_other_than_numbers(checkpoint)
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
         checkpoint.finetuning,
@@ -301,6 +326,21 @@ def _load_checkpoint(
         compute=compute,
         num_data_parallel=devices.num_data_parallel,
     )
+
+
+def _refuse_other_than_numbers(checkpoint: Checkpoint) -> None:
+    """Refuse weights that are NaN or infinite, of which any text gets the first label.
+
+    Raises:
+        InputError: There are such weights; names the first variable.
+    """
+    for name, array in checkpoint.weights.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"weights {checkpoint.source}: {name} holds NaN or infinite values, expected "
+                "numbers; the file is damaged, or its training has diverged: take an earlier "
+                "checkpoint"
+            )
 
 
 def _keras_model(

@@ -109,10 +109,10 @@ class MaskPredictor(Predictor):
             top_k: Tokens for each mask.
         """
         masks = [self._candidates(row_V, top_k) for row_V in logits_PV[: text.count(MASK)]]
-        filled = text
-        for candidates in masks:
-            filled = filled.replace(MASK, candidates[0].text, 1)
-        return FilledText(filled=filled, masks=masks)
+        first, *others = text.split(MASK)
+        # Not by replacing one mask after the other: the likeliest token may be [MASK] itself.
+        parts = [f"{tokens[0].text}{part}" for tokens, part in zip(masks, others, strict=True)]
+        return FilledText(filled="".join([first, *parts]), masks=masks)
 
     def _candidates(self, logits_V: np.ndarray, count: int) -> list[PredictedToken]:
         """Return the `count` likeliest tokens of the vocabulary for a mask, the likeliest first.

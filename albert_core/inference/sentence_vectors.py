@@ -4,7 +4,7 @@ Shape suffixes: B batch, S sequence, H hidden, M examples.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from albert_core.errors import InputError
 from albert_core.finetuning.batches import pad_inputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.prediction import predict_outputs
+from albert_core.inference.examples import to_text_example
+from albert_core.inference.signature import TaskSignature
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tasks import Example
 
@@ -30,7 +32,7 @@ _OUTPUTS: dict[Pooling, str] = {
 def encode_texts(
     model: "LoadedModel",
     run: ModelFunction,
-    texts: Sequence[str | tuple[str, str]],
+    texts: Sequence[Any],
     pooling: Pooling,
     batch_size: int,
 ) -> np.ndarray:
@@ -43,14 +45,14 @@ def encode_texts(
         model: Gives vocabulary, settings and names for messages; its `run` is not called.
         run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
             pretrained model.
-        texts: Texts or pairs; longer tuples are not checked for.
+        texts: Texts or pairs, in any form that a model for one text or two predicts for.
         pooling: `mean` over all tokens, special ones included, the output at [CLS] (`cls`), or that
             of the `pooler`.
         batch_size: Texts in a batch; texts and pairs are run in separate batches.
 
     Raises:
         InputError: The model has no vocabulary, or not the output that is pooled (a pooler of zeros
-            counts as none), or `pooling` is unknown.
+            counts as none); `pooling` is unknown; or something is no text and no pair.
     """
     if pooling not in _OUTPUTS:
         raise InputError(f"pooling: got {pooling}, expected one of {', '.join(_OUTPUTS)}")
@@ -62,12 +64,16 @@ def encode_texts(
         return {"vector": _pooled(run(inputs), inputs["input_mask"], pooling, model.name)}
 
     vectors: list[np.ndarray] = [np.zeros(0)] * len(texts)
-    pairs = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-    for num_texts in {len(pair) for pair in pairs}:
-        numbers = [number for number, pair in enumerate(pairs) if len(pair) == num_texts]
+    examples = [_to_example(text, number) for number, text in enumerate(texts)]
+    for num_texts in {len(example.texts) for example in examples}:
+        numbers = [n for n, example in enumerate(examples) if len(example.texts) == num_texts]
         outputs = predict_outputs(
             pool,
-            _features(model, [pairs[number] for number in numbers]),
+            make_features(
+                [examples[number] for number in numbers],
+                model.require_tokenizer(),
+                model.settings.sequence_length,
+            ),
             pad_inputs if model.open_encoder else _pretraining_inputs,
             max_length=model.settings.sequence_length,
             batch_size=batch_size,
@@ -78,9 +84,14 @@ def encode_texts(
     return np.stack(vectors)
 
 
-def _features(model: "LoadedModel", pairs: Sequence[tuple[str, ...]]) -> Features:
-    examples = [Example(id="", texts=texts, target=None) for texts in pairs]
-    return make_features(examples, model.require_tokenizer(), model.settings.sequence_length)
+def _to_example(value: Any, number: int) -> Example:
+    """Return a text or a pair as an example, without a second text that is empty.
+
+    Raises:
+        InputError: It is neither; the message has its number.
+    """
+    texts = value.texts if isinstance(value, Example) else value
+    return to_text_example(texts, number, TaskSignature(kind="encoder"))
 
 
 def _pretraining_inputs(features: Features, indices: np.ndarray, length: int) -> ModelInputs:

@@ -39,7 +39,7 @@ def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
     outputs = find_outputs(run, report=report)
     _remove_leftovers(run)
     places = {run / name: folder for name, folder in outputs.places().items()}
-    for path in _existing_places(run):
+    for path in existing_places(run):
         if path not in places:
             _remove(path)
     for path, folder in places.items():
@@ -48,7 +48,7 @@ def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
     return outputs
 
 
-def _existing_places(run: Path) -> list[Path]:
+def existing_places(run: Path) -> list[Path]:
     """Return the links and copies in a run's folder that an earlier update of the places made.
 
     They are looked for under the fixed names of `PLACES` and within folders of these names. Links

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
+from albert_core.errors import InputError
 from albert_core.places.outputs import MODELS_PLACE, RunOutputs, StepOutput
 from albert_core.storage import exists, join, read_bytes, write_bytes
 
@@ -151,8 +152,7 @@ def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
     A file that holds the same bytes already is not written again.
 
     Raises:
-        InputError: The bucket cannot be written.
-        OSError: The local folder cannot be.
+        InputError: The bucket or the local folder cannot be written, or a file there not be read.
         ServiceError: The storage failed.
     """
     rows = [dataclasses.asdict(score) for score in scores]
@@ -165,5 +165,11 @@ def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
     for name, content in ((SCORES_NAME, text), (SCORES_TABLE_NAME, table.getvalue())):
         data = content.encode()
         path = join(str(folder), name)
-        if not exists(path) or read_bytes(path) != data:
-            write_bytes(path, data)
+        try:
+            if not exists(path) or read_bytes(path) != data:
+                write_bytes(path, data)
+        except OSError as error:
+            raise InputError(
+                f"{path}: got {error.strerror or error}, expected a file for the scores in a "
+                "folder that can be written; move away what is there, or free the folder"
+            ) from error

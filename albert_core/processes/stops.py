@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from albert_core.errors import ServiceError, StepFailedError
 from albert_core.processes import standard_error
@@ -38,8 +38,6 @@ _SAME_PRESS_S = 0.5
 _NUM_BYTES = 512
 _CLOSE = b"\0"  # no number of a signal
 _SHOW_CURSOR = b"\x1b[?25h"
-
-_Result = TypeVar("_Result")
 
 _watch: "_StopWatch | None" = None
 _graces: list[Callable[[], float]] = []
@@ -115,6 +113,11 @@ def is_stopping() -> bool:
     return _watch is not None and bool(_watch.number)
 
 
+def is_answered_here() -> bool:
+    """Return whether this process answers stops and this is its main thread, which hears them."""
+    return _watch is not None and threading.current_thread() is threading.main_thread()
+
+
 @contextlib.contextmanager
 def longer_grace(seconds: Callable[[], float], *, may_follow: bool = False) -> Iterator[None]:
     """Let the body end in order for longer than `GRACE_S` after a signal.
@@ -175,45 +178,6 @@ def end_stopped_process() -> NoReturn:
     watch.end_process()
 
 
-def call_in_thread(function: Callable[[], _Result]) -> _Result:
-    """Call a function in another thread, wait for it, and return its result or raise its error.
-
-    The main thread only waits, so that a signal is answered there at once; the function goes on
-    then, until the process ends. Ctrl-C does not reach processes that it starts: they are ended by
-    this one, and would fill the terminal with their tracebacks. A signal raises KeyboardInterrupt
-    here.
-    """
-    # Here, as it takes half as long as all else that is imported before signals are answered.
-    from concurrent.futures import Future
-
-    future: Future[_Result] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(function())
-        except BaseException as error:
-            future.set_exception(error)
-
-    # Threads and processes begin with the mask of the thread that starts them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        threading.Thread(target=work, name="work", daemon=True).start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return future.result()
-
-
-def call_stoppably(function: Callable[[], _Result]) -> _Result:
-    """Call a function by `call_in_thread` where this process answers stops; return its result.
-
-    For libraries that wait for processes of theirs before they pass an interruption on. Where the
-    process does not end by a stop, as in a notebook, the function must not go on after one.
-    Elsewhere, and outside the main thread, it is called directly. Its error is raised here.
-    """
-    is_answered = _watch and threading.current_thread() is threading.main_thread()
-    return call_in_thread(function) if is_answered else function()
-
-
 @contextlib.contextmanager
 def answered_by_system() -> Iterator[None]:
     """Let the system end the process at once at a signal during the body, without Python.
@@ -223,8 +187,7 @@ def answered_by_system() -> Iterator[None]:
     too. Does nothing where the process does not answer stops, and in the first process of a
     container, which the system lets no signal end.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not _watch or not is_main or os.getpid() == 1:
+    if not is_answered_here() or os.getpid() == 1:
         yield
         return
     # Once its input ends without a line, this process has ended, too.

@@ -4,7 +4,7 @@ Light on purpose (no jsonargparse): settings of the data side are checked on Bea
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from albert_core.errors import InputError
@@ -124,6 +124,29 @@ def check_distinct(name: str, values: Sequence[object]) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise InputError(f"{name}: got {value} twice, expected each of them once")
+
+
+def check_one_place(
+    name: str, places: Iterable[tuple[object, object]], *, shared: str, expected: str
+) -> None:
+    """Refuse two places that have one key, such as two folders of one name.
+
+    Args:
+        name: Full name of the setting, or of the command, for the message.
+        places: Key and address of each.
+        shared: What both would have, before the key in the message, such as `named`.
+        expected: The end of the message: what is expected, and the remedy.
+
+    Raises:
+        InputError: "{name}: got {place} and {place}, both {shared} {key}, {expected}".
+    """
+    first: dict[object, object] = {}
+    for key, place in places:
+        if key in first:
+            raise InputError(
+                f"{name}: got {first[key]} and {place}, both {shared} {key}, {expected}"
+            )
+        first[key] = place
 
 
 def refuse_nulls(declaration: Any, what: str) -> None:

@@ -1,25 +1,26 @@
 """Plain values, from YAML or a pipeline's parameters, to validated settings."""
 
-import ast
-import collections.abc
 import copy
 import dataclasses
 import functools
 import re
-import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import jsonargparse
 
 from albert_core.errors import InputError
+from albert_core.settings.field_types import is_dataclass_type, setting_names
 from albert_core.settings.json_values import describe_value
+from albert_core.settings.nulls import settle_nulls
 from albert_core.settings.old_names import rename_settings
+from albert_core.settings.parsing_errors import describe_parsing_error
 from albert_core.settings.suggestions import did_you_mean
 
 Settings = TypeVar("Settings")
 
+_UNKNOWN_SETTING = re.compile(r"does not accept option '([\w.]+)'")
 _LARGEST = 2**63  # of integers: no array and no file of records holds larger ones
 
 # Settings come from other people's files: without this, jsonargparse would import and call what a
@@ -63,7 +64,8 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         # The dataclasses have the defaults themselves; the parser would take ten times as long.
         parsed = parser.parse_object({"settings": given}, defaults=False)
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
-        raise InputError(f"{source}: {_with_suggestion(one_line(error), cls)}") from error
+        text = _with_suggestion(describe_parsing_error(error), cls)
+        raise InputError(f"{source}: {text}") from error
     return parser.instantiate(parsed).settings
 
 
@@ -85,15 +87,11 @@ def _defaults_unlike_classes(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         section, default = hints[field.name], _default_of(field)
-        if _is_dataclass(section):
+        if is_dataclass_type(section):
             is_made = default is not dataclasses.MISSING
             unlike = _unlike_class(default) if is_made else _defaults_unlike_classes(section)
             defaults.update({field.name: unlike} if unlike else {})
     return defaults
-
-
-def _is_dataclass(hint: Any) -> bool:
-    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
 def _unlike_class(value: Any) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def _unlike_class(value: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(type(value))
     for field in dataclasses.fields(value):
         field_value = getattr(value, field.name)
-        if _is_dataclass(hints[field.name]):
+        if is_dataclass_type(hints[field.name]):
             unlike = _unlike_class(field_value)
             values.update({field.name: unlike} if unlike else {})
         elif field_value != _default_of(field):
@@ -134,132 +132,9 @@ def _merge(cls: type, defaults: Mapping[str, Any], values: Mapping[str, Any]) ->
     hints = typing.get_type_hints(cls)
     merged = {**defaults, **values}
     for name in defaults.keys() & values.keys():
-        if _is_dataclass(hints[name]) and isinstance(values[name], Mapping):
+        if is_dataclass_type(hints[name]) and isinstance(values[name], Mapping):
             merged[name] = _merge(hints[name], defaults[name], values[name])
     return merged
-
-
-def texts_as_written(cls: type, values: Any, written: Any) -> Any:
-    """Return the values of a YAML file in which texts are what stands in the file.
-
-    YAML reads the words no and on as truth values, 1984 as a number and 2026-11-01 as a date; where
-    the setting is a text, they are meant as they are written. A null stays one. What a merge (`<<`)
-    makes stays as YAML reads it.
-
-    Args:
-        cls: The dataclass that the values are for.
-        values: Its values by field; any other value is returned as it is.
-        written: The same values with all scalars as text (`load_yaml_as_text`).
-    """
-    if not _are_alike(values, written):
-        return values
-    hints = typing.get_type_hints(cls)
-    return {
-        name: _as_written(hints.get(name), value, written[str(name)])
-        if str(name) in written
-        else value
-        for name, value in values.items()
-    }
-
-
-def _as_written(hint: Any, value: Any, written: Any) -> Any:
-    """Return one value with the texts in it as they stand in the file.
-
-    `hint`, the type of the field, says where texts are meant: it is text itself, one of several
-    texts, or a dataclass, tuple or mapping with such in it; or one of these or None. Any other
-    value, and None, is returned as it is.
-    """
-    members = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(members) == 1:
-        hint = members[0]
-    kinds = typing.get_args(hint)
-    if _is_dataclass(hint):
-        return texts_as_written(hint, value, written)
-    if _is_sequence(hint) and isinstance(value, list) and isinstance(written, list):
-        return [_as_written(kinds[0], *pair) for pair in zip(value, written, strict=True)]
-    if typing.get_origin(hint) is collections.abc.Mapping and _are_alike(value, written):
-        pairs = zip(value.values(), written.items(), strict=True)
-        return {name: _as_written(kinds[1], item, text) for item, (name, text) in pairs}
-    is_choice = typing.get_origin(hint) is typing.Literal
-    is_text = hint is str or (is_choice and all(isinstance(kind, str) for kind in kinds))
-    is_scalar = value is not None and isinstance(written, str)
-    return written if is_text and is_scalar else value
-
-
-def _are_alike(values: Any, written: Any) -> bool:
-    """Return whether two values are mappings of as many keys; merges (`<<`) make them unlike."""
-    are_mappings = isinstance(values, Mapping) and isinstance(written, Mapping)
-    # A merge of a mapping of one key leaves their number as it is.
-    return are_mappings and len(values) == len(written) and "<<" not in written
-
-
-def plain_values(value: Any) -> Any:
-    """Return nested mappings, lists and tuples as dicts and lists; anything else as it is.
-
-    Entries of mappings that are None, which means not set, are left out; items of lists stay.
-    """
-    if isinstance(value, Mapping):
-        return {key: plain_values(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    return value
-
-
-_TYPE_NAMES = {
-    "<class 'str'>": "text",
-    "<class 'int'>": "whole number",
-    "<class 'float'>": "number",
-    "<class 'bool'>": "truth value (true or false)",
-    "<class 'tuple'>": "list",
-    "<class 'collections.abc.Mapping'>": "mapping",
-    "<class 'NoneType'>": "null",
-}
-_NO_KINDS = ("", "null")  # beside the values that a type lists
-_KEY = re.compile(r"^Parser key \"([^\"]+)\": (?!.*Parser key)")
-_CHOICES = re.compile(r"typing\.Literal(\[[^]]*\])")
-_WRONG_CHOICE = re.compile(rf"Expected a {_CHOICES.pattern}\. Got value: (.*)$")
-_WRONG_TYPE = re.compile(r"Expected an? ([^.]+)\. Got value: (.*)$")
-_WRONG_UNION = re.compile(
-    r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] Errors: .* "
-    r"Given value type: .* Given value: (.*)$"
-)
-_UNKNOWN_FIELD = re.compile(r"Problem with given class_path '\S+': Option '(\w+)' is not accepted")
-_UNKNOWN_SETTING = re.compile(r"does not accept option '([\w.]+)'")
-
-
-def one_line(error: Exception) -> str:
-    """Return an error of jsonargparse in one line, without the prefix of `parse_settings`.
-
-    It says what was got and what was expected; Python's types are called as in YAML. A value that
-    is nearly one of a few possible ones is followed by the one that may be meant.
-    """
-    text = " ".join(str(error).split())
-    for name, shown in _TYPE_NAMES.items():
-        text = text.replace(name, shown)
-    text = text.replace("settings.", "").replace("Group 'settings'", "This")
-    text = _KEY.sub(r"\1: ", text)
-    text = _UNKNOWN_FIELD.sub(r"does not accept option '\1'", text)
-    text = _WRONG_CHOICE.sub(_describe_choice, text)
-    text = _WRONG_UNION.sub(_describe_union, text)
-    return _WRONG_TYPE.sub(r"got \2, expected a \1", text)
-
-
-def _describe_choice(match: re.Match[str]) -> str:
-    """Return the error for a value that is none of a few possible ones."""
-    choices = [str(choice) for choice in ast.literal_eval(match[1])]
-    return f"got {match[2]}, expected one of {', '.join(choices)}{did_you_mean(match[2], choices)}"
-
-
-def _describe_union(match: re.Match[str]) -> str:
-    """Return the error for a value that is of none of several types."""
-    if choices := _CHOICES.search(match[1]):
-        text = _WRONG_CHOICE.sub(
-            _describe_choice, f"Expected a {choices[0]}. Got value: {match[2]}"
-        )
-        others = [kind for kind in _CHOICES.sub("", match[1]).split(", ") if kind not in _NO_KINDS]
-        return text.replace("expected ", f"expected a {' or a '.join(others)}, or ", bool(others))
-    kinds = " or ".join(kind if kind == "null" else f"a {kind}" for kind in match[1].split(", "))
-    return f"got {match[2]}, expected {kinds}"
 
 
 def _with_suggestion(text: str, cls: type) -> str:
@@ -269,88 +144,6 @@ def _with_suggestion(text: str, cls: type) -> str:
     """
     match = _UNKNOWN_SETTING.search(text)
     return f"{text}{did_you_mean(match[1], setting_names(cls))}" if match else text
-
-
-def setting_names(cls: type, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted names of a dataclass's fields, and of those of the dataclasses in it.
-
-    Args:
-        cls: The dataclass.
-        prefix: Dotted name of the section that it is, with a dot at the end; empty at the top.
-    """
-    for name, hint in typing.get_type_hints(cls).items():
-        yield f"{prefix}{name}"
-        if section := _find_section(hint):
-            yield from setting_names(section, f"{prefix}{name}.")
-
-
-def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
-    """Return the values of a dataclass without its sections that are null, for their defaults.
-
-    Refuses anything else in place of a section: text jsonargparse would take for the path of a file
-    to read or for the name of a class. Refuses a null that is none of a field's values, which it
-    would let pass. Fields that the dataclass does not have pass.
-
-    Args:
-        cls: The dataclass that `values` are for.
-        values: Its values by field.
-        source: Where the values come from, for messages.
-        name: Path of these values in the whole, for messages; empty for the whole.
-
-    Raises:
-        InputError: Such a value was found, or a name and a value without a space between them;
-            names the first.
-    """
-    if not isinstance(values, Mapping):
-        got = repr(values) if isinstance(values, str) else describe_value(values)
-        raise InputError(f"{source}: {name}: got {got}, expected settings by name")
-    hints = typing.get_type_hints(cls)
-    settled = {}
-    for field, value in values.items():
-        if value is None and field not in hints and ":" in str(field):  # YAML's {name:value}
-            spaced = ": ".join(str(field).split(":", 1))
-            raise InputError(
-                f"{source}: got {field!r} without a value, expected a space behind the colon: "
-                f"{spaced}"
-            )
-        hint, path = hints.get(field, Any), f"{name}.{field}" if name else f"{field}"
-        section = _find_section(hint)
-        if value is None and section is not None and not _takes_null(hint):
-            continue
-        if value is None and not _takes_null(hint):
-            raise InputError(
-                f"{source}: got null as {path!r}, expected a value; leave the key out for its "
-                "default"
-            )
-        if section is None or value is None:
-            settled[field] = value
-        elif isinstance(value, list | tuple) and _is_sequence(hint):
-            settled[field] = [
-                settle_nulls(section, item, source=source, name=f"{path}[{index}]")
-                for index, item in enumerate(value)
-            ]
-        else:
-            settled[field] = settle_nulls(section, value, source=source, name=path)
-    return settled
-
-
-def _find_section(hint: Any) -> type | None:
-    """Return the dataclass in a type: itself, a sequence's items or a union's member; else None.
-
-    A mapping of dataclasses is such another type.
-    """
-    members = () if typing.get_origin(hint) is collections.abc.Mapping else typing.get_args(hint)
-    kinds = (hint, *members)
-    return next((kind for kind in kinds if _is_dataclass(kind)), None)
-
-
-def _takes_null(hint: Any) -> bool:
-    """Return whether None is a value of a type; it is of a type that is not known."""
-    return hint is Any or type(None) in typing.get_args(hint)
-
-
-def _is_sequence(hint: Any) -> bool:
-    return typing.get_origin(hint) in (tuple, list, collections.abc.Sequence)
 
 
 def _whole_numbers(value: Any, name: str) -> Any:

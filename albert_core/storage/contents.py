@@ -122,12 +122,12 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
         return find_file_damage(Path(path), facts)
     name = path.rpartition("/")[2]
     try:
-        kept = storage_of(path).existing(path)
+        stored = storage_of(path).existing(path)
     except NoAccessError:
         raise
     except InputError:
         return f"{name} is missing"
-    if kept.num_bytes == facts["bytes"] and kept.crc32c in (None, facts["crc32c"]):
+    if stored.num_bytes == facts["bytes"] and stored.crc32c in (None, facts["crc32c"]):
         return None
     return f"{name} is another object than was written"
 

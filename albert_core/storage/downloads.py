@@ -75,8 +75,8 @@ def _object_facts(path: str) -> dict[str, Any]:
         InputError: There is no such object.
         ServiceError: The storage failed.
     """
-    kept = storage_of(path).existing(path)
-    return {"bytes": kept.num_bytes, "crc32c": kept.crc32c, "generation": kept.generation}
+    stored = storage_of(path).existing(path)
+    return {"bytes": stored.num_bytes, "crc32c": stored.crc32c, "generation": stored.generation}
 
 
 def _note_checksums(

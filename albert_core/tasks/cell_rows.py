@@ -1,5 +1,6 @@
 """The rows of tables between tabs or commas, whose columns a header names or numbers count."""
 
+import ast
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from albert_core.tasks.rows import (
 )
 from albert_core.tasks.source import Source
 from albert_core.tasks.table_columns import TableColumns, find_columns
-from albert_core.tasks.text_files import open_unpacked_file, read_text
+from albert_core.tasks.text_files import open_unpacked_file, read_text, split_lines
 
 CellFormat = Literal["tsv", "csv"]
 
@@ -97,6 +98,8 @@ class CellRows(TaskRows):
         rows = list(self._csv_rows(text) if self.file_format == "csv" else self._tsv_rows(text))
         if not rows or (len(rows) == 1 and self.source.has_header):
             return  # nothing but a header
+        if self.file_format == "tsv":
+            _refuse_quoted_cells(self.path, rows[0][1])
         self._columns = find_columns(
             self.task, self.source, self.path, rows[0][1], self.train_header
         )
@@ -112,13 +115,7 @@ class CellRows(TaskRows):
         Raises:
             InputError: Lines end in carriage returns alone.
         """
-        text = text.rstrip("\n")
-        if "\r" in text.rstrip("\r") and "\n" not in text:
-            raise InputError(
-                f"{self.path}: got lines that end in a carriage return alone, expected line feeds; "
-                "convert the file, for example with `tr '\\r' '\\n'`"
-            )
-        for number, cells in read_tsv_cells(text.split("\n")):
+        for number, cells in read_tsv_cells(split_lines(text.rstrip("\n"), self.path)):
             if number == 1 or any(cell.strip() for cell in cells):
                 yield number, cells
 
@@ -219,8 +216,51 @@ class CellRows(TaskRows):
     def _labels_in(self, cell: str) -> Sequence[str]:
         """Return the label in a cell, unchanged; for `multi_label` the names between commas.
 
-        The names of `multi_label` are stripped and blank ones left out, so there may be none.
+        The names of `multi_label` are stripped and blank ones left out, so there may be none. They
+        may also be a list as Python or JSON writes it, such as pandas leaves in a column of lists.
+
+        Raises:
+            UnusableRowError: The cell is in brackets and no such list.
         """
         if self.task.kind != "multi_label":
             return (cell,)
-        return [name.strip() for name in cell.split(",") if name.strip()]
+        cell = cell.strip()
+        is_list = cell.startswith("[") and cell.endswith("]") and cell not in self.task.labels
+        names = _written_list(cell) if is_list else cell.split(",")
+        return [name.strip() for name in names if name.strip()]
+
+
+def _refuse_quoted_cells(path: Path, row: Sequence[str]) -> None:
+    """Refuse a `tsv` whose first row has each cell in quotes, which would be part of the texts.
+
+    Raises:
+        InputError: It has two cells or more, all in quotes.
+    """
+    are_quoted = (len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in row)
+    if len(row) > 1 and all(are_quoted):
+        raise InputError(
+            f"{path}, line 1: got all cells in quotes ({', '.join(row)[:100]}), which are ordinary "
+            'characters in a tsv; declare format: csv and delimiter: "\\t" for this file'
+        )
+
+
+def _written_list(cell: str) -> list[str]:
+    """Return the texts, or whole numbers as texts, of a list as Python or JSON writes it.
+
+    Raises:
+        UnusableRowError: It is no such list, as one that NumPy has written without commas.
+    """
+    try:
+        items = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        items = None
+    are_labels = isinstance(items, list) and all(
+        isinstance(item, str | int) and not isinstance(item, bool) for item in items
+    )
+    if not are_labels:
+        raise UnusableRowError(
+            "unknown label",
+            f"got labels {cell[:100]!r}, expected names with commas between them, or a list such "
+            "as ['sea', 'town']",
+        )
+    return list(map(str, items))

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
@@ -12,13 +12,15 @@ from albert_core.settings.json_values import FieldError
 from albert_core.storage import find_below, find_files, is_remote, join, local_file, open_file
 from albert_core.tasks.dataset_cards import CARD_NAME, read_class_names
 from albert_core.tasks.layouts import find_layout
-from albert_core.tasks.rows import UnusableRowError, without_fraction
+from albert_core.tasks.rows import UnusableRowError, plain_label
 from albert_core.tasks.sentence_files import read_tags
 from albert_core.tasks.source import Source
 from albert_core.tasks.tables import open_rows
 from albert_core.tasks.task import Task
 
 _MAX_LABELS = 1000
+_MISSING = frozenset({"nan", "<na>", "#n/a"})
+_OTHER_SEPARATORS = "|;"  # that people put between labels in place of commas
 
 
 def with_found_labels(task: Task, folder: str) -> Task:
@@ -148,49 +150,86 @@ def _names_in_parquet(task: Task, file: str) -> tuple[str, ...]:
 def _labels_of_rows(task: Task, folder: str) -> tuple[str, ...]:
     """Return the labels of the training rows, each once; leave out skipped and blank ones.
 
-    They are sorted as texts, or by size if all are whole numbers; `1.0` counts as `1`, but not
-    among tags of words. Remote files are downloaded.
+    They are sorted as texts, or by size if all are whole numbers. White space around them does not
+    count, and `1.0` counts as `1`, but not among tags of words. Remote files are downloaded.
 
     Raises:
-        InputError: There are none or over 1,000, skipped ones included, or there are numbers with
-            fractions, as for scores; or a file cannot be read.
+        InputError: There are none or over 1,000, skipped ones included; there are numbers with
+            fractions, as for scores, or other values that look like mistakes (`_doubtful_labels`);
+            or a file cannot be read.
         ServiceError: The storage of a remote file failed.
     """
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
+    unusable: list[str] = []
     reads_rows = task.kind != "token_classification"
     for source in task.train:
         for file in find_source_files(source, folder):
-            for label in _labels_in_file(task, source, local_file(file)):
-                found[without_fraction(label) if reads_rows else label] = None
-                if len(found) > _MAX_LABELS:
+            for label in _labels_in_file(task, source, local_file(file), unusable):
+                distinct[plain_label(label) if reads_rows else label] = None
+                if len(distinct) > _MAX_LABELS:
                     raise _no_labels(task, f"over {_MAX_LABELS:,} different labels in its rows")
-    labels = [label for label in found if label.strip() and label not in task.skipped_labels]
-    if not labels:
-        raise _no_labels(task, f"none in the column {_label(task)!r} of its rows")
+    labels = [label for label in distinct if label.strip() and label not in task.skipped_labels]
+    if not labels or (unusable and task.kind == "classification" and len(labels) < 2):
+        found = f"none but {labels[0]}" if labels else "none"
+        first = f" (the first that cannot be used: {unusable[0]})" if unusable else ""
+        raise _no_labels(task, f"{found} in the column {_label(task)!r} of its rows{first}")
     if scores := [label for label in labels if _is_fraction(label)]:
         raise _no_labels(task, f"scores such as {scores[0]} in its rows")
+    if reads_rows and (doubtful := _doubtful_labels(task, labels)):
+        raise _no_labels(task, doubtful)
     are_numbers = all(label.removeprefix("-").isdecimal() for label in labels)
     return tuple(sorted(labels, key=int if are_numbers else None))
 
 
-def _labels_in_file(task: Task, source: Source, path: Path) -> Iterator[str]:
+def _labels_in_file(task: Task, source: Source, path: Path, unusable: list[str]) -> Iterator[str]:
     """Yield the labels of a training file's rows in their order, or the tags of its words.
 
     If a label has several spellings, it is the first. Rows that cannot be used are passed over.
+
+    Args:
+        task: The task.
+        source: The file's declaration.
+        path: The file.
+        unusable: Takes what is wrong with the first such row, and where, if it is empty.
 
     Raises:
         InputError: The file cannot be read or is not of its format.
     """
     if task.kind == "token_classification":
-        yield from itertools.chain.from_iterable(read_tags(task, source, path))
+        yield from itertools.chain.from_iterable(read_tags(task, source, path, unusable))
         return
     rows = open_rows(task, source, path, ())
-    for _, row in rows:
+    for number, row in rows:
         try:
             labels = rows.cells(row).label or ()
-        except (FieldError, UnusableRowError):
+        except (FieldError, UnusableRowError) as error:
+            if not unusable:
+                unusable.append(f"{path}, {rows.unit} {number}: {error}")
             continue  # refused, or left out and counted, when it is read
         yield from labels if task.kind == "multi_label" else labels[:1]
+
+
+def _doubtful_labels(task: Task, labels: Sequence[str]) -> str:
+    """Return in words which labels are likely mistakes in a file; empty if there are none.
+
+    They are words that programs write where there is no value, labels that differ in case alone,
+    and for `multi_label` several labels in one, with other signs than commas between them.
+    """
+    if missing := [label for label in labels if label.casefold() in _MISSING]:
+        return (
+            f"labels such as {missing[0]!r} in its rows, which programs write where there is none "
+            "(skipped_labels leaves these rows out)"
+        )
+    same: dict[str, str] = {}
+    for label in labels:
+        other = same.setdefault(label.casefold(), label)
+        if other != label:
+            return f"{other!r} and {label!r} in its rows, which differ in case alone"
+    if task.kind == "multi_label":
+        joined = [label for label in labels if any(sign in label for sign in _OTHER_SEPARATORS)]
+        if joined:
+            return f"labels such as {joined[0]!r} in its rows, where commas are expected"
+    return ""
 
 
 def _is_fraction(label: str) -> bool:

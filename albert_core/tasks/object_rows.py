@@ -28,7 +28,7 @@ from albert_core.tasks.rows import (
 )
 from albert_core.tasks.source import Column
 from albert_core.tasks.table_columns import find_layout_columns
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import read_lines
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,12 @@ class _ObjectRows(TaskRows, abc.ABC):
                 id=source.id,
             )
             return
-        found = find_layout_columns(task, layout, source, self.path, columns)
+        numbered = find_layout_columns(task, layout, source, self.path, columns)
         self._names = _Names(
-            texts=tuple(columns[number] for number in found.texts),
-            label=None if found.label is None else columns[found.label],
-            id=None if found.id is None else columns[found.id],
-            labels=found.labels,
+            texts=tuple(columns[number] for number in numbered.texts),
+            label=None if numbered.label is None else columns[numbered.label],
+            id=None if numbered.id is None else columns[numbered.id],
+            labels=numbered.labels,
         )
 
     def cells(self, row: Row) -> RowCells:
@@ -148,13 +148,25 @@ class _ObjectRows(TaskRows, abc.ABC):
         value = self._value(row, column)
         classes = self._class_names.get(str(column), ())
         if self.task.kind == "multi_label":
-            named = value
-            if classes and isinstance(value, list):
-                named = [_class_name(item, classes) or item for item in value]
+            is_list = isinstance(value, list)
+            named = [self._label_in_list(item, classes) for item in value] if is_list else value
             return tuple(as_texts(named, str(column)))
         name = _class_name(value, classes)
         spellings = (*((name,) if name else ()), *label_spellings(value, str(column)))
         return tuple(self._names.labels.get(spelling, spelling) for spelling in spellings)
+
+    def _label_in_list(self, item: Any, classes: Sequence[str]) -> Any:
+        """Return a whole number in a list of labels as text, if it may stand for a label.
+
+        It is the name of its class where the file names the classes. Else it may stand for one
+        where it is a label itself, the task has class names, or no labels yet. Anything else is
+        returned as it is.
+        """
+        task = self.task
+        takes_numbers = task.class_names or not task.labels or str(item) in task.labels
+        is_number = isinstance(item, int) and not isinstance(item, bool)
+        name = str(item) if is_number and takes_numbers else item
+        return _class_name(item, classes) or name
 
     def _id(self, row: JsonObject, column: Column) -> str:
         self._value(row, column)
@@ -173,7 +185,7 @@ class JsonRows(_ObjectRows):
             InputError: The file is missing, cannot be read, is damaged or not UTF-8, a line is no
                 JSON object, or the first one has not the names of a task of GLUE.
         """
-        lines = read_text(self.path).split("\n")
+        lines = read_lines(self.path)
         for index, (number, values) in enumerate(read_json_objects(str(self.path), lines)):
             if index == 0:
                 self.find_names(list(values))

@@ -45,18 +45,18 @@ def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Itera
         if line.strip():
             passage = parse_json(line, place, expected=_FORMAT)
             try:
-                yield from _examples(JsonObject.of(passage, place), source, path, invalid_rows)
+                name = f"{path.name}-{number}" if is_by_line else path.name
+                yield from _examples(JsonObject.of(passage, place), source, name, invalid_rows)
             except FieldError as error:
                 raise InputError(f"{error}; expected {_FORMAT}") from error
 
 
 def _examples(
-    passage: JsonObject, source: Source, path: Path, invalid_rows: InvalidRows
+    passage: JsonObject, source: Source, name: str, invalid_rows: InvalidRows
 ) -> Iterator[Example]:
     """Yield an example for each question of a passage, in order.
 
-    Its id is source/passage-number, from 0. The passage's id is that of the file, or the file's
-    name where it has none.
+    Its id is source/passage-number, from 0. The passage's id is the one that it has, or `name`.
 
     Raises:
         FieldError: A field is missing or of another type, there are not as many options and answers
@@ -65,7 +65,7 @@ def _examples(
             refuses it; otherwise such a question is counted and left out.
     """
     article = passage.text("article")
-    passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")
+    passage_id = as_id(passage.values.get("id", name), f"{passage.place}: id")
     questions, options, answers = (
         passage.texts("questions"),
         passage.items("options"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +31,8 @@ from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_
 from albert_core.tasks.task import Task
 
 DECLARATION_NAME = "task.yaml"
+_SAVED_DATA = frozenset({"dataset_dict.json", "state.json"})  # beside Arrow files
+_NUM_NAMED = 5  # files in a message
 
 TASKS: Mapping[str, Task] = {
     task.name: task for task in (*GLUE_TASKS, *SQUAD_TASKS, *RACE_TASKS, *CLUE_TASKS)
@@ -163,21 +165,23 @@ def _find_in_folders(
         InputError: No candidate has its dev set, a folder cannot be read, several files could be
             those of a split, a shard is missing, or labels are needed and not found.
     """
-    wanted, only_dev = task, None
+    wanted, only_dev, there = task, None, list[str]()
     for candidate in candidate_folders(task):
         # Whoever names a folder after the task means it: files beside that are another task's.
         if only_dev and candidate == ".":
             continue
         folder = data_dir / candidate
         splits = splits_to_find(task, candidate, undeclared)
-        complete_task = with_found_files(task, _names_in(folder), splits, folder=str(folder))
+        names = _names_in(folder)
+        there = there or (names if candidate != "." else [])
+        complete_task = with_found_files(task, names, splits, folder=str(folder))
         if any(existing_files(source, folder) for source in complete_task.sources("dev")):
             if has_training(complete_task, folder):
                 return with_known_labels(complete_task, task, str(folder)), folder
             only_dev = only_dev or (complete_task, folder)
         wanted = wanted if wanted.dev else complete_task
     if only_dev is None:
-        raise no_dev_set(wanted, str(data_dir))
+        raise no_dev_set(wanted, str(data_dir), there)
     complete_task, folder = only_dev
     return with_known_labels(complete_task, task, str(folder)), folder
 
@@ -207,7 +211,8 @@ def _names_in(folder: Path) -> list[str]:
 def with_known_labels(task: Task, declared: Task, folder: str) -> Task:
     """Return a task with labels that its files have where it declares none.
 
-    A test file that is not declared but found counts as labelled only if its first row has a label.
+    A test file that is found in place of a declared one with labels, or without any declared,
+    counts as labelled only if its first row has a label.
 
     Args:
         task: The task with the files that are there.
@@ -220,23 +225,42 @@ def with_known_labels(task: Task, declared: Task, folder: str) -> Task:
         ServiceError: The storage failed.
     """
     task = with_found_labels(task, folder)
-    if task.test == declared.test or declared.test:
-        return task
-    (source,) = task.test
-    is_labelled = has_labels(task, source, find_source_files(source, folder)[0])
-    return dataclasses.replace(task, test=(dataclasses.replace(source, is_labelled=is_labelled),))
+    test = [
+        dataclasses.replace(
+            source,
+            is_labelled=has_labels(task, source, find_source_files(source, folder)[0]),
+        )
+        if source.is_labelled and source not in declared.test
+        else source
+        for source in task.test
+    ]
+    return dataclasses.replace(task, test=tuple(test))
 
 
-def no_dev_set(task: Task, data_dir: str) -> InputError:
-    """Return the error of a task whose dev set, or what it is split off, is in no folder."""
+def no_dev_set(task: Task, data_dir: str, there: Sequence[str] = ()) -> InputError:
+    """Return the error of a task whose dev set, or what it is split off, is in no folder.
+
+    Args:
+        task: The task.
+        data_dir: Folder of the tasks' folders.
+        there: The files in its first folder, of which the message names five.
+    """
     split = "training" if task.splits_off_dev else "dev"
     published = FOLDERS_OF_PUBLISHED_FILES.get(task.name)
     exception = f" (not in {' or '.join(published)})" if published else ""
+    names = sorted(name for name in there if name != DECLARATION_NAME)
+    others = ", ..." if len(names) > _NUM_NAMED else ""
+    found = f", but {', '.join(names[:_NUM_NAMED])}{others}" if names else ""
+    remedy = (
+        "; save_to_disk wrote this data set: save each split as Parquet, as in "
+        "data['train'].to_parquet('train.parquet')"
+    )
     return InputError(
         f"task {task.name}: no {task.sources('dev')[0].file} in {data_dir} or below it in "
-        f"{' or '.join(folder for folder in candidate_folders(task) if folder != '.')}; expected "
-        f"the task's {split} set, in files as they are published, or named train, dev (or "
+        f"{' or '.join(folder for folder in candidate_folders(task) if folder != '.')}{found}; "
+        f"expected the task's {split} set, in files as they are published, or named train, dev (or "
         f"validation) and test with the ending of their format{exception}"
+        f"{'' if _SAVED_DATA.isdisjoint(names) else remedy}"
     )
 
 
@@ -280,8 +304,8 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     """Return the task that a YAML file in any storage declares, and the splits it says nothing of.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
-    test files that are not declared are none; training files that are not are `train.tsv`. Whether
-    the files exist is not looked at.
+    test files that are not declared are none; training files that are not are `train.tsv`, or
+    `train.jsonl` where a list of words has a name. Whether the files exist is not looked at.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
@@ -295,11 +319,22 @@ def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
     if isinstance(values, Mapping):
         undeclared = [split for split in SPLITS if split not in values]
         values = texts_as_written(Task, _with_lists(values), _with_lists(written))
-        values = {"dev": [], **values}
+        values = {**_usual_training_files(values), "dev": [], **values}
     task = parse_settings(Task, values, source=str(path))
     _refuse_outside_paths(task, path)
     _refuse_missing_labels(task, path)
     return task, undeclared
+
+
+def _usual_training_files(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training files of a declaration without any, if they are not `train.tsv`.
+
+    That file would have words in CoNLL's columns, which have no names.
+    """
+    texts = values.get("texts")
+    is_named = isinstance(texts, list) and any(isinstance(text, str) for text in texts)
+    has_tags = values.get("kind") == "token_classification"
+    return {"train": _sources("train.jsonl")} if has_tags and is_named else {}
 
 
 def _refuse_missing_labels(task: Task, path: str | Path) -> None:

@@ -14,6 +14,7 @@ from albert_core.tasks.task import Task
 Row = Any  # a list of cells, or an object
 _APPLIES, _APPLIES_NOT = ("1", "1.0", "true"), ("0", "0.0", "false")
 _WHOLE_WITH_FRACTION = re.compile(r"(-?[0-9]+)\.0+")
+_NO_LABELS = ("-1", "-")  # that data sets give to rows without one
 _LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
 
 
@@ -72,11 +73,12 @@ def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(applied)
 
 
-def without_fraction(label: str) -> str:
-    """Return a label such as `1.0` or `-1.00` as the whole number `1` or `-1`; any other as it is.
+def plain_label(label: str) -> str:
+    """Return a label without white space around it, and `1.0` or `-1.00` as `1` or `-1`.
 
     So pandas writes whole numbers in a column in which values are missing.
     """
+    label = label.strip()
     whole = _WHOLE_WITH_FRACTION.fullmatch(label)
     return whole[1] if whole else label
 
@@ -123,7 +125,7 @@ class TaskRows(abc.ABC):
         """
         cells = self.cells(row)
         if cells.label is not None:
-            spellings = {*cells.label, *map(without_fraction, cells.label)}
+            spellings = {*cells.label, *map(plain_label, cells.label)}
             if not spellings.isdisjoint(self.task.skipped_labels):
                 return None
         return Example(
@@ -136,12 +138,12 @@ class TaskRows(abc.ABC):
     def _with_class_name(self, label: str) -> str:
         """Return the name of the class whose number a label is; any other label as it is.
 
-        A number that is itself one of the task's labels is this label. A label such as `1.0` that
-        is none of the task's stands for the number `1`.
+        A number that is itself one of the task's labels is this label. A label that is none of the
+        task's, such as `1.0`, stands for the one without white space and fraction, `1`.
         """
         names = self.task.class_names
         if label not in self.task.labels:
-            label = without_fraction(label)
+            label = plain_label(label)
         is_number = label.isdecimal() and label not in self.task.labels
         return names[int(label)] if is_number and int(label) < len(names) else label
 
@@ -193,8 +195,13 @@ class TaskRows(abc.ABC):
                 "classification": f"one of {', '.join(task.labels)}",
                 "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
             }.get(task.kind, f"a number of at most {_LARGEST_SCORE:g}")
+            remedy = (
+                f"; if it stands for none, declare skipped_labels: [{spellings[0]!r}]"
+                if task.kind == "classification" and plain_label(spellings[0]) in _NO_LABELS
+                else ""
+            )
             raise UnusableRowError(
-                "unknown label", f"got label {spellings[0]!r}, expected {expected}"
+                "unknown label", f"got label {spellings[0]!r}, expected {expected}{remedy}"
             ) from error
         return target
 

@@ -1,6 +1,5 @@
 """Read sentences whose words have tags: in CoNLL's columns, and as lists in JSON or Parquet."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from albert_core.settings.json_values import FieldError, as_texts, describe_valu
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
 from albert_core.tasks.source import Column, Source
 from albert_core.tasks.task import Task
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import read_lines
 
 _LAST_COLUMN = -1
 _MAX_SHOWN_TAGS = 40
@@ -85,17 +84,28 @@ def read_sentences_file(
             yield TaggedSentence(id=str(number), words=tuple(words), tags=tags, source=source.name)
 
 
-def read_tags(task: Task, source: Source, path: Path) -> Iterator[list[str]]:
+def read_tags(task: Task, source: Source, path: Path, unusable: list[str]) -> Iterator[list[str]]:
     """Yield the names of the tags of each sentence of a file; empty lists if the file has no tags.
 
     Sentences that cannot be used are skipped.
+
+    Args:
+        task: A task of kind `token_classification`.
+        source: The file's declaration.
+        path: The file.
+        unusable: Takes what is wrong with the first such sentence, and where, if it is empty.
 
     Raises:
         InputError: The file is missing, cannot be read, is not UTF-8 or in no such format.
     """
     for sentence in _open_sentences(task, source, path):
-        with contextlib.suppress(_UnusableError):
-            yield sentence()[1] or []
+        try:
+            tags = sentence()[1] or []
+        except _UnusableError as error:
+            if not unusable:
+                unusable.append(str(error))
+            continue
+        yield tags
 
 
 def _open_sentences(task: Task, source: Source, path: Path) -> Iterator[_Sentence]:
@@ -164,7 +174,7 @@ def _read_columns(task: Task, source: Source, path: Path) -> Iterator[_ColumnSen
             has not the columns that are read.
     """
     width = 0
-    for lines in read_conll_sentences(read_text(path).split("\n")):
+    for lines in read_conll_sentences(read_lines(path)):
         if not width:
             number, cells = lines[0]
             width = len(cells)
@@ -221,13 +231,13 @@ def _tag_numbers(task: Task, tags: Sequence[str], sentence: _Sentence) -> tuple[
     unknown = next((index for index, tag in enumerate(tags) if tag not in task.labels), None)
     if unknown is not None:
         shown = ", ".join(task.labels[:_MAX_SHOWN_TAGS])
-        more = len(task.labels) - _MAX_SHOWN_TAGS
+        num_others = len(task.labels) - _MAX_SHOWN_TAGS
+        others = f" and {num_others} others" if num_others > 0 else ""
         raise _UnusableError(
             "unknown tag",
             sentence.place(unknown),
-            f"got tag {tags[unknown]!r}, expected one of {shown}"
-            f"{f' and {more} others' if more > 0 else ''}; correct it, or add it to the task's "
-            "labels",
+            f"got tag {tags[unknown]!r}, expected one of {shown}{others}; correct it, or add it to "
+            "the task's labels",
         )
     return tuple(map(task.labels.index, tags))
 
@@ -314,7 +324,7 @@ def _read_json(task: Task, source: Source, path: Path) -> Iterator[_ObjectSenten
         InputError: The file is missing, no regular file, cannot be read, is damaged or not UTF-8,
             or a line is no JSON object.
     """
-    for number, values in read_json_objects(str(path), read_text(path).split("\n")):
+    for number, values in read_json_objects(str(path), read_lines(path)):
         yield _ObjectSentence(task, source, f"{path}, line {number}", values, {})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.files.compression import COMPRESSION_ENDINGS, without_compression
+from albert_core.files.globs import is_glob
 from albert_core.row_formats import (
     open_parquet,
     read_conll_sentences,
@@ -28,6 +29,7 @@ SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
 
 # `dev_matched` is looked for as `validation_matched`, too.
 _DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
+_MORE_ENDINGS_OF_TAGS = (".txt", ".conllu")  # of files in CoNLL's columns
 _NO_LABEL = (None, "", -1, "-1", -1.0, "-1.0")
 _VERSION = re.compile(r"-v\d\.\d$")  # of SQuAD's files
 # Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
@@ -50,8 +52,9 @@ def with_found_files(
 
     A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. If one is
     missing, and the split is among `undeclared`, others are looked for: named `train`, `validation`
-    and other words for dev, or `test`; with the ending of any format; in shards; in the folder
-    itself or in `data` below it. Test files are only looked for where other training or dev files
+    and other words for dev, or `test`, in place of published names like `train_few_all`, too, but
+    not those of SQuAD's JSON; with the ending of any format; in shards; in the folder itself or in
+    `data` below it. Test files are only looked for where other training or dev files
     were found, or no dev files of a task that declares none: earlier versions would have taken none
     otherwise.
 
@@ -92,29 +95,46 @@ def _find_sources(
     """
     declared = {"train": task.train, "dev": task.dev, "test": task.test}[split]
     if declared:
-        return tuple(_find_source(task, source, names, folder) or source for source in declared)
+        usual = split if len(declared) == 1 else ""
+        return tuple(
+            _find_source(task, source, names, folder, usual=usual) or source for source in declared
+        )
     found = _find_source(task, Source(file=f"{split}.tsv"), names, folder)
     return (found,) if found else ()
 
 
-def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) -> Source | None:
+def _find_source(
+    task: Task, source: Source, names: Sequence[str], folder: str, *, usual: str = ""
+) -> Source | None:
     """Return a source with the file that is there: its own if it is, else another; None if none is.
+
+    Args:
+        task: The task.
+        source: The source.
+        names: The files that there are.
+        folder: The folder, for messages.
+        usual: Name of the split, if a file of this name may be the source's; empty if it may not.
 
     Raises:
         InputError: Several could be it, or a shard is missing.
     """
     if source.file in names:
         return source
-    found = list(_find_patterns(task, PurePosixPath(source.file).stem, names))
-    if not found:
+    stem = PurePosixPath(source.file).stem
+    candidates = list(_find_patterns(task, stem, names))
+    # A train.json may be of either version of SQuAD; and what a glob matches is there already.
+    is_other = _VERSION.search(stem) or is_glob(source.file) or source.format != "auto"
+    if not candidates and usual and not is_other:
+        candidates = list(_find_patterns(task, usual, names))
+    if not candidates:
         return None
-    if len(found) > 1:
-        patterns = " and ".join(source.pattern for source in found)
+    if len(candidates) > 1:
+        patterns = " and ".join(source.pattern for source in candidates)
         raise InputError(
             f"task {task.name}: got {patterns} in {folder}, expected the files of one; remove the "
             "others, or declare the split in task.yaml"
         )
-    (files,) = found
+    (files,) = candidates
     if files.num_files != files.num_expected:
         raise InputError(
             f"task {task.name}: got {files.num_files} of {files.num_expected} files "
@@ -137,7 +157,7 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
     first, _, rest = plain_stem.partition("_")
     words = _DEV_NAMES if first == "dev" else (first,)
     stems = "|".join(re.escape(f"{word}_{rest}" if rest else word) for word in words)
-    # A train.json may be of either version of SQuAD; Hugging Face's have folders of their own.
+    # Of SQuAD's JSON the name tells the version; Hugging Face's files have folders of their own.
     endings = "|".join(map(re.escape, _endings(task) if plain_stem == stem else [".parquet"]))
     name = re.compile(
         rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
@@ -160,9 +180,10 @@ def _endings(task: Task) -> list[str]:
     """Return the endings of files that a task of this kind reads."""
     has_tags = task.kind == "token_classification"
     endings = [end for end, name in FORMATS_BY_ENDING.items() if has_tags or name != "conll"]
+    endings += _MORE_ENDINGS_OF_TAGS if has_tags else []
     if task.kind == "question_answering":
         endings = [".json", ".parquet"]
-    packed = [end for end in endings if FORMATS_BY_ENDING[end] != "parquet"]
+    packed = [end for end in endings if end != ".parquet"]
     return endings + [end + packing for end in packed for packing in COMPRESSION_ENDINGS]
 
 
@@ -218,7 +239,7 @@ def _has_two_columns(path: str) -> bool:
 def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | None:
     """Return the values of a table's first row by name; None if there is no row.
 
-    In `tsv` and `csv` it is the row after the header.
+    In `tsv` and `csv` it is the row after the header, whose names are without white space around.
 
     Raises:
         InputError: The file is missing, cannot be read or is not of its format.
@@ -237,4 +258,5 @@ def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | Non
         is_csv = file_format == "csv" and "\t" not in first_line
         cells = read_csv_cells(path, lines) if is_csv else read_tsv_cells(lines)
         names, first = (next(cells, (0, []))[1] for _ in range(2))
-        return dict(zip(names, first, strict=False)) if first else None
+        stripped = (name.strip() for name in names)
+        return dict(zip(stripped, first, strict=False)) if first else None

@@ -108,8 +108,8 @@ def find_layout_columns(
             names are there twice or in several ways.
     """
     in_lower_case = [name.strip().casefold() for name in names]
-    if found := layout.matching_texts(in_lower_case):
-        return _by_layout(layout, source, path, in_lower_case, found)
+    if text_names := layout.matching_texts(in_lower_case):
+        return _by_layout(layout, source, path, in_lower_case, text_names)
     raise _unknown_header(task, layout, source, path, names)
 
 
@@ -118,7 +118,7 @@ def _by_layout(
     source: Source,
     path: Path,
     names: Sequence[str],
-    found: Sequence[tuple[str, ...]],
+    text_names: Sequence[tuple[str, ...]],
 ) -> TableColumns:
     """Return the columns of a table whose header has the texts by a layout's names.
 
@@ -130,7 +130,7 @@ def _by_layout(
         source: The table's declaration: whether label and id are looked for.
         path: The table, for messages.
         names: The header's cells in lower case.
-        found: The ways of naming the texts that the header follows, at least one.
+        text_names: The ways of naming the texts that the header follows, at least one.
 
     Raises:
         InputError: A label or id that is declared is missing; the header follows several ways of
@@ -139,9 +139,9 @@ def _by_layout(
     """
     labels = [name for name in layout.labels if name in names] if source.is_labelled else []
     ids = [name for name in layout.ids if name in names] if source.id is not None else []
-    used = [*found[0], *labels[:1], *ids[:1]]
+    used = [*text_names[0], *labels[:1], *ids[:1]]
     is_short = (source.is_labelled and not labels) or (source.id is not None and not ids)
-    is_ambiguous = len(found) > 1 or len(labels) > 1 or any(names.count(n) > 1 for n in used)
+    is_ambiguous = len(text_names) > 1 or len(labels) > 1 or any(names.count(n) > 1 for n in used)
     if is_short or is_ambiguous:
         expected = layout.expected_names(
             with_label=source.is_labelled, with_id=source.id is not None
@@ -152,7 +152,7 @@ def _by_layout(
         )
     is_export = HUGGING_FACE_ID in names
     return TableColumns(
-        texts=tuple(names.index(name) for name in found[0]),
+        texts=tuple(names.index(name) for name in text_names[0]),
         label=names.index(labels[0]) if labels else None,
         id=names.index(ids[0]) if ids else None,
         width=len(names),
@@ -214,9 +214,13 @@ def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str
 def _named_column(column: str, names: Sequence[str], path: Path) -> int:
     """Return the number of the column with a name, from 0.
 
+    White space around the names in the header does not count unless a name with it is declared.
+
     Raises:
         InputError: No column has the name, or several do.
     """
+    if column not in names:
+        names = [name.strip() for name in names]
     if column not in names:
         raise InputError(
             f"{path}: no column {column!r} in its header ({', '.join(names)}); "
@@ -236,17 +240,28 @@ def _refuse_data(
     """Refuse a first row that is data: taken for a header, it would be lost.
 
     Taken for data is a row with a label or a number where the label is, a number where the id is,
-    or a text of over 5 words or 60 characters. A row of the numbers 0, 1, 2, ... passes.
+    or a text of over 5 words or 60 characters, in a column that is declared by its number. A row of
+    the numbers 0, 1, 2, ... passes.
 
     Raises:
         InputError: The row is taken for data.
     """
     if list(first_row) == [str(number) for number in range(len(first_row))]:
         return  # a table without names, written by pandas
-    label = None if columns.label is None else first_row[columns.label].strip()
-    is_label = label is not None and (label in task.labels or _is_number(label))
-    is_id = columns.id is not None and _is_number(first_row[columns.id])
-    texts = [first_row[number] for number in columns.texts]
+
+    def unnamed(declared: Sequence[Column | None], numbers: Sequence[int | None]) -> list[str]:
+        """Return the cells of columns that are not declared by the names that they have here."""
+        cells = [
+            (column, first_row[at])
+            for column, at in zip(declared, numbers, strict=True)
+            if at is not None
+        ]
+        return [cell for column, cell in cells if column not in (cell, cell.strip())]
+
+    labels = unnamed([task.label if source.label is None else source.label], [columns.label])
+    is_label = any(cell.strip() in task.labels or _is_number(cell) for cell in labels)
+    is_id = any(map(_is_number, unnamed([source.id], [columns.id])))
+    texts = unnamed(source.texts or task.texts, columns.texts)
     if is_label or is_id or any(map(_is_sentence, texts)):
         raise InputError(
             f"{path}, line 1: got a row of data ({_shown(first_row)}), expected a header; add one, "

@@ -86,8 +86,9 @@ class Task:
             follows the colon. None for `squad` and `race` files. For `token_classification`, the
             words: in `jsonl` a list of texts, in `conll` a column, the first if none is given.
         label: Column or name of the label; -1 is the last column. For `multi_label` it holds the
-            labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas; a file
-            without it may have 1 or 0 in a column for each of `labels`, named as these. For
+            labels that apply: in `jsonl` a list of texts, or of numbers that are labels or stand
+            for `class_names`; in `tsv` separated by commas, or a list as Python or JSON writes it;
+            a file without it may have 1 or 0 in a column for each of `labels`, named as these. For
             `token_classification`, the tags: in `jsonl` a list of texts, or of numbers of `labels`;
             in `conll` a column, the last if none is given.
         labels: Class names in order of their numbers; only for classification, `multi_label` and
@@ -352,8 +353,8 @@ class Task:
         if source.format != "auto":
             return source.format
         ending = PurePosixPath(without_compression(name or source.file)).suffix.lower()
-        found = FORMATS_BY_ENDING.get(ending, "tsv")
+        by_ending = FORMATS_BY_ENDING.get(ending, "tsv")
         if self.kind == "question_answering":
-            return "parquet" if found == "parquet" else "squad"
+            return "parquet" if by_ending == "parquet" else "squad"
         has_tags = self.kind == "token_classification"
-        return "conll" if has_tags and found not in _SENTENCE_FORMATS else found
+        return "conll" if has_tags and by_ending not in _SENTENCE_FORMATS else by_ending

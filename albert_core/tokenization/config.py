@@ -29,7 +29,7 @@ class VocabConfig:
             of 4, 2, 1, 0.5 and 0.25 that is free where the vocabulary is trained.
         source: A vocabulary to take instead of training one, local, gs:// or s3://: a model's
             folder or one that `albert vocab` wrote. It must be of the kind, size, case and accents
-            set here.
+            set here; `character_coverage` must be at its default.
     """
 
     kind: KindName = "sentencepiece"
@@ -45,7 +45,8 @@ class VocabConfig:
 
         Raises:
             InputError: `size` is below 14 (13 pieces are special ones), `character_coverage` is not
-                from 0.9 to 1 (both are allowed), or `memory_gb` is not above 0.
+                from 0.9 to 1 (both are allowed), or is set with `source`; or `memory_gb` is not
+                above 0.
         """
         smallest = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS) + 1
         if self.size < smallest:
@@ -54,5 +55,10 @@ class VocabConfig:
                 "pieces"
             )
         check_between(self, "vocab", "character_coverage", low=0.9)
+        if self.source and self.character_coverage != VocabConfig.character_coverage:
+            raise InputError(
+                f"vocab.character_coverage: got {self.character_coverage} with vocab.source "
+                f"{self.source}, which is taken as it is; remove one of them"
+            )
         if self.memory_gb != "auto":
             check_positive(self, "vocab", "memory_gb")

@@ -153,8 +153,8 @@ class SentencePieceTokenizer(Tokenizer):
     @property
     def hugging_face_settings(self) -> dict[str, bool]:
         """The settings of text normalisation by their names in `hugging_face_class`."""
-        kept = {"keep_accents": True} if self.keeps_accents else {}
-        return {**super().hugging_face_settings, **kept}
+        accents = {"keep_accents": True} if self.keeps_accents else {}
+        return {**super().hugging_face_settings, **accents}
 
     @property
     def context_rules(self) -> ContextRules:

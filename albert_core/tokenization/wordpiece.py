@@ -103,8 +103,8 @@ class WordPieceTokenizer(Tokenizer):
     @property
     def hugging_face_settings(self) -> dict[str, bool]:
         """The settings of text normalisation by their names in `hugging_face_class`."""
-        kept = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
-        return {**super().hugging_face_settings, **kept}
+        accents = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
+        return {**super().hugging_face_settings, **accents}
 
     @property
     def context_rules(self) -> ContextRules:

@@ -60,9 +60,9 @@ class StepRun:
         experiment_id = self._find_experiment()
         if self._run.group:
             self._parent_id = self._find_parent(experiment_id)
-        found = self._search(experiment_id, _KEY_TAG, self._run.key)
-        if found:
-            self._run_id = found[0].info.run_id
+        runs = self._search(experiment_id, _KEY_TAG, self._run.key)
+        if runs:
+            self._run_id = runs[0].info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
         else:
             tags = {_KEY_TAG: self._run.key, "albert.step": self._run.step}
@@ -72,10 +72,12 @@ class StepRun:
             self._run_id = created.info.run_id
         # Also of a run that was found: who made it may have come no further. But what it has stays,
         # such as the version of the code that began it: MLflow refuses to change a parameter.
-        kept = found[0].data.params if found else {}
+        existing_params = runs[0].data.params if runs else {}
         named = {_name(name): value for name, value in self._run.parameters.items()}
         params = [
-            Param(name, str(value)[:_MAX_TEXT]) for name, value in named.items() if name not in kept
+            Param(name, str(value)[:_MAX_TEXT])
+            for name, value in named.items()
+            if name not in existing_params
         ]
         for begin in range(0, len(params), _MAX_PARAMS):
             self._client.log_batch(self._run_id, params=params[begin : begin + _MAX_PARAMS])
@@ -150,14 +152,14 @@ class StepRun:
         the same time, all take the first.
         """
         group, name = self._run.group, self._run.group_name
-        if found := self._search(experiment_id, _GROUP_TAG, group):
-            return found[0].info.run_id
+        if parents := self._search(experiment_id, _GROUP_TAG, group):
+            return parents[0].info.run_id
         tags = {_GROUP_TAG: _searchable(group)}
-        made = self._client.create_run(experiment_id, tags=tags, run_name=name or group).info.run_id
-        self._client.set_terminated(made)
+        created = self._client.create_run(experiment_id, tags=tags, run_name=name or group)
+        self._client.set_terminated(created.info.run_id)
         first = self._search(experiment_id, _GROUP_TAG, group)[0].info.run_id
-        if first != made:
-            self._client.delete_run(made)
+        if first != created.info.run_id:
+            self._client.delete_run(created.info.run_id)
         return first
 
     def _search(self, experiment_id: str, tag: str, value: str) -> list[Any]:

@@ -134,6 +134,10 @@ class PhaseTiming:
             timing = timing._with_warmup(step, phase)
         return timing._with_steps(step, seconds, phase, num_unchecked, num_before)
 
+    def without(self, seconds: float) -> "PhaseTiming":
+        """Return the timing with a time left out of the measured speed, such as of undone steps."""
+        return dataclasses.replace(self, first_s=self.first_s + seconds)
+
     def describe(self, num_steps: int) -> dict[str, int]:
         """Return steps and warm-up of the phase, and what was revised, for a manifest.
 

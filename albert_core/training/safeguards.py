@@ -42,11 +42,14 @@ class SafeguardConfig:
     max_roll_backs: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse settings out of their range; `stuck_after_steps` is not checked.
+        """Refuse settings out of their range, and those of roll-backs where there are none.
+
+        `stuck_after_steps` is not checked.
 
         Raises:
             InputError: `spike_ratio` is neither 0 nor above 1, `roll_back_factor` is 0, 1 or not
-                between them, or `max_roll_backs` is below 0.
+                between them, `max_roll_backs` is below 0, or one of these two is set although
+                `action` is not `roll_back`.
         """
         # Not `<=`, which NaN would pass.
         if self.spike_ratio and not self.spike_ratio > 1.0:
@@ -55,6 +58,13 @@ class SafeguardConfig:
             )
         check_between(self, "safeguards", "roll_back_factor", inclusive="neither")
         check_at_least(self, "safeguards", max_roll_backs=0)
+        for name in ("roll_back_factor", "max_roll_backs"):
+            value = getattr(self, name)
+            if self.action != "roll_back" and value != getattr(SafeguardConfig, name):
+                raise InputError(
+                    f"safeguards.{name}: got {value} with the action {self.action}, expected it "
+                    "with the action roll_back; set that, or remove it"
+                )
 
     def check_loss(self, step: int, loss: float, lowest_loss: float | None) -> None:
         """Refuse a loss that shows divergence.

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from albert_core.errors import InputError
+from albert_core.processes.interruptible_calls import call_stoppably
 from albert_core.processes.machine import can_share_semaphores, num_usable_cores
-from albert_core.processes.stops import call_stoppably
 from components.demo_data.prose import Sentence, clean_docstring
 
 PACKAGES = ("apache_beam", "keras", "numpy", "python", "tensorflow")

@@ -8,17 +8,16 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
-from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.files.atomic import write_json
+from albert_core.files.atomic import hash_json, write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
-from albert_core.tracking.step import tracked_step
-from albert_core.training.devices import StrategyName, is_led_by_another
+from albert_core.training.devices import StrategyName
 from components.finetune.job import task_step_name
+from components.tracked_step import TrackedStep
 
 METRICS_NAME = "metrics.json"
 
@@ -84,13 +83,22 @@ def evaluate(
     }
     scored_task = task or read_declared_task(model)
     identity = _identify(model, side_files)
-    settings = {"task": scored_task.name, "initialization": identity.initialization}
-    inputs = {
-        "model": identity.content_hash,
-        "data": task_fingerprint(scored_task, data, needs_training=False),
-    }
-
-    is_follower = is_led_by_another()
+    declarations = {"declarations": identity.declarations} if identity.declarations else {}
+    step = TrackedStep(
+        name="evaluate",
+        title=task_step_name("evaluate", scored_task.name, identity.initialization),
+        settings={"task": scored_task.name, "initialization": identity.initialization},
+        inputs={
+            "model": identity.content_hash,
+            "data": task_fingerprint(scored_task, data, needs_training=False),
+            **declarations,
+        },
+        places=places,
+        output=output,
+        work_root=work_root,
+        tracking=tracking,
+        progress=progress,
+    )
 
     def write_scores(results: Path, progress_folder: Path) -> Metrics:
         """Load and score the model; write metrics and predictions into `results`; return metrics.
@@ -100,17 +108,7 @@ def evaluate(
         from albert_core.inference import load
         from albert_core.inference.evaluation import evaluate_splits
 
-        with tracked_step(
-            tracking,
-            step=task_step_name("evaluate", scored_task.name, identity.initialization),
-            settings=settings,
-            places=places,
-            output=output,
-            folder=progress_folder,
-            work=work_fingerprint("evaluate", settings, inputs),
-            progress=progress,
-            is_chief=not is_follower,
-        ) as tracker:
+        with step.tracked(progress_folder) as tracker:
             scores = evaluate_splits(
                 load(
                     model,
@@ -133,15 +131,7 @@ def evaluate(
             tracker.log_scores(scores)
         return {name: round(value, 4) for name, value in scores.items()}
 
-    run = run_step_as_follower if is_follower else run_step
-    return run(
-        "evaluate",
-        config=settings,
-        inputs=inputs,
-        output=output,
-        work_root=work_root,
-        body=write_scores,
-    )
+    return step.run(write_scores)
 
 
 def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
@@ -156,17 +146,25 @@ def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Identity:
-    """What tells a model from others, and whether its fine-tuning began from `random` weights."""
+    """What tells a model from others.
+
+    Attributes:
+        content_hash: Hash of its manifest, or of architecture, weights and vocabulary.
+        initialization: Whether its fine-tuning began from `random` weights.
+        declarations: Hash of what its files say of its head and settings; empty if they say
+            nothing, or if the manifest's hash tells it.
+    """
 
     content_hash: str
     initialization: str
+    declarations: str = ""
 
 
 def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     """Return the identity of a model: by its manifest where `albert finetune` wrote it.
 
     Any other model, and one that is read with other files than those beside it, is read for its
-    `content_hash`, and counts as pretrained.
+    `content_hash` and its declarations, and counts as pretrained.
 
     Args:
         model: The checkpoint.
@@ -180,4 +178,8 @@ def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
     has_all_beside_it = all(value is None for value in side_files.values())
     if manifest is not None and manifest.step == "finetune" and has_all_beside_it:
         return _Identity(manifest.content_hash, manifest.config["initialization"])
-    return _Identity(read_checkpoint(model, **side_files).content_hash(), "pretrained")
+    checkpoint = read_checkpoint(model, **side_files)
+    # The task, its own or another one, is in the hash of the data.
+    said = {name: value for name, value in checkpoint.declarations().items() if name != "task"}
+    declarations = hash_json(said) if said else ""
+    return _Identity(checkpoint.content_hash(), "pretrained", declarations)

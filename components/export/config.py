@@ -36,14 +36,20 @@ class ExportConfig:
         """Refuse settings that do not fit together or are out of range.
 
         Raises:
-            InputError: There are thresholds without formats, a format twice, a threshold outside -1
-                to 1, or a `max_score_loss` outside 0 to 1 or without a format of rounded weights.
+            InputError: There are thresholds or settings of the card (but for price and currency)
+                without formats, a format twice, a threshold outside -1 to 1, or a `max_score_loss`
+                outside 0 to 1 or without a format of rounded weights.
         """
-        if self.thresholds and not self.formats:
-            raise InputError(
-                "export.thresholds: got some without export.formats, so nothing is exported; "
-                "expected formats, for example --export.formats huggingface"
-            )
+        # The price is of the leaderboard, too (tests/benchmarks), which needs no exports.
+        card = self.card
+        priced = CardConfig(price_per_hour=card.price_per_hour, currency=card.currency)
+        has_card = card != priced
+        for name, is_set in (("thresholds", self.thresholds), ("card", has_card)):
+            if is_set and not self.formats:
+                raise InputError(
+                    f"export.{name}: got settings without export.formats, so nothing is exported; "
+                    "expected formats, for example --export.formats huggingface"
+                )
         check_distinct("export.formats", self.formats)
         for task, least in self.thresholds.items():
             if not -1 <= least <= 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, OutputFolder, find_manifest
 from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
@@ -173,10 +173,7 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     return _trace(manifest, list(_outputs_below(local_path(run, "run"))))
 
 
-_Output = tuple[Path, Manifest]
-
-
-def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
+def _trace(model: Manifest, outputs: Sequence[OutputFolder]) -> Lineage:
     """Return the lineage of a pretraining or fine-tuning, as far as it is among some outputs.
 
     Vocabulary and records are those that the pretraining names, in its order. The evaluation from
@@ -203,9 +200,9 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     random_evaluation = _find_evaluation(random, outputs) if random and evaluated else None
     inputs = pretrained.inputs if pretrained else {}
     records = {
-        m.content_hash: m
-        for _, m in outputs
-        if m.step == "records" and m.content_hash in inputs.values()
+        manifest.content_hash: manifest
+        for _, manifest in outputs
+        if manifest.step == "records" and manifest.content_hash in inputs.values()
     }
     vocab_path, vocab = _find_vocabulary(inputs.get("vocab"), outputs) or (None, None)
     return Lineage(
@@ -216,11 +213,11 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
         finetuned=finetuned,
         evaluated=evaluated,
         evaluation_address=str(evaluation_path or ""),
-        random_evaluated=random_evaluation[1] if random_evaluation else None,
+        random_evaluated=random_evaluation.manifest if random_evaluation else None,
     )
 
 
-def _outputs_below(folder: Path) -> Iterator[_Output]:
+def _outputs_below(folder: Path) -> Iterator[OutputFolder]:
     """Yield all folders with a manifest below a folder, sorted by path, and their manifests.
 
     Manifests that cannot be read are passed over.
@@ -234,10 +231,10 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
         with contextlib.suppress(InputError):  # another program's file of that name
             manifest = find_manifest(path.parent)
             if manifest:
-                yield path.parent, manifest
+                yield OutputFolder(path.parent, manifest)
 
 
-def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+def _find_pretraining(finetuned: Manifest, outputs: Sequence[OutputFolder]) -> Manifest | None:
     """Return the pretraining or imported checkpoint with the weights a fine-tuning began with.
 
     Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest:
@@ -248,18 +245,23 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
         ServiceError: The storage of one of them failed.
     """
     expected = finetuned.inputs["pretrained"]
-    candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))
-    hashes = ((read_checkpoint(path).content_hash(), m) for path, m in candidates)
-    return next((m for model_hash, m in hashes if model_hash == expected), None)
+    for folder, manifest in outputs:
+        is_start = manifest.step in ("pretrain", "checkpoint")
+        if is_start and read_checkpoint(folder).content_hash() == expected:
+            return manifest
+    return None
 
 
-def _find_evaluation(finetuned: Manifest, outputs: Sequence[_Output]) -> _Output | None:
+def _find_evaluation(finetuned: Manifest, outputs: Sequence[OutputFolder]) -> OutputFolder | None:
     """Return the first evaluation of a fine-tuning; None if there is none."""
-    candidates = (output for output in outputs if output[1].step == "evaluate")
-    return next((o for o in candidates if o[1].inputs["model"] == finetuned.content_hash), None)
+    for output in outputs:
+        is_evaluation = output.manifest.step == "evaluate"
+        if is_evaluation and output.manifest.inputs["model"] == finetuned.content_hash:
+            return output
+    return None
 
 
-def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+def _find_random_twin(finetuned: Manifest, outputs: Sequence[OutputFolder]) -> Manifest | None:
     """Return the fine-tuning with the same settings and inputs, but from random weights.
 
     None if there is none, or if `finetuned` itself is from random weights.
@@ -267,11 +269,16 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
     config = {**finetuned.config, "initialization": "random"}
     if config == finetuned.config:
         return None
-    candidates = (m for _, m in outputs if m.step == "finetune" and m.config == config)
-    return next((m for m in candidates if m.inputs == finetuned.inputs), None)
+    for _, manifest in outputs:
+        is_finetuning = manifest.step == "finetune"
+        if is_finetuning and manifest.config == config and manifest.inputs == finetuned.inputs:
+            return manifest
+    return None
 
 
-def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
+def _find_vocabulary(
+    content_hash: str | None, outputs: Sequence[OutputFolder]
+) -> OutputFolder | None:
     """Return the first output of a vocabulary whose content has a hash; None if there is none.
 
     Vocabularies are read until one has it; with None as `content_hash` none is read.
@@ -280,9 +287,8 @@ def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _O
         InputError: A vocabulary cannot be read.
         ServiceError: The storage failed.
     """
-    if content_hash is None:
-        return None
-    candidates = (output for output in outputs if output[1].step == "vocab")
-    return next(
-        (o for o in candidates if load_tokenizer(o[0]).content_hash() == content_hash), None
-    )
+    for output in outputs if content_hash else ():
+        is_vocabulary = output.manifest.step == "vocab"
+        if is_vocabulary and load_tokenizer(output.folder).content_hash() == content_hash:
+            return output
+    return None

@@ -53,7 +53,7 @@ def export_model(
         model: A checkpoint of any kind that `albert convert` reads, local, gs:// or s3://.
         formats: Names in the table of formats; at least one, each once.
         output: Folder to make, local, gs:// or s3://.
-        max_score_loss: As in `ExportConfig`.
+        max_score_loss: As in `ExportConfig`; with `data_dir` only.
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`, or a model
             of the given task; others are refused with it. None: no scores.
         sentences: File of sentences to compare outputs on, one a line; if not given, sentences of
@@ -82,6 +82,11 @@ def export_model(
     )
     if not config.formats:
         raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
+    if max_score_loss is not None and data_dir is None:
+        raise InputError(
+            f"max_score_loss: got {max_score_loss} without data_dir, so that no score is measured; "
+            "name the folder of the tasks' folders, or remove it"
+        )
     refuse_missing_packages(config.formats)
     model = input_folder(model)
     reading: dict[str, Any] = {
@@ -94,12 +99,15 @@ def export_model(
     dev = _dev_files(model, data_dir, task)
     lineage = find_lineage(model, run)
     chosen = proof_sentences(lineage, sentences)
-    inputs = {
-        "model": read_for_task(model, **reading).content_hash(),
-        "lineage": lineage.content_hash,
-    }
+    checkpoint = read_for_task(model, **reading)
+    inputs = {"model": checkpoint.content_hash(), "lineage": lineage.content_hash}
+    said = checkpoint.declarations()
     if task:
         inputs["task"] = hash_json(fingerprinted_values(task))
+        del said["task"]
+    # A step's results say what they did when they were made; people correct other folders.
+    if said and find_manifest(model) is None:
+        inputs["declarations"] = hash_json(said)
     if sentences:
         inputs["sentences"] = hash_json(chosen.texts)
     if dev:

@@ -8,6 +8,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.settings import parse_settings
+from albert_core.settings.checks import check_one_place
 from albert_core.tasks import TASKS, Task
 
 
@@ -98,15 +99,13 @@ def refuse_repeated_tasks(
     Raises:
         InputError: There are such outputs; two are named.
     """
-    first: dict[str, str | Path] = {}
-    for config, folder in zip(configs, folders, strict=True):
-        name = task_step_name("task", config["task"], config["initialization"])
-        if name in first:
-            raise InputError(
-                f"{step}: got {first[name]} and {folder}, both of {name}, expected one for each "
-                "task"
-            )
-        first[name] = folder
+    names = [task_step_name("task", config["task"], config["initialization"]) for config in configs]
+    check_one_place(
+        step,
+        zip(names, folders, strict=True),
+        shared="of",
+        expected="expected one for each task",
+    )
 
 
 def _changed(settings: Any) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
@@ -17,10 +16,9 @@ from albert_core.pooling import ORIGINAL_POOLING
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
-from albert_core.tracking.step import tracked_step
 from albert_core.training.config import TrainingConfig
-from albert_core.training.devices import is_led_by_another
 from components.finetune.job import task_step_name
+from components.tracked_step import TrackedStep
 
 _DEFAULTS = dataclasses.asdict(FinetuningConfig())
 # Settings that pretraining has, too, of which fine-tuning had the precision alone at first.
@@ -89,7 +87,6 @@ def finetune(
     config = dataclasses.replace(config, pooling=config.pooling_of(task))
     places = {"pretrained": pretrained, "data": data}
     pretrained, data = input_folder(pretrained), input_folder(data)
-    cache = local_work_root(work_root) / "features" if work_root else None
     checkpoint = read_checkpoint(
         pretrained,
         config=albert_config,
@@ -97,17 +94,25 @@ def finetune(
         lower_case=lower_case,
         strip_accents=strip_accents,
     )
-    inputs = {
-        "pretrained": checkpoint.content_hash(),
-        "data": task_fingerprint(task, data),
-    }
-    settings = {
-        "task": task.name,
-        "initialization": initialization,
-        "finetuning": recorded_settings(config),
-    }
-
-    is_follower = is_led_by_another()
+    step = TrackedStep(
+        name="finetune",
+        title=task_step_name("finetune", task.name, initialization),
+        settings={
+            "task": task.name,
+            "initialization": initialization,
+            "finetuning": recorded_settings(config),
+        },
+        inputs={
+            "pretrained": checkpoint.content_hash(),
+            "data": task_fingerprint(task, data),
+        },
+        places=places,
+        output=output,
+        work_root=work_root,
+        tracking=tracking,
+        progress=progress,
+    )
+    shared_features = local_work_root(work_root) / "features" if work_root else None
     is_random = initialization == "random"  # then no position was trained, and none is worse
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
@@ -118,18 +123,7 @@ def finetune(
         """
         from albert_core.finetuning.program import run_finetuning
 
-        work = work_fingerprint("finetune", settings, inputs)
-        with tracked_step(
-            tracking,
-            step=task_step_name("finetune", task.name, initialization),
-            settings=settings,
-            places=places,
-            output=output,
-            folder=checkpoints,
-            work=work,
-            progress=progress,
-            is_chief=not is_follower,
-        ) as tracker:
+        with step.tracked(checkpoints) as tracker:
             metrics = run_finetuning(
                 task=task,
                 data=data,
@@ -138,8 +132,8 @@ def finetune(
                 config=config,
                 results=results,
                 checkpoints=checkpoints,
-                work=work,
-                feature_cache=cache or checkpoints / "features",
+                work=step.work,
+                feature_cache=shared_features or checkpoints / "features",
                 trained_length=None if is_random else find_trained_length(pretrained),
                 progress=progress,
                 track=tracker.log_row,
@@ -147,15 +141,7 @@ def finetune(
             tracker.log_scores(metrics)
         return metrics
 
-    run = run_step_as_follower if is_follower else run_step
-    return run(
-        "finetune",
-        config=settings,
-        inputs=inputs,
-        output=output,
-        work_root=work_root,
-        body=write_model,
-    )
+    return step.run(write_model)
 
 
 def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:

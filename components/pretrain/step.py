@@ -7,7 +7,6 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
@@ -21,10 +20,10 @@ from albert_core.pretraining.positions import PositionsConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import recorded_masking
 from albert_core.records.description import RecordsDescription, describe_records
+from albert_core.settings.checks import check_one_place
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tracking.config import NO_TRACKING, TrackingConfig
-from albert_core.tracking.step import tracked_step
-from albert_core.training.devices import is_led_by_another
+from components.tracked_step import TrackedStep
 
 _DEFAULTS = PretrainingConfig()
 # Settings that the first version did not have; of the schedule's it had two.
@@ -96,14 +95,20 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        checkpoint = read_checkpoint(
+        inputs["init_checkpoint"] = read_checkpoint(
             input_folder(config.init_checkpoint), default_config=model_config
-        )
-        inputs["init_checkpoint"] = checkpoint.content_hash()
-    settings = {"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)}
-
-    work = work_fingerprint("pretrain", settings, inputs)
-    is_follower = is_led_by_another()
+        ).content_hash()
+    step = TrackedStep(
+        name="pretrain",
+        title="pretrain",
+        settings={"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)},
+        inputs=inputs,
+        places={"vocab": vocab, "records": folders},
+        output=output,
+        work_root=work_root,
+        tracking=tracking,
+        progress=progress,
+    )
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the model into `results`, return its metrics.
@@ -116,17 +121,7 @@ def pretrain(
             refuse_unconfirmed(config, model_config, next(iter(by_length)))
         from albert_core.pretraining.program import run_pretraining
 
-        with tracked_step(
-            tracking,
-            step="pretrain",
-            settings=settings,
-            places={"vocab": vocab, "records": folders},
-            output=output,
-            folder=checkpoints,
-            work=work,
-            progress=progress,
-            is_chief=not is_follower,
-        ) as tracker:
+        with step.tracked(checkpoints) as tracker:
             metrics = run_pretraining(
                 records=by_length,
                 tokenizer=tokenizer,
@@ -134,22 +129,14 @@ def pretrain(
                 config=config,
                 results=results,
                 checkpoints=checkpoints,
-                work=work,
+                work=step.work,
                 progress=progress,
                 track=tracker.log_row,
             )
             tracker.log_scores(metrics)
         return metrics
 
-    run = run_step_as_follower if is_follower else run_step
-    return run(
-        "pretrain",
-        config=settings,
-        inputs=inputs,
-        output=output,
-        work_root=work_root,
-        body=write_model,
-    )
+    return step.run(write_model)
 
 
 def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
@@ -178,18 +165,15 @@ def _by_sequence_length(
     Raises:
         InputError: Two have the same length: one of them would not be read.
     """
-    by_length: dict[int, RecordsDescription] = {}
-    first: dict[int, str | Path] = {}
-    for folder, description in zip(folders, descriptions, strict=True):
-        length = description.sequence_length
-        if length in by_length:
-            raise InputError(
-                f"records: got {first[length]} and {folder}, both of sequence length {length}, "
-                "expected one folder of each length; put the TFRecord files of one length into one "
-                "folder, or make them by one `albert records`"
-            )
-        by_length[length], first[length] = description, folder
-    return by_length
+    lengths = [description.sequence_length for description in descriptions]
+    check_one_place(
+        "records",
+        zip(lengths, folders, strict=True),
+        shared="of sequence length",
+        expected="expected one folder of each length; put the TFRecord files of one length into "
+        "one folder, or make them by one `albert records`",
+    )
+    return dict(zip(lengths, descriptions, strict=True))
 
 
 def _refuse_missing_lengths(

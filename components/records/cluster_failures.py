@@ -102,8 +102,8 @@ def shorten_reason(text: str) -> str:
     the innermost cause; else the message itself. Empty for an empty message.
     """
     text = _FAILED.sub("", text)
-    found = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
-    reason = found[-1]["error"] if found else text
+    matches = [*_CAUSE.finditer(text)][-1:] + [*_TRACEBACK.finditer(text)][-1:]
+    reason = matches[-1]["error"] if matches else text
     reason = _TRANSFORM.sub(r" (in \g<name>)", " ".join(reason.split()))
     return reason[:_LONGEST_REASON].rstrip()
 

@@ -81,12 +81,12 @@ def refuse_empty(
             f"corpus: {read['num_documents']} documents gave no training record; expected "
             "documents of two sentences or more"
         )
-    kept = keys - left_out_keys(context) if context.minhasher else keys
-    fraction = find_held_out_fraction(kept, config)
-    if fraction is None and len(kept) < len(keys):
+    remaining = keys - left_out_keys(context) if context.minhasher else keys
+    fraction = find_held_out_fraction(remaining, config)
+    if fraction is None and len(remaining) < len(keys):
         raise InputError(
             f"cleaning.near_duplicate_threshold: got {context.cleaning.near_duplicate_threshold}, "
-            f"which keeps {len(kept)} of the {len(keys)} documents of two sentences or more, "
+            f"which keeps {len(remaining)} of the {len(keys)} documents of two sentences or more, "
             "expected several, to train on some and hold out others "
             f"(records.held_out_fraction {config.held_out_fraction}); set it higher or leave it out"
         )
@@ -99,7 +99,7 @@ def refuse_empty(
     effect = "leaves none of" if num_held_out else "keeps none of"
     raise InputError(
         f"records.held_out_fraction: got {config.held_out_fraction}, which {effect} the "
-        f"{len(kept)} documents of two sentences or more "
+        f"{len(remaining)} documents of two sentences or more "
         f"{'to train on' if num_held_out else 'for evaluation'}; set it to {fraction}"
     )
 

@@ -14,8 +14,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 class VertexModelsConfig:
     """The Vertex AI Model Registry: where, and what is entered.
 
-    A project without location, other settings than `name` without a project, and impossible names
-    are refused with an InputError.
+    A project without location, settings without a project, and impossible names are refused with an
+    InputError.
 
     Attributes:
         project: Google Cloud project of the registry. Empty: nothing is entered.
@@ -41,10 +41,11 @@ class VertexModelsConfig:
         """Refuse a project without location, settings without a project, and impossible names.
 
         Raises:
-            InputError: A setting is refused. A name alone, without a project, is no such setting.
+            InputError: A setting is refused.
         """
         settings = (self.location, self.format, self.image, self.labels, self.endpoint)
-        if not self.project and any(settings):
+        is_named = self.name != VertexModelsConfig.name
+        if not self.project and (is_named or any(settings)):
             raise InputError("vertex_models.project: got nothing, expected the registry's project")
         if self.project and not self.location:
             raise InputError(

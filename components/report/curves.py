@@ -23,7 +23,7 @@ def thin_rows(
         keys: Columns to keep, where a row has them.
         max_points: Largest number of rows; with k columns at least 2 k + 2 (not checked).
     """
-    kept = [0, len(rows) - 1] if rows else []
+    row_numbers = [0, len(rows) - 1] if rows else []
     if len(rows) <= max_points:
         chosen = list(range(len(rows)))
     else:
@@ -31,8 +31,8 @@ def thin_rows(
         bounds = [1 + part * (len(rows) - 2) // num_parts for part in range(num_parts + 1)]
         for begin, end in itertools.pairwise(bounds):
             for key in keys:
-                kept += _extremes(rows, key, range(begin, end))
-        chosen = sorted(set(kept))
+                row_numbers += _extremes(rows, key, range(begin, end))
+        chosen = sorted(set(row_numbers))
     names = ("global_step", *keys)
     return [{name: rows[n][name] for name in names if name in rows[n]} for n in chosen]
 

@@ -65,15 +65,16 @@ def render_page(summary: RunSummary) -> str:
         An HTML document. Every name and text of the run is escaped.
     """
     verdict = summary.verdict or judge(summary)
+    published = published_evaluation(summary.pretraining_history)
     template = make_environment().get_template(_TEMPLATE)
     return template.render(
         run=summary,
         created=_format_time(summary.created),
         headlines=list(_headlines(summary)),
         evaluations=_spread(summary.pretraining_history),
-        published_evaluation=published_evaluation(summary.pretraining_history),
-        metrics_by_shown=metrics_by_shown(published_evaluation(summary.pretraining_history)),
-        detects=has_detection(published_evaluation(summary.pretraining_history)),
+        published_evaluation=published,
+        metrics_by_shown=metrics_by_shown(published),
+        detects=has_detection(published),
         effective_ranks=describe_ranks(summary.pretraining_history),
         published_source=SOURCE,
         published_tables=published_tables(summary.tasks, size=summary.checkpoint.get("size", "")),
@@ -281,7 +282,7 @@ def _packages(steps: Sequence[StepSummary]) -> list[tuple[str, str]]:
         for name, version in step.environment.get("packages", {}).items():
             if version not in versions.setdefault(name, []):
                 versions[name].append(version)
-    return [(name, ", ".join(found)) for name, found in sorted(versions.items())]
+    return [(name, ", ".join(numbers)) for name, numbers in sorted(versions.items())]
 
 
 def _format_time(created: str) -> str:

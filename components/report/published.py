@@ -109,13 +109,13 @@ def _make_table(
         size: Name of the size of its model.
     """
     rows = [parse_row(line) for line in text.strip().splitlines()]
-    own = [_cell(tasks.get(name), names) for name, names in metrics.items()]
+    run_cells = [_cell(tasks.get(name), names) for name, names in metrics.items()]
     sizes = size.split(" or ")
     race = tasks.get("race")
     return PublishedTable(
         title=title,
         tasks=list(metrics),
-        rows=[(f"this run ({size})" if size else "this run", own), *rows],
+        rows=[(f"this run ({size})" if size else "this run", run_cells), *rows],
         same_size=next((name for name, _ in rows if name in sizes), ""),
         has_dev_race="race" in metrics and race is not None and "test_accuracy" not in race.metrics,
     )

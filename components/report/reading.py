@@ -3,11 +3,11 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest, OutputFolder
 from albert_core.settings import parse_settings
 from albert_core.settings.old_names import rename_metrics
 from albert_core.training.history import read_history
@@ -35,8 +35,7 @@ _LOG_COLUMNS = (
 
 def summarise(
     title: str,
-    folders: dict[str, list[Path]],
-    manifests: dict[str, list[Manifest]],
+    outputs: Mapping[str, Sequence[OutputFolder]],
     paths: ModelPaths | None = None,
 ) -> RunSummary:
     """Read the summary of a run from its artifacts; its time of creation is now.
@@ -45,10 +44,9 @@ def summarise(
 
     Args:
         title: Name of the run.
-        folders: Output folders by step, with all keys that `write_report` makes; one of
-            `checkpoint` alone, or one each of `vocab` and `pretrain` and at least one of `records`
-            (the last one is reported); and as many of `finetune` as of `evaluate`.
-        manifests: Their manifests, in the same order.
+        outputs: Outputs by step, with all keys that `write_report` makes; one of `checkpoint`
+            alone, or one each of `vocab` and `pretrain` and at least one of `records` (the last one
+            is reported); and as many of `finetune` as of `evaluate`.
         paths: Where the page's commands find the models; by default in the folder of a run.
 
     Raises:
@@ -62,37 +60,42 @@ def summarise(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
             _step_summary(name, manifest)
-            for step, step_manifests in manifests.items()
-            for name, manifest in zip(step_names(step, step_manifests), step_manifests, strict=True)
+            for step, manifests in _manifests(outputs).items()
+            for name, manifest in zip(step_names(step, manifests), manifests, strict=True)
         ],
-        **_summarise_start(folders, manifests),
-        tasks=summarise_tasks(folders, manifests, paths.tasks),
+        **_summarise_start(outputs),
+        tasks=summarise_tasks(outputs["finetune"], outputs["evaluate"], paths.tasks),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
-            for folder in folders["export"]
+            for folder, _ in outputs["export"]
             for values in _read_json(folder / EXPORT_NAME)["models"]
         ],
-        promotion=next(map(_read_promotion, folders["promote"]), None),
+        promotion=next((_read_promotion(folder) for folder, _ in outputs["promote"]), None),
         pretrained_path=paths.pretrained,
     )
     return dataclasses.replace(summary, verdict=judge(summary))
 
 
-def _summarise_start(
-    folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
-) -> dict[str, Any]:
+def _manifests(outputs: Mapping[str, Sequence[OutputFolder]]) -> dict[str, list[Manifest]]:
+    """Return the manifests of outputs by step, in their order."""
+    return {step: [output.manifest for output in outputs[step]] for step in outputs}
+
+
+def _summarise_start(outputs: Mapping[str, Sequence[OutputFolder]]) -> dict[str, Any]:
     """Return a `RunSummary`'s values for a checkpoint, or for vocabulary, records, pretraining.
 
     A pretrained model is loaded, to fill masks with it; a checkpoint is not. If there are records
     of several lengths, the last are described.
 
     Args:
-        folders: Output folders by step, as `summarise` takes them.
-        manifests: Their manifests, in the same order.
+        outputs: Outputs by step, as `summarise` takes them.
     """
-    if folders["checkpoint"]:
-        return {"checkpoint": _read_json(folders["checkpoint"][0] / CHECKPOINT_NAME)}
-    (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
+    if outputs["checkpoint"]:
+        return {"checkpoint": _read_json(outputs["checkpoint"][0].folder / CHECKPOINT_NAME)}
+    vocab, records, pretrained = (
+        outputs[step][-1].folder for step in ("vocab", "records", "pretrain")
+    )
+    manifests = _manifests(outputs)
     return {
         "vocabulary": rename_metrics(_read_json(vocab / "vocab_report.json")),
         "records": rename_metrics(_read_json(records / "records_report.json")),

@@ -49,9 +49,9 @@ def find_report_inputs(run: str) -> dict[str, Any]:
                 "which makes only what is missing"
             )
         folders.setdefault(step, []).append(outputs[content_hash])
-    for step, found in folders.items():
+    for step, step_folders in folders.items():
         if step in _ARGUMENTS:
-            arguments[_ARGUMENTS[step]] = found[0] if step in _SINGLE else found
+            arguments[_ARGUMENTS[step]] = step_folders[0] if step in _SINGLE else step_folders
     models = arguments.get("finetuned", [])
     return {
         **arguments,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, OutputFolder, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.files.atomic import write_json
@@ -92,35 +92,20 @@ def write_report(
         "export": [input_folder(exported)] if exported else [],
         "promote": [input_folder(promotion)] if promotion else [],
     }
-    manifests = {
-        step: [read_manifest(folder, step=step) for folder in outputs]
-        for step, outputs in folders.items()
+    outputs = {
+        step: [OutputFolder(folder, read_manifest(folder, step=step)) for folder in folders[step]]
+        for step in folders
     }
-    _refuse_mixture(folders, manifests)
+    _refuse_mixture(outputs)
     paths = ModelPaths()
     if not in_run_folder:
-        tasks = _tasks_of_models(finetuned, manifests["finetune"])
+        tasks = _tasks_of_models(finetuned, outputs["finetune"])
         paths = ModelPaths(pretrained=str(pretrained), tasks=tasks)
 
-    def write_page(results: Path, _: Path) -> Metrics:
+    def write_results(results: Path, _: Path) -> Metrics:
         """Write submission, predictions, summary and page; return the number of tasks."""
-        # Here: the command line needs the names in this module, and none of what this imports.
-        from components.report.reading import summarise
-
         report_message(progress, "reading results and filling masks")
-        predictions = copy_predictions(
-            folders["evaluate"], manifests["evaluate"], results / PREDICTIONS_FOLDER
-        )
-        summary = dataclasses.replace(
-            summarise(title, folders, manifests, paths),
-            submission=write_submission(
-                folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME
-            ),
-            predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
-        )
-        write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
-        (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
-        return {"num_tasks": len(summary.tasks)}
+        return _write_results(results, title, outputs, paths)
 
     return run_step(
         "report",
@@ -130,19 +115,46 @@ def write_report(
             **({} if in_run_folder else {"paths": dataclasses.asdict(paths)}),
         },
         inputs={
-            f"{step} {index}": manifest.content_hash
-            for step, step_manifests in manifests.items()
-            for index, manifest in enumerate(step_manifests)
+            f"{step} {index}": output.manifest.content_hash
+            for step, step_outputs in outputs.items()
+            for index, output in enumerate(step_outputs)
         },
         output=output,
         work_root=work_root,
-        body=write_page,
+        body=write_results,
     )
 
 
-def _refuse_mixture(
-    folders: Mapping[str, Sequence[Path]], manifests: Mapping[str, Sequence[Manifest]]
-) -> None:
+def _write_results(
+    results: Path,
+    title: str,
+    outputs: Mapping[str, Sequence[OutputFolder]],
+    paths: ModelPaths,
+) -> Metrics:
+    """Write submission, predictions, summary and page; return the number of tasks.
+
+    Args:
+        results: Folder that exists.
+        title: Name of the run.
+        outputs: Outputs by step, all steps.
+        paths: Where the page's commands find the models.
+    """
+    # Here: the command line needs the names in this module, and none of what this imports.
+    from components.report.reading import summarise
+
+    evaluations = outputs["evaluate"]
+    predictions = copy_predictions(evaluations, results / PREDICTIONS_FOLDER)
+    summary = dataclasses.replace(
+        summarise(title, outputs, paths),
+        submission=write_submission(evaluations, results / SUBMISSION_NAME),
+        predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
+    )
+    write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
+    (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
+    return {"num_tasks": len(summary.tasks)}
+
+
+def _refuse_mixture(outputs: Mapping[str, Sequence[OutputFolder]]) -> None:
     """Refuse outputs that do not go together, given by the names of their steps.
 
     Raises:
@@ -150,14 +162,20 @@ def _refuse_mixture(
             have one sequence length, or two models of one task are both pretrained or both from
             random weights.
     """
-    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
-    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
+    models = outputs["finetune"]
+    _refuse_unpaired(models, outputs["evaluate"])
+    lengths = [
+        output.manifest.config["records"]["sequence_length"] for output in outputs["records"]
+    ]
     check_distinct("report: sequence lengths of the records", lengths)
-    configs = [manifest.config for manifest in manifests["finetune"]]
-    refuse_repeated_tasks("report", configs, folders["finetune"])
+    refuse_repeated_tasks(
+        "report", [model.manifest.config for model in models], [model.folder for model in models]
+    )
 
 
-def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:
+def _refuse_unpaired(
+    finetuned: Sequence[OutputFolder], evaluations: Sequence[OutputFolder]
+) -> None:
     """Refuse evaluations that are not of the fine-tuned models, one each, in the same order.
 
     The hash of the model that an evaluation names is compared with the model's.
@@ -166,8 +184,8 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
         InputError: They are not.
     """
     # By content: two tasks with the same names of metrics would else swap scores unnoticed.
-    models = [manifest.content_hash for manifest in finetuned]
-    scored = [manifest.inputs["model"] for manifest in evaluations]
+    models = [model.manifest.content_hash for model in finetuned]
+    scored = [evaluation.manifest.inputs["model"] for evaluation in evaluations]
     if models != scored:
         raise InputError(
             f"report: got {len(models)} fine-tuned models and {len(scored)} evaluations, expected "
@@ -175,15 +193,17 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
         )
 
 
-def _tasks_of_models(models: Sequence[str | Path], manifests: Sequence[Manifest]) -> dict[str, str]:
+def _tasks_of_models(
+    addresses: Sequence[str | Path], models: Sequence[OutputFolder]
+) -> dict[str, str]:
     """Return the address of each task's model by the task's name, without any from random weights.
 
     Args:
-        models: Addresses of fine-tuned models.
-        manifests: Their manifests, in the same order.
+        addresses: Addresses of fine-tuned models, as a person gave them.
+        models: The models, in the same order.
     """
     return {
-        manifest.config["task"]: str(model)
-        for model, manifest in zip(models, manifests, strict=True)
+        manifest.config["task"]: str(address)
+        for address, (_, manifest) in zip(addresses, models, strict=True)
         if manifest.config["initialization"] == "pretrained"
     }

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import OutputFolder
 from albert_core.settings.checks import check_distinct
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.glue import GLUE_TASKS
@@ -59,9 +59,7 @@ class SubmissionFile:
     remarks: tuple[str, ...] = ()
 
 
-def write_submission(
-    evaluations: Sequence[Path], manifests: Sequence[Manifest], path: Path
-) -> list[SubmissionFile]:
+def write_submission(evaluations: Sequence[OutputFolder], path: Path) -> list[SubmissionFile]:
     """Pack the predictions of pretrained models on GLUE's test sets into a zip archive.
 
     Writes no archive, and returns an empty list, if there are no predictions; an archive of before
@@ -69,8 +67,7 @@ def write_submission(
     Files that the site would refuse are packed, too, with remarks in what is returned.
 
     Args:
-        evaluations: Output folders of `albert evaluate`.
-        manifests: Their manifests, in the same order.
+        evaluations: Outputs of `albert evaluate`.
         path: The archive; replaced if it exists.
 
     Returns:
@@ -81,7 +78,7 @@ def write_submission(
     """
     paths = [
         file
-        for folder, manifest in zip(evaluations, manifests, strict=True)
+        for folder, manifest in evaluations
         if manifest.config["initialization"] == "pretrained"
         for file in (folder / SUBMISSION_FOLDER).glob("*.tsv")
         if file.name in NUM_ROWS
@@ -173,9 +170,7 @@ def _tasks_by_file() -> dict[str, Task]:
     }
 
 
-def copy_predictions(
-    evaluations: Sequence[Path], manifests: Sequence[Manifest], folder: Path
-) -> list[str]:
+def copy_predictions(evaluations: Sequence[OutputFolder], folder: Path) -> list[str]:
     """Copy the predictions of pretrained models for questions and choices, and return their names.
 
     For SQuAD and tasks like it these are the answers by question, and the odds that there is no
@@ -183,15 +178,14 @@ def copy_predictions(
     they are tables. Files of these names are replaced.
 
     Args:
-        evaluations: Output folders of `albert evaluate`.
-        manifests: Their manifests, in the same order.
+        evaluations: Outputs of `albert evaluate`.
         folder: Receives a folder for each task; made if there is something to copy.
 
     Returns:
         Paths below `folder`, sorted.
     """
     names = []
-    for evaluation, manifest in zip(evaluations, manifests, strict=True):
+    for evaluation, manifest in evaluations:
         if manifest.config["initialization"] != "pretrained":
             continue
         task = manifest.config["task"]

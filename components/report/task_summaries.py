@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest, OutputFolder
 from albert_core.finetuning.example_rows import read_example_rows
 from albert_core.finetuning.probe_results import read_probe
 from albert_core.inference.baselines import MAJORITY, WITHOUT_MODEL
@@ -81,8 +81,8 @@ class _TaskRun:
 
 
 def summarise_tasks(
-    folders: Mapping[str, Sequence[Path]],
-    manifests: Mapping[str, Sequence[Manifest]],
+    models: Sequence[OutputFolder],
+    evaluations: Sequence[OutputFolder],
     model_paths: Mapping[str, str],
 ) -> list[TaskSummary]:
     """Return a summary for each task that has a run from pretrained weights, in their order.
@@ -92,19 +92,12 @@ def summarise_tasks(
     counts.
 
     Args:
-        folders: Output folders by step; those of `finetune` and `evaluate` belong together
-            pairwise.
-        manifests: Their manifests, in the same order.
+        models: Outputs of `finetune`.
+        evaluations: Outputs of `evaluate`, one for each model, in the same order.
         model_paths: Where the commands of the page find a task's model; `models/TASK` of others.
     """
     runs: dict[str, dict[str, _TaskRun]] = {}
-    for model, tuned, evaluation, evaluated in zip(
-        folders["finetune"],
-        manifests["finetune"],
-        folders["evaluate"],
-        manifests["evaluate"],
-        strict=True,
-    ):
+    for (model, tuned), (evaluation, evaluated) in zip(models, evaluations, strict=True):
         task_runs = runs.setdefault(tuned.config["task"], {})
         task_runs[tuned.config["initialization"]] = _TaskRun(
             model=model, tuned=tuned, evaluation=evaluation, evaluated=evaluated

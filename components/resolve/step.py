@@ -47,9 +47,10 @@ def resolve(
     """Fill the date into the settings, and start from the accepted model if there is one.
 
     The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
-    they were, and no initial weights are scaled. Re-running a date reuses its results, since only
-    models of earlier dates count. The files of the corpus are read, to check and hash them; what is
-    notable about them is printed on standard output. No file is written.
+    they were, no vocabulary is trained and no initial weights are scaled. Re-running a date reuses
+    its results, since only models of earlier dates count. The files of the corpus are read, to
+    check and hash them; what is notable about them is printed on standard output. No file is
+    written.
 
     Args:
         date: A date or a time, as a schedule passes it.
@@ -69,7 +70,11 @@ def resolve(
     corpus = check_corpus(corpus)
     accepted = accepted_before(retraining.accepted, date) if retraining.accepted else None
     if accepted:
-        vocab = dataclasses.replace(vocab, source=accepted.address)
+        vocab = dataclasses.replace(
+            vocab,
+            source=accepted.address,
+            character_coverage=VocabConfig.character_coverage,  # it was for the first vocabulary
+        )
         pretraining = dataclasses.replace(
             pretraining,
             init_checkpoint=accepted.address,

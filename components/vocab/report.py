@@ -11,7 +11,8 @@ _ASCII = frozenset(string.printable + WORD_START)
 _NUM_EXAMPLES = 5
 _IRREGULARITIES = {
     "num_left_out_files": "files left out",
-    "num_left_out_members": "files in archives left out, as they are no text",
+    "num_left_out_members": "files in archives left out, as they are no text of the corpus",
+    "num_lines_outside_articles": "lines left out, as they are outside of <doc> ... </doc>",
     "num_sentences_not_sampled": "sentences not used, as vocab.memory_gb has no room for them",
     "num_invalid_utf8": "byte sequences replaced that are not UTF-8",
     "num_control_characters": "control characters removed",

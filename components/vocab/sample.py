@@ -3,6 +3,7 @@
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 SENTENCES_NAME = "sentences.txt"
 _NUM_EXAMPLES = 200
@@ -48,6 +49,12 @@ def example_sentences(sample: Sequence[str]) -> list[str]:
         if len(distinct) == _NUM_EXAMPLES:
             break
     return list(distinct)
+
+
+def write_examples(sample: Sequence[str], folder: Path) -> None:
+    """Write the `example_sentences` of a sample into sentences.txt in an existing folder."""
+    text = "".join(f"{sentence}\n" for sentence in example_sentences(sample))
+    (folder / SENTENCES_NAME).write_text(text, encoding="utf-8")
 
 
 def drained(sample: list[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
@@ -10,6 +10,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.corpus import (
     CorpusConfig,
+    CorpusFiles,
     ReadCounts,
     corpus_documents,
     corpus_fingerprint,
@@ -21,13 +22,8 @@ from albert_core.progress import ReportProgress, quiet, report_message
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.report import describe_irregularities, describe_vocabulary
-from components.vocab.sample import (
-    SENTENCES_NAME,
-    drained,
-    example_sentences,
-    sample_sentences,
-)
-from components.vocab.sample_size import choose_sample_size
+from components.vocab.sample import drained, sample_sentences, write_examples
+from components.vocab.sample_size import SampleSize, choose_sample_size
 
 _REPORT_SENTENCES = 10_000
 _SEPARATOR = "\0"  # in no sentence, as control characters are removed
@@ -87,36 +83,25 @@ def train_vocab(
         report_message(progress, "choosing sentences")
         work = work_fingerprint("vocab", settings, inputs)
         size = choose_sample_size(config, progress_folder, work=work)
-        reading = ReadCounts()
-        corpus_sentences = _CountedSentences(corpus, reading)
-        sample = sample_sentences(size.refusing(corpus_sentences), max_bytes=size.max_bytes)
+        sentences = _CountedSentences(corpus)
+        sample = sample_sentences(size.refusing(sentences), max_bytes=size.max_bytes)
         if not (num_sampled := len(sample)):
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
         # In one piece: sentences that stay among those that are freed would keep their memory.
         described = _SEPARATOR.join(sample[:_REPORT_SENTENCES])
         gc.collect()  # likewise for the tuples that Python keeps for later: this drops them
-        examples = "".join(f"{sentence}\n" for sentence in example_sentences(sample))
-        (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
+        write_examples(sample, results)
         if not source:
-            if num_sampled < corpus_sentences.count:
-                report_message(progress, size.describe(num_sampled, corpus_sentences.count))
+            if num_sampled < sentences.count:
+                report_message(progress, size.describe(num_sampled, sentences.count))
             report_message(
                 progress, f"training {config.size:,} pieces on {num_sampled:,} sentences"
             )
-        num_bytes = sum(len(sentence.encode()) for sentence in sample)
-        try:
-            tokenizer = source or _train(drained(sample), config)
-        except MemoryError as error:
-            raise size.out_of_memory(num_bytes) from error
+        tokenizer = source or _train(sample, config, size)
         _write_vocabulary(tokenizer, results)
         report_message(progress, "describing the vocabulary")
-        counts = {
-            "num_left_out_files": sum(map(len, listed.left_out.values())),
-            "num_sentences_not_sampled": corpus_sentences.count - num_sampled,
-            **dataclasses.asdict(reading),
-            **dataclasses.asdict(tokenizer.training_counts),
-        }
-        if irregularities := {name: count for name, count in counts.items() if count}:
+        irregularities = _count_irregularities(listed, sentences, num_sampled, tokenizer)
+        if irregularities:
             report_message(progress, describe_irregularities(irregularities))
         report = {
             "num_training_sentences": 0 if source else num_sampled,
@@ -164,14 +149,18 @@ def load_source(config: VocabConfig) -> Tokenizer:
 
 
 class _CountedSentences:
-    """The sentences of a corpus, to be read once; `count` is the number of those read so far.
+    """The sentences of a corpus, to be read once.
 
-    Whole documents are counted, before their sentences are given out.
+    Attributes:
+        count: The number of those read so far. Whole documents are counted, before their sentences
+            are given out.
+        reading: What was found out of order in reading them so far.
     """
 
-    def __init__(self, corpus: CorpusConfig, reading: ReadCounts) -> None:
-        self._documents = corpus_documents(corpus, reading)
+    def __init__(self, corpus: CorpusConfig) -> None:
         self.count = 0
+        self.reading = ReadCounts()
+        self._documents = corpus_documents(corpus, self.reading)
 
     def __iter__(self) -> Iterator[str]:
         for document in self._documents:
@@ -179,24 +168,49 @@ class _CountedSentences:
             yield from document
 
 
-def _train(sentences: Iterable[str], config: VocabConfig) -> Tokenizer:
-    """Return a tokenizer of the configured kind, trained on the sentences.
+def _count_irregularities(
+    listed: CorpusFiles, sentences: _CountedSentences, num_sampled: int, tokenizer: Tokenizer
+) -> dict[str, int]:
+    """Return what was left out or out of order in the corpus, by name; without what is 0.
 
     Args:
-        sentences: The sentences; read once.
+        listed: The files of the corpus.
+        sentences: Its sentences, all of which were read.
+        num_sampled: How many of them were sampled.
+        tokenizer: The vocabulary, with the counts of its training.
+    """
+    counts = {
+        "num_left_out_files": sum(map(len, listed.left_out.values())),
+        "num_sentences_not_sampled": sentences.count - num_sampled,
+        **dataclasses.asdict(sentences.reading),
+        **dataclasses.asdict(tokenizer.training_counts),
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _train(sample: list[str], config: VocabConfig, size: SampleSize) -> Tokenizer:
+    """Return a tokenizer of the configured kind, trained on a sample, which is empty afterwards.
+
+    Args:
+        sample: The sentences.
         config: Kind, size and treatment of the text.
+        size: How the size of the sample was chosen, for the message.
 
     Raises:
-        InputError: The text is too little for the size, or has too many characters.
-        MemoryError: The memory ran out.
+        InputError: The text is too little for the size, or has too many characters; or the memory
+            ran out.
     """
-    return TOKENIZER_KINDS[config.kind].train(
-        sentences,
-        size=config.size,
-        character_coverage=config.character_coverage,
-        lower_case=config.lower_case,
-        strip_accents=config.strip_accents,
-    )
+    num_bytes = sum(len(sentence.encode()) for sentence in sample)
+    try:
+        return TOKENIZER_KINDS[config.kind].train(
+            drained(sample),
+            size=config.size,
+            character_coverage=config.character_coverage,
+            lower_case=config.lower_case,
+            strip_accents=config.strip_accents,
+        )
+    except MemoryError as error:
+        raise size.out_of_memory(num_bytes) from error
 
 
 def _write_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from albert_core.errors import InputError
 from albert_core.settings.yaml_text import load_yaml, refuse_repeated_keys
 from albert_core.storage import find_files, split_addresses
-from pipeline.config import parse_section, read_section
+from pipeline.config_files import parse_section, read_section
 
 
 def refuse_repeated_options(arguments: list[str], options: set[str]) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from albert_core.artifacts.output_file import refuse_foreign_file
+from albert_core.errors import InputError
 from albert_core.estimation.prices import LIST_PRICES
 from albert_core.progress import to_stderr
 from albert_core.storage import write_bytes
@@ -10,6 +11,8 @@ from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.remote.platforms.registry import PLATFORMS, PlatformName
 from pipeline.remote.resources import read_resources
+
+_UPLOAD_TAGS = ("latest",)
 
 
 def compile_for(
@@ -20,7 +23,7 @@ def compile_for(
     resources: str = "",
     caching: bool = False,
     upload: str = "",
-    upload_tags: tuple[str, ...] = ("latest",),
+    upload_tags: tuple[str, ...] = _UPLOAD_TAGS,
     **settings: Any,
 ) -> None:
     """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
@@ -52,6 +55,11 @@ def compile_for(
     refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
     if upload:
         check_repository(upload, upload_tags, target=target)
+    elif upload_tags != _UPLOAD_TAGS:
+        raise InputError(
+            f"--upload_tags: got {', '.join(upload_tags) or 'none'} without --upload, expected the "
+            "repository that the pipeline is uploaded to; or remove them"
+        )
     compiled = compile_pipeline(
         RunConfig(**settings),
         resources=read_resources(PLATFORMS[target].rules, resources),

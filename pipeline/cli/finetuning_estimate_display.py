@@ -11,17 +11,17 @@ from pipeline.cli.estimate_display import format_hours
 _GIB = 2**30
 
 
-def print_finetuning_estimate(found: FinetuningEstimate, prices: Prices) -> None:
+def print_finetuning_estimate(estimate: FinetuningEstimate, prices: Prices) -> None:
     """Print what a fine-tuning needs as it is asked for, what would fit, and time and price.
 
     Args:
-        found: The estimate.
+        estimate: The estimate.
         prices: The prices it was made with.
     """
-    print(*_lines(found, prices), sep="\n")
+    print(*_lines(estimate, prices), sep="\n")
 
 
-def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
+def _lines(estimate: FinetuningEstimate, prices: Prices) -> Iterator[str]:
     """Yield the lines that `print_finetuning_estimate` prints.
 
     They name the accelerator, the task and its settings; the memory needed, and the layouts that
@@ -29,10 +29,10 @@ def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
     of the fastest layout that fits; and what the estimate leaves out.
 
     Args:
-        found: The estimate.
+        estimate: The estimate.
         prices: The prices it was made with.
     """
-    step, size = found.asked.step, found.asked.size
+    step, size = estimate.asked.step, estimate.asked.size
     task, config, chip = step.task, step.config, step.accelerator.chip
     yield str(step.accelerator)
     recipe = f"the original's recipe ({task.recipe.source})"
@@ -45,19 +45,20 @@ def _lines(found: FinetuningEstimate, prices: Prices) -> Iterator[str]:
     group_text = f", {group} sequences an example" if group > 1 else ""
     yield (
         f"sequence length {config.sequence_length}{group_text}, {config.batch_size:,} examples a "
-        f"step, {_division(found.asked)}"
+        f"step, {_division(estimate.asked)}"
     )
     yield ""
-    yield f"memory      {_memory(found.asked)}: {'fits' if not found.proposals else 'does not fit'}"
-    for proposal in found.proposals:
+    verdict = "does not fit" if estimate.proposals else "fits"
+    yield f"memory      {_memory(estimate.asked)}: {verdict}"
+    for proposal in estimate.proposals:
         yield f"  fits with {proposal.step.layout.options or 'the settings as they are'}"
         yield f"            {_memory(proposal)}, {_division(proposal)}: {_total(proposal, prices)}"
-    most = f"{found.most_examples:,} examples of {chip.memory_gib:g} GiB"
-    if found.most_rematerialized is not None:
-        most += f", {found.most_rematerialized:,} rematerialised"
+    most = f"{estimate.most_examples:,} examples of {chip.memory_gib:g} GiB"
+    if estimate.most_rematerialized is not None:
+        most += f", {estimate.most_rematerialized:,} rematerialised"
     yield f"at a time   at most {most} (calculated)"
-    yield from _time_lines(found.best)
-    yield f"price       {_total(found.best, prices)}"
+    yield from _time_lines(estimate.best)
+    yield f"price       {_total(estimate.best, prices)}"
     yield f"prices      {prices.source}; noted {prices.date}"
     yield (
         "An estimate, not a measurement, with all sequences at full length: batches of shorter "

@@ -8,7 +8,7 @@ from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
 from albert_core.places.models import find_model, find_place
-from albert_core.places.outputs import find_outputs, is_run_folder
+from albert_core.places.outputs import is_run_folder
 from albert_core.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import named_task
@@ -46,8 +46,8 @@ def export(
         data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
         sentences: File of sentences to compare outputs on, one a line; if not given, those of the
             corpus that lie beside the vocabulary in `run`, else 200 English ones.
-        max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
-            not given.
+        max_score_loss: What a score, with data_dir, may lose by rounded weights, from 0 to 1; 0.02
+            (2 points) if not given.
         run: Folder, such as a run's, that holds the outputs of the steps that made the model, for
             its card.
         task: Task of a fine-tuned checkpoint, if its files declare none or another one: a known
@@ -150,22 +150,22 @@ def info(path: str, *, verify: bool = False) -> None:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
         verify: Whether to read all files and compare them with the manifest of the step that wrote
-            them; for a run's folder, the files of all its results. Those of a run in a bucket are
-            fetched one at a time and not kept; its exports, whose manifest is not there, are named
-            as not compared.
+            them; for a run's folder, the files of all its results, those from random weights too.
+            Those of a run in a bucket are fetched one at a time and not kept; its exports, whose
+            manifest is not there, are named as not compared.
     """
     from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
     from albert_core.exports.description import describe_export
     from albert_core.places.stored import verify_stored_outputs
+    from albert_core.places.verification import verify_outputs
     from pipeline.cli.checkpoint_display import print_description, print_export
     from pipeline.cli.run_display import print_run
     from pipeline.local.run_state import describe_run, describe_stored_run, is_stored_run
 
     if not is_remote(path) and is_run_folder(Path(path)):
-        places = find_outputs(Path(path)).places().values() if verify else ()
-        for folder in places:
-            print(verify_files(folder))
+        for sentence in verify_outputs(Path(path)) if verify else ():
+            print(sentence)
         print_run(describe_run(Path(path)))
         return
     if is_stored_run(path):

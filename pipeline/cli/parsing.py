@@ -32,13 +32,8 @@ from pipeline.cli.argument_values import (
 from pipeline.cli.commands import Command
 from pipeline.cli.options import ALIASES, is_truth_value
 from pipeline.cli.parsing_errors import describe_error
-from pipeline.config import (
-    RunConfig,
-    read_config,
-    read_run_values,
-    to_values,
-    with_recipes,
-)
+from pipeline.config import RunConfig, to_values, with_recipes
+from pipeline.config_files import read_config, read_run_values
 
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.

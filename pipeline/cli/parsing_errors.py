@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from albert_core.settings import one_line
+from albert_core.settings.parsing_errors import describe_parsing_error
 from albert_core.settings.suggestions import did_you_mean
 from pipeline.cli.options import ALIASES
 
@@ -33,7 +33,7 @@ def describe_error(error: Exception, options: Collection[str]) -> str:
         return f"{', '.join(names)}: required, but not given; --help tells what is expected"
     if match := _WITHOUT_VALUE.match(text):
         return f"{match[1]}: got nothing, expected a value behind it"
-    text = one_line(error)
+    text = describe_parsing_error(error)
     match = _OF_OPTION.match(text)
     return f"--{text}" if match and f"--{match[1]}" in options else text
 

@@ -43,8 +43,10 @@ def submit(
             reaches it.
         max_cost: Most that pretraining on TPUs may cost by the estimate, in the currency of the
             prices; 0 for no limit. Fine-tuning and all other steps are not counted.
-        utilisation: Fraction of the chips' peak that the estimate takes training to reach.
-        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+        utilisation: Fraction of the chips' peak that the estimate of `max_cost` takes training to
+            reach.
+        prices: YAML file with date, source, currency and per_chip_hour, for `max_cost` and
+            `dry_run`; list prices without it.
         dry_run: Check, print the request, then on standard error the table of what it will run,
             and send nothing.
         wait: Watch the run to its end, showing the states of its tasks.
@@ -52,6 +54,8 @@ def submit(
     """
     from pipeline.remote import submission
 
+    limit = CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices)
+    _refuse_unused_prices(limit, dry_run=dry_run)
     platform, config = connect_for_run(**settings)
     prepared = _prepare(
         platform,
@@ -60,7 +64,7 @@ def submit(
         resources=resources,
         image_calls=platform.service.config if check_images else None,
         caching=caching,
-        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+        limit=limit,
     )
     prepared = submission.with_run_date(prepared, date, platform)
     run_id = run_id or submission.new_run_id(prepared.title)
@@ -103,8 +107,10 @@ def create_schedule(
             reaches it.
         max_cost: Most that pretraining on TPUs may cost in each run by the estimate, in the
             currency of the prices; 0 for no limit. Fine-tuning and all other steps are not counted.
-        utilisation: Fraction of the chips' peak that the estimate takes training to reach.
-        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+        utilisation: Fraction of the chips' peak that the estimate of `max_cost` takes training to
+            reach.
+        prices: YAML file with date, source, currency and per_chip_hour, for `max_cost` and
+            `dry_run`; list prices without it.
         dry_run: Check, print the request, then on standard error the table of what it will run,
             and send nothing.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
@@ -112,6 +118,8 @@ def create_schedule(
     from pipeline.remote import schedules
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
+    limit = CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices)
+    _refuse_unused_prices(limit, dry_run=dry_run)
     platform, config = connect_for_run(**settings)
     prepared = _prepare(
         platform,
@@ -120,7 +128,7 @@ def create_schedule(
         resources=resources,
         image_calls=platform.service.config if check_images else None,
         caching=False,  # it would go by hashes of today's inputs
-        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+        limit=limit,
     )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:
@@ -241,6 +249,19 @@ def _prepare(
             "--max_cost or others), expected one of both: a compiled pipeline has its own"
         )
     return submission.prepare_package(package, platform, image_calls=image_calls)
+
+
+def _refuse_unused_prices(limit: CostLimit, *, dry_run: bool) -> None:
+    """Refuse a file of prices that neither a limit of the cost nor the table of a dry run reads.
+
+    Raises:
+        InputError: There is such a file.
+    """
+    if limit.prices and not (limit.max_cost or dry_run):
+        raise InputError(
+            f"--prices: got {limit.prices} without --max_cost or --dry_run, which show or compare "
+            "prices; add one of them, or remove it"
+        )
 
 
 def _print_request(request: Request, submission: Submission, prices: str) -> None:

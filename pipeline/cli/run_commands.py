@@ -116,7 +116,7 @@ def estimate(
         )
     with compilation_progress() as progress:
         if task:
-            found, table = estimate_task(
+            task_estimate, table = estimate_task(
                 task=task,
                 data_dir=data_dir,
                 finetuning=finetuning,
@@ -129,6 +129,6 @@ def estimate(
                 records=records, pretraining=pretraining, progress=progress, **common
             )
     if task:
-        print_finetuning_estimate(found, table)
+        print_finetuning_estimate(task_estimate, table)
     else:
         print_estimate(estimates, table)

@@ -28,7 +28,8 @@ _TEXT = "A short text to try the model with."
 def print_run(run: RunDescription) -> None:
     """Print how a run ended, its steps, scores and models, and what to type next."""
     console = make_console()
-    heading = f"{run.folder}: {run.title}, {run.state}" + (f" ({run.message})" * bool(run.message))
+    heading = f"{run.folder}: {', '.join(filter(None, (run.title, run.state)))}"
+    heading += f" ({run.message})" * bool(run.message)
     console.print(heading, markup=False, soft_wrap=True)
     if run.steps:
         steps = [vars(step) for step in run.steps]

@@ -11,11 +11,13 @@ from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.finetuning.unused_dropout import refuse_unused_dropout
 from albert_core.places.models import find_model, find_models
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
+from albert_core.settings.checks import check_one_place
 from albert_core.storage import join, local_folder
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
@@ -169,6 +171,7 @@ def finetune(
 
     tracking.check_here(output=output)
     declared, data = find_task(task, local_folder(data_dir))
+    refuse_unused_dropout(finetuning, [declared])
     manifest = step(
         task=declared,
         data=data,
@@ -227,22 +230,14 @@ def evaluate(
     tracking.check_here(output=output)
     tasks_folder = local_folder(data_dir)
     metrics, classes = {}, {}
-    models = {
-        name: folder
-        for path in finetuned_dirs
-        for name, folder in (find_models(path) or {path: path}).items()
-    }
-    # Links are not followed: the places of a run, named after tasks, are links.
-    named = [(Path(os.path.abspath(name)).name, name) for name in models]
-    _refuse_equal_names(named)
-    for model_name, name in named:
-        folder = models[name]
+    models = _finetuned_models(finetuned_dirs)
+    for name, folder in models.items():
         if task:
             declared, data = find_task(task, tasks_folder)
         else:
             declared = read_declared_task(input_folder(folder))
             data = data_folder(declared, tasks_folder)
-        place = output if len(models) == 1 else join(output, model_name)
+        place = output if len(models) == 1 else join(output, name)
         manifest = step(
             model=folder,
             data=data,
@@ -257,30 +252,37 @@ def evaluate(
             tracking=tracking,
             progress=to_stderr(f"evaluate {declared.name}"),
         )
-        title = f"{declared.name} ({model_name})"
+        title = f"{declared.name} ({name})"
         metrics[title] = manifest.metrics
         classes[title] = (read_classification(place) or {}).get("classes", [])
     print_scores(metrics)
     print_classes(classes)
 
 
-def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
-    """Refuse models if two of them would be evaluated into the same folder.
+def _finetuned_models(paths: Sequence[str]) -> dict[str, str]:
+    """Return the folders of fine-tuned models by the names that the folders of their scores get.
 
     Args:
-        models: Name and path of each.
+        paths: Models, or folders of runs, of which all fine-tuned models are meant.
 
     Raises:
         InputError: Two have one name.
     """
-    paths: dict[str, str] = {}
-    for name, path in models:
-        if name in paths:
-            raise InputError(
-                f"finetuned_dirs: got {paths[name]} and {path}, both named {name}, as the folders "
-                "of their scores would be; expected different names, or one command for each"
-            )
-        paths[name] = path
+    models = {
+        path: folder
+        for given in paths
+        for path, folder in (find_models(given) or {given: given}).items()
+    }
+    # Links are not followed: the places of a run, named after tasks, are links.
+    named = [(Path(os.path.abspath(path)).name, path) for path in models]
+    check_one_place(
+        "finetuned_dirs",
+        named,
+        shared="named",
+        expected="as the folders of their scores would be; expected different names, or one "
+        "command for each",
+    )
+    return {name: models[path] for name, path in named}
 
 
 def report(

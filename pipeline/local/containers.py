@@ -14,6 +14,7 @@ from albert_core.tasks.reading import SPLITS
 from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import parse_job
 from pipeline.albert import albert_pipeline
+from pipeline.extras import chosen_backend
 
 if TYPE_CHECKING:
     from kfp.local import DockerRunner
@@ -39,10 +40,16 @@ def container_runner(
 
     Raises:
         InputError: This machine is not on Linux, there is no Docker engine or package, an image
-            is missing, `retraining.accepted` is outside the run's folder, or an input or the making
-            of the records needs the network (`input_folders`).
+            is missing, `retraining.accepted` is outside the run's folder, KERAS_BACKEND is not
+            TensorFlow, or an input or the making of the records needs the network
+            (`input_folders`).
     """
     inputs = input_folders(arguments)
+    if (backend := chosen_backend()) != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND: got {backend} with runner docker, whose image trainer has TensorFlow "
+            "alone; expected tensorflow, or --runner process"
+        )
     accepted = arguments.get("retraining", {}).get("accepted")
     if accepted and folder not in Path(accepted).parents:
         raise InputError(

@@ -19,7 +19,7 @@ from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
 from components.resolve.step import Resolved, resolve
 from components.vocab.step import load_source
 from pipeline.config import RunConfig
-from pipeline.preflight import CheckpointStart, RunStart, TaskFiles
+from pipeline.input_view import CheckpointStart, RunStart, TaskFiles
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

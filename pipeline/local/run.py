@@ -22,7 +22,7 @@ from albert_core.files.atomic import write_atomically
 from albert_core.files.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
-from albert_core.processes.stops import call_in_thread
+from albert_core.processes.interruptible_calls import call_in_thread
 from albert_core.processes.user_folder import temporary_files_in
 from albert_core.progress import new_events, read_events
 from components.file_lists import write_long_lists
@@ -111,12 +111,8 @@ def run_locally(
     _refuse_before_start(config, folder, runner=runner, work_root=work_root)
     inputs = LocalInputs(date=date, in_containers=runner == "docker")
     arguments = pipeline_arguments(config, inputs, work_root=work_root or folder / "work")
-    if not is_confirmed and not config.checkpoint.path and not has_begun(folder, config):
-        refuse_unconfirmed(
-            config.pretraining,
-            config.model.with_vocabulary(config.vocab.size),
-            config.records.sequence_length,
-        )
+    if not is_confirmed:
+        _refuse_long_pretraining(config, folder)
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     tracking = tracking_environment(config.tracking, folder, arguments["title"], work_root)
@@ -184,6 +180,21 @@ def _refuse_before_start(
             f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
             "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
         )
+
+
+def _refuse_long_pretraining(config: RunConfig, folder: Path) -> None:
+    """Refuse a run that has not begun in its folder and would pretrain for more than a day.
+
+    Raises:
+        InputError: It would, by the estimate of `this_machine`.
+    """
+    if config.checkpoint.path or has_begun(folder, config):
+        return
+    refuse_unconfirmed(
+        config.pretraining,
+        config.model.with_vocabulary(config.vocab.size),
+        config.records.sequence_length,
+    )
 
 
 def _run_pipeline(

@@ -85,7 +85,7 @@ def is_stored_run(address: str) -> bool:
 
 
 def describe_stored_run(address: str) -> RunDescription:
-    """Describe the results of a run in a bucket, from scores, manifests and the summary.
+    """Describe the results of a run in a bucket, from scores, manifests, summary and settings.
 
     Reads only small files. Steps whose outputs the platform took from its cache are missing, as
     nothing of them is in the bucket. A run counts as finished unless its summary says that it
@@ -103,13 +103,25 @@ def describe_stored_run(address: str) -> RunDescription:
     rows = _read_stored_object(root, SCORES_NAME).objects("tasks")
     return RunDescription(
         folder=root,
-        title=summary.get("title", ""),
+        title=summary.get("title") or _read_stored_title(join(root, RUN_CONFIG_NAME)),
         state="finished" if summary.get("is_success", True) else "failed",
         message=summary.get("error", ""),
         steps=list(_done_steps(outputs, except_for=())),
         scores=[parse_settings(TaskScore, row.values, source=row.place) for row in rows],
         models=list_remote_models(root),
     )
+
+
+def _read_stored_title(path: str) -> str:
+    """Return the title in the configuration of a run in a bucket; empty where there is none.
+
+    A run on this machine leaves it there, one on a platform leaves the title in its summary.
+
+    Raises:
+        InputError: The bucket cannot be read.
+        ServiceError: The storage failed.
+    """
+    return _title_in(read_bytes(path), path) if exists(path) else ""
 
 
 def _read_stored_object(root: str, name: str) -> JsonObject:
@@ -150,7 +162,7 @@ def describe_run(folder: Path) -> RunDescription:
     outputs = find_outputs(folder, report=report if is_whole else None)
     return RunDescription(
         folder=str(folder),
-        title=_read_title(folder / RUN_CONFIG_NAME),
+        title=_title_in((folder / RUN_CONFIG_NAME).read_bytes(), str(folder / RUN_CONFIG_NAME)),
         state=state,
         message=_failure_message(folder, failures[0]) if failures else "",
         steps=[
@@ -162,13 +174,10 @@ def describe_run(folder: Path) -> RunDescription:
     )
 
 
-def _read_title(config: Path) -> str:
-    """Return the title in the configuration of a run; empty if that is not YAML or has none.
-
-    The file must exist.
-    """
+def _title_in(config: bytes, source: str) -> str:
+    """Return the title in the configuration of a run; empty if that is not YAML or has none."""
     with contextlib.suppress(InputError):
-        values = load_yaml(config.read_bytes(), source=str(config))
+        values = load_yaml(config, source=source)
         return str(values.get("title", "")) if isinstance(values, Mapping) else ""
     return ""
 

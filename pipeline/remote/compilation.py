@@ -7,11 +7,12 @@ from typing import Any
 
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet, report_message
+from albert_core.settings import plain_values
 from albert_core.tracking.config import GROUP_OF_OUTPUT
 from components.image import check_image_variables, get_registry, image_name
 from components.resolve.dates import NO_DATE, with_date
 from pipeline.albert import OptionalSteps, build_pipeline
-from pipeline.config import RunConfig, plain_values
+from pipeline.config import RunConfig
 from pipeline.preflight import pipeline_arguments
 from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.package_text import package_text
@@ -101,7 +102,7 @@ def compile_pipeline(
         OptionalSteps.for_run(config, is_remote=True),
         _vertex_models(config),
     )
-    text = package_text(pipeline, parameters)
+    text = package_text(pipeline, parameters, target=platform.title)
     return CompiledPipeline(text=text, parameters=parameters)
 
 

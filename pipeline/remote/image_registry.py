@@ -77,7 +77,7 @@ def check_image(image: str, calls: CallConfig) -> None:
     Asks for the image's manifest and, if that does not tell the platform, for its configuration;
     pulls no layer. An image that names no platform is accepted. The credentials are those that
     Docker has for the registry, or the Application Default Credentials for Google's registries; a
-    public image needs none. Connects by HTTPS, but by HTTP to a registry on this machine.
+    public image needs none.
 
     Args:
         image: Name of the image, with its registry.
@@ -88,54 +88,14 @@ def check_image(image: str, calls: CallConfig) -> None:
             of Docker's or Google's cannot be read, or what answers there is no registry.
         ServiceError: The registry or Google's login refused, or did not answer.
     """
-    import requests
-
     reference = parse_image(image)
-    scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
-    root = f"{scheme}://{reference.registry}/v2/{reference.repository}"
     service = Service(name=f"the registry {reference.registry}", config=calls)
     place = f"image {image}: {service.name}"
 
     def find_platforms(timeout_s: float) -> set[str] | None:
-        """Return the platforms of the image, such as linux/amd64; None if there is no image.
-
-        An image for several platforms lists them in its manifest, with attestations as
-        unknown/unknown; otherwise the platform is in the image's configuration. Returns an empty
-        set if there is neither. Logs in if the registry asks for it.
-
-        Raises:
-            requests.RequestException: No answer; or a status of failure, of which only a 404 for
-                the manifest means that there is no image.
-            GoogleAuthError: Google refused the login, or did not answer.
-            InputError: What answers is no registry, or a login of Docker's or Google's cannot be
-                read.
-        """
-        login: dict[str, str] = {}
-
-        def get(path: str) -> requests.Response:
-            """Get a path below the image's; on status 401 log in, once, and get it again."""
-            headers = {"Accept": _MANIFESTS, **login}
-            answer = requests.get(
-                f"{root}/{path}", headers=headers, timeout=service.timeouts(timeout_s)
-            )
-            if answer.status_code == 401 and not login:
-                challenge = answer.headers.get("WWW-Authenticate", "")
-                login["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
-                return get(path)
-            return answer
-
-        answer = get(f"manifests/{reference.reference}")
-        if answer.status_code == 404:
-            return None
-        answer.raise_for_status()
-        manifest = _read_object(answer, place)
-        if "config" not in manifest:
-            entries = manifest.objects("manifests") if "manifests" in manifest else ()
-            return {_platform(entry.values.get("platform") or {}, entry.place) for entry in entries}
-        digest = JsonObject.of(manifest.value("config"), manifest.place).text("digest")
-        config = get(f"blobs/{digest}")
-        config.raise_for_status()
-        return {_platform(_read_object(config, place).values, place)}
+        """Return the platforms of the image, as `_find_platforms` does, in a new conversation."""
+        files = _ImageFiles(image=reference, service=service, timeout_s=timeout_s)
+        return _find_platforms(files, place)
 
     platforms = service.call(f"image {image}", find_platforms)
     if platforms is None:
@@ -149,6 +109,81 @@ def check_image(image: str, calls: CallConfig) -> None:
             f"image {image}: for {', '.join(sorted(platforms))}, expected one for {_PLATFORM}, as "
             f"the machines of the steps are; build it with IMAGE_ARGS='--platform {_PLATFORM}'"
         )
+
+
+@dataclasses.dataclass(kw_only=True)
+class _ImageFiles:
+    """The files of an image in its registry; logs in where the registry asks for it, once.
+
+    Attributes:
+        image: The image.
+        service: Its registry.
+        timeout_s: Seconds to wait for an answer.
+        authorization: The header that the login gave; empty before one is asked for.
+    """
+
+    image: ImageReference
+    service: Service
+    timeout_s: float
+    authorization: str = ""
+
+    def get(self, path: str) -> "requests.Response":
+        """Get a path below the image's; on status 401 log in, if not done yet, and get it again.
+
+        Connects by HTTPS, but by HTTP to a registry on this machine.
+
+        Raises:
+            requests.RequestException: No answer.
+            GoogleAuthError: Google refused the login, or did not answer.
+            InputError: What answers is no registry, or a login of Docker's or Google's cannot be
+                read.
+        """
+        import requests
+
+        scheme = "http" if _LOOPBACK.fullmatch(self.image.registry) else "https"
+        address = f"{scheme}://{self.image.registry}/v2/{self.image.repository}/{path}"
+        headers = {"Accept": _MANIFESTS}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        answer = requests.get(
+            address, headers=headers, timeout=self.service.timeouts(self.timeout_s)
+        )
+        if answer.status_code == 401 and not self.authorization:
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            self.authorization = _authorization(self.image.registry, challenge, self.timeout_s)
+            return self.get(path)
+        return answer
+
+
+def _find_platforms(files: _ImageFiles, place: str) -> set[str] | None:
+    """Return the platforms of an image, such as linux/amd64; None if there is no image.
+
+    An image for several platforms lists them in its manifest, with attestations as unknown/unknown;
+    otherwise the platform is in the image's configuration. Returns an empty set if there is
+    neither.
+
+    Args:
+        files: The files of the image.
+        place: Which image in which registry, the beginning of messages.
+
+    Raises:
+        requests.RequestException: No answer; or a status of failure, of which only a 404 for the
+            manifest means that there is no image.
+        GoogleAuthError: Google refused the login, or did not answer.
+        InputError: What answers is no registry, or a login of Docker's or Google's cannot be read.
+    """
+    answer = files.get(f"manifests/{files.image.reference}")
+    if answer.status_code == 404:
+        return None
+    answer.raise_for_status()
+    manifest = _read_object(answer, place)
+    if "config" not in manifest:
+        entries = manifest.objects("manifests") if "manifests" in manifest else ()
+        return {_platform(entry.values.get("platform") or {}, entry.place) for entry in entries}
+    digest = JsonObject.of(manifest.value("config"), manifest.place).text("digest")
+    config = files.get(f"blobs/{digest}")
+    config.raise_for_status()
+    return {_platform(_read_object(config, place).values, place)}
 
 
 def _read_object(answer: "requests.Response", place: str) -> JsonObject:

@@ -34,7 +34,7 @@ from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date
 from pipeline.config import RunConfig
-from pipeline.preflight import CheckpointStart, RunStart, TaskFiles
+from pipeline.input_view import CheckpointStart, RunStart, TaskFiles
 
 UNKNOWN = "unknown"
 """Fingerprint of files that were not read."""
@@ -250,25 +250,28 @@ def _find_files(
             files could be those of a split, or labels are needed and not found.
         ServiceError: The storage failed.
     """
-    found: tuple[Task, str] | None = None
+    chosen: tuple[Task, str] | None = None
+    there: list[str] = []
     for name in candidate_folders(declared):
-        if found and name == ".":  # the files of other tasks, as `find_task` has it
+        if chosen and name == ".":  # the files of other tasks, as `find_task` has it
             continue
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         below = join(folder, "")
         names = [name.removeprefix(below) for name in listing if name.startswith(below)]
+        there = there or (names if name != "." else [])
         splits = splits_to_find(declared, name, undeclared)
         task = with_found_files(declared, names, splits, folder=folder)
         if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
             continue
-        found = found or (task, folder)
+        chosen = chosen or (task, folder)
         needed = [source.file for source in task.sources("train") if not source.is_optional]
         if all(_matches(folder, file, listing) for file in needed):
-            found = task, folder
+            chosen = task, folder
             break
-    if found is None:
-        raise no_dev_set(declared, data_dir)
-    task, folder = with_known_labels(found[0], declared, found[1]), found[1]
+    if chosen is None:
+        raise no_dev_set(declared, data_dir, there)
+    task, folder = chosen
+    task = with_known_labels(task, declared, folder)
     files = []
     for split in SPLITS:
         for source in task.sources(split):

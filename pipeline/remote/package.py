@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from albert_core.storage import read_bytes
 PIPELINE_NAME = "albert"
 _MOST_VALUES = 1_000_000
 _COMPILE = "compile it with `albert compile`"
+_TARGET = re.compile(r"Compiled for (.+)\.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,14 @@ class Package:
     source: str
     spec: Mapping[str, Any]
     platform: Mapping[str, Any] | None
+
+    @property
+    def target(self) -> str:
+        """Title of the platform that it says it is for; empty if an earlier version compiled it."""
+        info = self.spec["pipelineInfo"]
+        description = info.get("description") if isinstance(info, Mapping) else None
+        found = _TARGET.search(str(description or ""))
+        return found[1] if found else ""
 
     def images(self) -> list[str]:
         """Return the names of the images of tasks and of jobs they start: sorted, each one once."""
@@ -50,6 +60,25 @@ class Package:
             )
         return {name: entry["defaultValue"] for name, entry in definitions.items()}
 
+    def with_job_settings(self, settings: Mapping[str, Any]) -> "Package":
+        """Return the package with settings of the jobs on TPUs that its tasks start.
+
+        Args:
+            settings: Fields of `components.tpu_job.TpuJob` by name; a job that has a value of one
+                keeps it.
+        """
+        return dataclasses.replace(self, spec=_with_job_settings(self.spec, settings))
+
+
+def with_target(description: str, title: str) -> str:
+    """Return a pipeline's description that also names its platform, which `Package.target` reads.
+
+    Args:
+        description: The description.
+        title: The platform's title.
+    """
+    return f"{description} Compiled for {title}."
+
 
 def _images_in(value: Any) -> Iterator[str]:
     """Yield the text of every key `image` in nested mappings and lists, but where it is empty."""
@@ -62,6 +91,17 @@ def _images_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _images_in(item)
+
+
+def _with_job_settings(value: Any, settings: Mapping[str, Any]) -> Any:
+    """Return nested mappings and lists in which jobs on TPUs have the settings they are without."""
+    if isinstance(value, list):
+        return [_with_job_settings(item, settings) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if {"machine_type", "tpu_topology"} <= value.keys():
+        return {**value, **{name: value.get(name) or settings[name] for name in settings}}
+    return {name: _with_job_settings(item, settings) for name, item in value.items()}
 
 
 def is_own_package(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from kfp import components
 from kfp.compiler import pipeline_spec_builder
 
 from albert_core.errors import InputError
-from pipeline.remote.package import parse_package
+from pipeline.remote.package import parse_package, with_target
 
 # Text that PyYAML writes and reads as text, but that the platforms' parsers take for a number: a
 # hash of digits with an "e" among them, for example.
@@ -36,12 +36,13 @@ def _represent_text(dumper: yaml.Dumper, text: str) -> yaml.Node:
 _PackageDumper.add_representer(str, _represent_text)
 
 
-def package_text(pipeline: Any, parameters: Mapping[str, Any]) -> str:
+def package_text(pipeline: Any, parameters: Mapping[str, Any], *, target: str) -> str:
     """Return the YAML of a pipeline whose parameters have values; the same input, the same bytes.
 
     Args:
         pipeline: The pipeline, as kfp built it.
         parameters: The values of its parameters, which become their defaults.
+        target: Title of the platform that it is for; it is in the pipeline's description.
 
     Raises:
         InputError: The text, read back by YAML and by kfp, is not that pipeline with those values:
@@ -51,6 +52,8 @@ def package_text(pipeline: Any, parameters: Mapping[str, Any]) -> str:
         spec = pipeline_spec_builder.modify_pipeline_spec_with_override(
             pipeline.pipeline_spec, pipeline_name=None, pipeline_parameters=parameters
         )
+        info = spec.pipeline_info
+        info.description = with_target(info.description, target)
         documents = [json_format.MessageToDict(spec)]
         if pipeline.platform_spec.platforms:
             documents.append(json_format.MessageToDict(pipeline.platform_spec))

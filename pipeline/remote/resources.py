@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.settings import parse_settings
+from albert_core.settings import parse_settings, plain_values
 from components.steps import STEPS, Step
-from pipeline.config import plain_values, read_as_written
+from pipeline.config_files import read_as_written
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
 _PARALLEL_TASKS = 4
 _ALL_STEPS = "all_steps"
+_NO_JOB_SETTINGS = CustomJobSettings()
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 
 # A file without its section of all steps: a section for each step, and the settings of all.
@@ -67,7 +68,7 @@ class Resources:
             self.platform.check_resources(name, resources)
         if self.parallel_tasks < 1:
             raise InputError(f"parallel_tasks: got {self.parallel_tasks}, expected 1 or more")
-        if self.custom_job != CustomJobSettings() and not self.uses_custom_job:
+        if self.custom_job != _NO_JOB_SETTINGS and not self.uses_custom_job:
             raise InputError(
                 "custom_job: got settings, expected none: it is of steps on TPUs on Vertex AI"
             )
@@ -118,21 +119,43 @@ def default_resources(platform: PlatformRules) -> Resources:
     return Resources(platform=platform, steps=steps)
 
 
-def read_resources(platform: PlatformRules, path: str = "") -> Resources:
+def read_resources(
+    platform: PlatformRules, path: str = "", *, custom_job: CustomJobSettings = _NO_JOB_SETTINGS
+) -> Resources:
     """Return the defaults of a platform, overridden by the values of a file.
 
     Args:
         platform: The platform.
         path: YAML file with what differs, by step; `null` removes a value. What its section
             `all_steps` says holds for each step that does not say otherwise. Empty: the defaults.
+        custom_job: The settings of jobs on TPUs that the file does not set; labels of both are
+            taken. Ignored where no step has such a job.
 
     Raises:
         InputError: The file is missing, or a step, a setting or a value in it is wrong.
         ServiceError: The storage failed.
     """
-    if not path:
-        return default_resources(platform)
-    changes = read_as_written(path, _WholeFile, option="--resources")
+    changes = read_as_written(path, _WholeFile, option="--resources") if path else {}
+    resources = _parse(platform, path, dict(changes)) if path else default_resources(platform)
+    if not resources.uses_custom_job:
+        return resources
+    merged = _merge(dataclasses.asdict(custom_job), changes.get("custom_job", {}))
+    source = f"--resources {path}: custom_job"
+    settings = parse_settings(CustomJobSettings, plain_values(merged), source=source)
+    return dataclasses.replace(resources, custom_job=settings)
+
+
+def _parse(platform: PlatformRules, path: str, changes: dict[str, Any]) -> Resources:
+    """Return the defaults of a platform, overridden by the settings of a file.
+
+    Args:
+        platform: The platform.
+        path: The file, for messages.
+        changes: What it holds, by step; its section of all steps is removed.
+
+    Raises:
+        InputError: A step, a setting or a value is wrong.
+    """
     if "target" in changes:
         raise InputError(f"--resources {path}: got target, expected it as --target")
     for_all = changes.pop(_ALL_STEPS, None) or {}
@@ -144,7 +167,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
             for step in STEPS.values()
         },
         "parallel_tasks": _PARALLEL_TASKS,
-        "custom_job": dataclasses.asdict(CustomJobSettings()),
+        "custom_job": dataclasses.asdict(_NO_JOB_SETTINGS),
         "notification_emails": (),
     }
     merged = plain_values(_merge(values, changes))

@@ -59,8 +59,8 @@ def prepare(
         caching=caching,
         progress=to_stderr("compile"),
     )
-    package = parse_package(compiled.text, source="the compiled pipeline")
-    submission = _make_submission(package, image_calls)
+    submission = _make_submission(parse_package(compiled.text, source="the compiled pipeline"))
+    _check_images(submission.package, image_calls)
     check_cost(config, step_resources.pretrain.tpu, limit)
     return submission
 
@@ -68,7 +68,7 @@ def prepare(
 def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | None) -> Submission:
     """Check a pipeline that was compiled before, and return what to submit.
 
-    Its inputs and cost are not checked, nor which platform it was compiled for.
+    Its inputs and cost are not checked.
 
     Args:
         path: Its file.
@@ -77,14 +77,16 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
             unchecked.
 
     Raises:
-        InputError: The file is missing or no compiled pipeline, a parameter has no value, an
-            image is missing, or it was compiled with another folder of work in progress than the
-            platform's settings say.
+        InputError: The file is missing or no compiled pipeline, or one for another platform; a
+            parameter has no value, an image is missing, or it was compiled with another folder of
+            work in progress than the platform's settings say.
         ServiceError: A registry, or the storage of the file, failed.
     """
     package = read_package(path)
     refuse_other_forms(package)
-    submission = _make_submission(package, image_calls)
+    submission = _make_submission(platform.complete_package(package))
+    platform.check_package(submission)
+    _check_images(package, image_calls)
     compiled_for = submission.parameters.get("work_root")
     if compiled_for != platform.work_root:
         raise InputError(
@@ -94,8 +96,20 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
     return submission
 
 
-def _make_submission(package: Package, image_calls: CallConfig | None) -> Submission:
+def _make_submission(package: Package) -> Submission:
     """Return a package as a submission, with the values of the package's parameters.
+
+    Raises:
+        InputError: A parameter has no value.
+    """
+    parameters = package.parameters()
+    return Submission(
+        title=str(parameters.get("title", "albert")), package=package, parameters=parameters
+    )
+
+
+def _check_images(package: Package, image_calls: CallConfig | None) -> None:
+    """Refuse a package of which an image is not in its registry.
 
     Args:
         package: The compiled pipeline.
@@ -103,16 +117,12 @@ def _make_submission(package: Package, image_calls: CallConfig | None) -> Submis
             unchecked.
 
     Raises:
-        InputError: A parameter has no value, or an image is not in its registry.
+        InputError: One is not.
         ServiceError: A registry did not answer.
     """
-    parameters = package.parameters()
     if image_calls is not None:
         for image in package.images():
             check_image(image, image_calls)
-    return Submission(
-        title=str(parameters.get("title", "albert")), package=package, parameters=parameters
-    )
 
 
 def with_run_date(submission: Submission, date: str, platform: Platform) -> Submission:

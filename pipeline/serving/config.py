@@ -41,8 +41,9 @@ class ServingConfig:
             is every one.
         model_name: Name of the model in the paths of the `instances` protocol, of letters, digits,
             `.`, `_` and `-`; that of its task or folder if not given.
-        null_threshold: Null odds from which on a question has no answer, where that may be; if not
-            given, the best on the dev set where a fine-tuning left it beside the model, else 0.
+        null_threshold: Null odds from which on a question has no answer, for models of such
+            questions alone; if not given, the best on the dev set where a fine-tuning left it
+            beside the model, else 0.
     """
 
     host: str = "127.0.0.1"

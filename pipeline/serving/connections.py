@@ -119,10 +119,10 @@ class _Connections:
 
     def remove(self, connection: Connection) -> bool:
         """Remove a connection; return whether it was there."""
-        kept = len(self)
+        num_before = len(self)
         self.new.pop(connection, None)
         self.answered.pop(connection, None)
-        return len(self) < kept
+        return len(self) < num_before
 
     def first_waiting(self) -> Connection | None:
         """Return the one to drop first; None if none waits.

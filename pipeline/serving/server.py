@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from albert_core.errors import InputError
-from albert_core.inference import load
+from albert_core.inference import LoadedModel, load
 from albert_core.processes.stops import GRACE_S, answered_signals, longer_grace
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
@@ -50,8 +50,9 @@ def run_server(
             precision: the keyword arguments of `albert_core.load`.
 
     Raises:
-        InputError: The model cannot be served, the address not be listened on, or the limit of open
-            files leaves too few connections (`limit_by_open_files`).
+        InputError: The model cannot be served, the address not be listened on, the limit of open
+            files leaves too few connections (`limit_by_open_files`), or there is a `null_threshold`
+            for a model that has no use for it.
         ServiceError: The storage failed.
     """
     with _listen(config.host, config.port) as listener:
@@ -60,11 +61,11 @@ def run_server(
         begin_s = time.perf_counter()
         loaded = load(model, **(reading or {}))
         load_s = time.perf_counter() - begin_s
+        if config.null_threshold is not None:
+            loaded = _with_null_threshold(loaded, config.null_threshold)
         computing = (f"computing in {loaded.compute}",) if loaded.compute else ()
         for note in (*loaded.notes, *computing):
             print(f"note: {note}", file=sys.stderr, flush=True)
-        if config.null_threshold is not None:
-            loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
         begin_s = time.perf_counter()
         app = make_app(loaded, config, metrics)
         times = f"loaded in {load_s:.1f} s, warmed up in {time.perf_counter() - begin_s:.1f} s"
@@ -74,6 +75,21 @@ def run_server(
         line = f"Serving {what} on {_address(listener)}"
         _Server(make_settings(app, protocol), line).run(sockets=[listener])
     print("Stopped", flush=True)
+
+
+def _with_null_threshold(model: LoadedModel, threshold: float) -> LoadedModel:
+    """Return a model that answers no question from other null odds on.
+
+    Raises:
+        InputError: It is none of questions that may have no answer.
+    """
+    if not model.signature.has_unanswerable:
+        raise InputError(
+            f"null_threshold: got {threshold:g}, expected none: {model.name} "
+            f"({model.signature.kind}) does not answer questions that may have no answer; leave it "
+            "out, or name the task of such questions with --task"
+        )
+    return dataclasses.replace(model, null_threshold=threshold)
 
 
 def limit_clients(config: ServingConfig, metrics: ServerMetrics) -> ClientLimits:

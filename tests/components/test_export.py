@@ -237,6 +237,12 @@ def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(
     assert export_model(**settings, output=tmp_path / "out", max_score_loss=1.0).metrics
 
 
+def test_a_loss_of_scores_that_are_not_measured_is_refused(tmp_path):
+    settings = {"formats": ("onnx_int8",), "output": tmp_path / "out", "max_score_loss": 0.1}
+    with pytest.raises(InputError, match=r"max_score_loss: got 0\.1 without data_dir"):
+        export_model(model=tmp_path / "model", **settings)
+
+
 def test_data_that_cannot_be_scored_is_refused(topic, tmp_path):
     model, _ = topic
     settings = {"formats": ("keras",), "output": tmp_path / "out", "data_dir": tmp_path}

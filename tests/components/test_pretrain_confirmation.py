@@ -9,10 +9,11 @@ import pytest
 from albert_core.estimation import this_machine
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
+from components import tracked_step
 from components.pretrain import step
 from components.pretrain.command import pretrain_command
 from pipeline.cli.main import main
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from pipeline.local import run as local_run
 from pipeline.local.run_folder import has_begun, lock_run_folder
 from tests.helpers.tiny_run import write_tiny_run
@@ -47,7 +48,7 @@ def test_a_confirmation_or_a_checkpoint_lets_it_go_on(
     program = types.ModuleType("program")
     program.run_pretraining = lambda **_: {"global_step": 1}
     monkeypatch.setitem(sys.modules, "albert_core.pretraining.program", program)
-    monkeypatch.setattr(step, "run_step", lambda _, *, body, **__: body(tmp_path, tmp_path))
+    monkeypatch.setattr(tracked_step, "run_step", lambda _, *, body, **__: body(tmp_path, tmp_path))
     if has_checkpoint:
         (tmp_path / "state").touch()
 

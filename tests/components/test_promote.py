@@ -79,6 +79,13 @@ def test_impossible_bounds_are_refused():
         RetrainingConfig(min_gain=2)
 
 
+@pytest.mark.parametrize("bound", ["min_gain", "max_loss"])
+def test_bounds_without_a_model_to_compare_with_are_refused(bound):
+    with pytest.raises(InputError, match=rf"retraining.{bound}: got 0.1 without retraining.acc"):
+        RetrainingConfig(**{bound: 0.1})
+    RetrainingConfig(**{bound: 0.1}, accepted="gs://bucket/accepted")
+
+
 def finish_step(step: str, folder: Path, metrics: dict[str, float], **config: str) -> Path:
     """Make a finished step's folder with metrics, as the step itself would leave it."""
 

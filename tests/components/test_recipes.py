@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from tests.helpers.documented import ROOT
 from tests.helpers.tiny_pretraining import train
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest, OutputFolder
 from albert_core.files.atomic import write_json
 from albert_core.finetuning.probe_results import (
     EncoderScores,
@@ -43,7 +43,7 @@ def make_manifest(step: str, config: dict[str, Any], metrics: dict[str, Any]) ->
 
 def make_outputs(
     folder: Path, initialization: str, num_right: int, settings: dict[str, Any], **tuned: Any
-) -> dict[str, tuple[Path, Manifest]]:
+) -> dict[str, OutputFolder]:
     """Write what the report reads of a task's run; of the dev examples the first ones are right."""
     for name in ("model", "evaluation"):
         (folder / name).mkdir(parents=True)
@@ -69,20 +69,21 @@ def make_outputs(
     counts = {"majority_score": 0.5, "num_train": 9000, "num_dev": NUM_DEV}
     evaluated = {"accuracy": score, "score": score, "low": score - 0.06, "high": score + 0.06}
     return {
-        "finetune": (
+        "finetune": OutputFolder(
             folder / "model",
             make_manifest("finetune", config, {"accuracy": score, **counts, **tuned}),
         ),
-        "evaluate": (folder / "evaluation", make_manifest("evaluate", config, evaluated)),
+        "evaluate": OutputFolder(
+            folder / "evaluation", make_manifest("evaluate", config, evaluated)
+        ),
     }
 
 
-def summarise(*outputs: dict[str, tuple[Path, Manifest]]) -> TaskSummary:
-    folders, manifests = (
-        {step: [one[step][part] for one in outputs] for step in ("finetune", "evaluate")}
-        for part in (0, 1)
+def summarise(*outputs: dict[str, OutputFolder]) -> TaskSummary:
+    models, evaluations = (
+        [output[step] for output in outputs] for step in ("finetune", "evaluate")
     )
-    (task,) = summarise_tasks(folders, manifests, {})
+    (task,) = summarise_tasks(models, evaluations, {})
     return task
 
 

@@ -76,7 +76,8 @@ def test_later_runs_go_on_from_the_accepted_model_with_its_vocabulary(tmp_path):
     )
     accept(str(tmp_path / "accepted"), model)
     scaled = PretrainingConfig(residual_init_scale=0.15)  # of the first model alone
-    found = resolve(**{**settings(tmp_path), "pretraining": scaled})
+    trained = VocabConfig(size=60, character_coverage=0.999)  # likewise
+    found = resolve(**{**settings(tmp_path), "pretraining": scaled, "vocab": trained})
     assert found.accepted == model
     assert found.vocab == VocabConfig(size=60, source=model.address)
     assert found.pretraining == PretrainingConfig(init_checkpoint=model.address)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest, OutputFolder
 from albert_core.tasks import TASKS
 from components.report.page import render_page
 from components.report.published import parse_row, published_tables
@@ -75,7 +75,7 @@ def archive(tmp_path_factory):
     ]
     manifests = [manifest_of(task, initialization) for task, initialization, _ in runs]
     path = folder / "glue_submission.zip"
-    files = write_submission(folders, manifests, path)
+    files = write_submission(list(map(OutputFolder, folders, manifests)), path)
     with zipfile.ZipFile(path) as opened:
         texts = {name: opened.read(name).decode() for name in opened.namelist()}
     return {file.name: file for file in files}, texts
@@ -127,7 +127,7 @@ def test_scores_must_be_finite_and_the_header_the_samples():
 
 def test_no_archive_without_predictions(tmp_path):
     folder = write_evaluation(tmp_path / "one", **{"metrics.json": "{}"})
-    assert write_submission([folder], [manifest_of("squad2")], tmp_path / "x.zip") == []
+    assert write_submission([OutputFolder(folder, manifest_of("squad2"))], tmp_path / "x.zip") == []
     assert not (tmp_path / "x.zip").exists()
 
 
@@ -145,7 +145,7 @@ def test_predictions_for_squad_and_race_are_copied_and_others_are_not(tmp_path):
         *(manifest_of(task) for task in ("squad2", "race", "cola")),
         manifest_of("squad2", "random"),
     ]
-    names = copy_predictions(folders, manifests, tmp_path / "predictions")
+    names = copy_predictions(list(map(OutputFolder, folders, manifests)), tmp_path / "predictions")
     assert names == [
         "race/predictions_test_high.tsv",
         "squad2/null_odds_dev.json",

@@ -15,7 +15,7 @@ from albert_core.inference import load
 from albert_core.tasks import TASKS
 from pipeline.cli.main import main
 from pipeline.serving import server
-from tests.helpers.checkpoint_samples import classifier, span
+from tests.helpers.checkpoint_samples import classifier, edit_json, span
 from tests.helpers.served_models import MODEL_CONFIG
 from tests.helpers.tiny_tasks import squad_file
 
@@ -122,6 +122,25 @@ def test_a_task_of_other_labels_is_refused(folder, tmp_path, capsys):
     assert main(["evaluate", *options, *tuned]) == 2
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "albert: error" in one]
     assert "2 outputs, expected 3 for task mnli" in line
+
+
+def test_corrected_labels_are_scored_and_exported_anew(folder, tmp_path):
+    theirs = shutil.copytree(folder / "transformers", tmp_path / "theirs")
+    scoring = ["evaluate", "--task", "rte", "--data_dir", str(folder / "glue")]
+    scoring += ["--finetuned_dirs", str(theirs), "--output", str(tmp_path / "scores")]
+    exporting = ["export", str(theirs), "--to", "keras", "--output", str(tmp_path / "exports")]
+    assert main(scoring) == main(exporting) == 0
+    before = read_manifest(tmp_path / "scores", step="evaluate").metrics["accuracy"]
+    names = load(tmp_path / "exports" / "keras").signature.labels
+    edit_json(theirs / "config.json", id2label=dict(enumerate(names[::-1])), label2id=None)
+    # As for any other model: what lies there is kept, and refused for other work.
+    assert main(scoring) == main(exporting) == 2
+    for name in ("scores", "exports"):
+        shutil.rmtree(tmp_path / name)
+    assert main(scoring) == main(exporting) == 0
+    after = read_manifest(tmp_path / "scores", step="evaluate").metrics["accuracy"]
+    assert after == pytest.approx(1 - before)
+    assert load(tmp_path / "exports" / "keras").signature.labels == names[::-1]
 
 
 def test_a_checkpoint_of_the_original_is_exported_as_its_task(folder, expected, tmp_path):

@@ -258,3 +258,8 @@ def test_a_trainer_that_fails_says_so_in_a_line(tmp_path):
             )
         assert "vocab" in str(refusal.value)
         assert "\n" not in str(refusal.value)
+
+
+def test_the_coverage_of_a_vocabulary_that_is_not_trained_is_refused():
+    with pytest.raises(InputError, match=r"character_coverage: got 0\.99 with vocab\.source"):
+        VocabConfig(source="vocab", character_coverage=0.99)

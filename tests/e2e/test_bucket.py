@@ -26,7 +26,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.presets import ModelConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.settings import parse_settings
+from albert_core.settings import parse_settings, plain_values
 from albert_core.tasks import find_task
 from components.evaluate.component import evaluate
 from components.finetune.component import finetune
@@ -37,7 +37,6 @@ from components.records.component import make_records
 from components.records.job import RecordsJob
 from components.report.component import report
 from components.vocab.component import train_vocab
-from pipeline.config import plain_values
 from tests.helpers.object_storage import s3_bucket, strict_bucket
 from tests.helpers.tiny_pretraining import OVERRIDES
 from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks

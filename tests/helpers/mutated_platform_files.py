@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.estimation.prices import Prices
 from albert_core.settings import parse_settings
-from pipeline.config import read_section
+from pipeline.config_files import read_section
 from pipeline.remote.package import read_package
 from pipeline.remote.plan import planned_tasks, refuse_other_forms
 from pipeline.remote.platforms.registry import PLATFORMS

@@ -80,7 +80,7 @@ def run_records(
             vocab=inputs.vocab,
             config=dataclasses.replace(RECORDS, seed=seed),
             cleaning=CleaningConfig(
-                evaluation_sets={"set": (str(inputs.tasks / "topic"),)},
+                evaluation_sets={"set": (str(inputs.tasks / "whale"),)},
                 near_duplicate_threshold=0.8,
             ),
             beam=BeamConfig(mode="in_memory"),

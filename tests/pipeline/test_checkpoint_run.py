@@ -17,7 +17,8 @@ from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import parse_job
 from pipeline.cli import run_commands
 from pipeline.cli.parsing import CommandParser
-from pipeline.config import RunConfig, read_config, with_recipes
+from pipeline.config import RunConfig, with_recipes
+from pipeline.config_files import read_config
 from pipeline.local.containers import input_folders
 from pipeline.local.inputs import LocalInputs
 from pipeline.preflight import pipeline_arguments

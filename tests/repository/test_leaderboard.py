@@ -14,7 +14,7 @@ from albert_core.errors import InputError
 from albert_core.places.links import update_places
 from albert_core.presets import preset
 from albert_core.training.flops import training_flops_per_token
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from tests.benchmarks.leaderboard import main, repeat
 from tests.benchmarks.leaderboard_rows import (
     PAGE_PATH,

@@ -25,7 +25,7 @@ from albert_core.files.checksums import describe_file, write_sealed
 from albert_core.finetuning.cache import cached_features
 from albert_core.model.weights import read_weights
 from albert_core.tasks.registry import read_task_file
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from tests.helpers.checkpoint_samples import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -127,8 +127,8 @@ def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
 
 def describe_refused_login(error: BaseException) -> str:
     """Return the remedy for credentials that Google gives no token for, in part of a line."""
-    said = one_line(str(error.args[0]) if error.args else str(error))
-    return f"the Google login has expired or is refused ({said}); {login_remedy()}"
+    message = one_line(str(error.args[0]) if error.args else str(error))
+    return f"the Google login has expired or is refused ({message}); {login_remedy()}"
 
 
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:

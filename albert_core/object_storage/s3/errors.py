@@ -93,14 +93,14 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
     It is a ServiceError for failures that may be temporary, otherwise an InputError; of these
     classes the most specific subclass.
     """
-    said, status, code = error.response.get("Error", {}), status_of(error), code_of(error)
-    message = one_line(f"{code}: {said['Message']}" if said.get("Message") else code)
+    details, status, code = error.response.get("Error", {}), status_of(error), code_of(error)
+    message = one_line(f"{code}: {details['Message']}" if details.get("Message") else code)
     if code in _CONFLICTS:
         return conflict_error(str(path))
     if code in _MISSING:
         return missing_error(path)
     if code in _OTHER_REGION:
-        return _other_region(path, message, said.get("Region"))
+        return _other_region(path, message, details.get("Region"))
     if refusal := _refused_login(path, code, message):
         return refusal
     if status in (429, 500, 502, 503, 504) or code in ("NoSuchUpload", "SlowDown"):

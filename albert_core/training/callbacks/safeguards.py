@@ -1,14 +1,17 @@
 """Ends or rolls back a training that diverges."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from albert_core.backends import broadcast_from_first_process
 from albert_core.errors import StepFailedError
 from albert_core.progress import ReportProgress
 from albert_core.training.checkpoint import restore_latest
+from albert_core.training.minutes import PhaseTiming
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
 from albert_core.training.state import checkpoint_folder
@@ -58,8 +61,10 @@ class Safeguards(keras.callbacks.Callback):
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
 
-        Model and optimizer are restored also before giving up; where there is no checkpoint, they
-        keep the weights that diverged. The session's state is replaced only if it does not give up.
+        The time since the checkpoint counts as trained, but not for the speed by which steps are
+        settled. Model and optimizer are restored also before giving up; where there is no
+        checkpoint, they keep the weights that diverged. The session's state is replaced only if it
+        does not give up.
 
         Args:
             error: What shows the divergence.
@@ -76,18 +81,25 @@ class Safeguards(keras.callbacks.Callback):
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         has_checkpoint = checkpoint_folder(session.folder, restored.step).is_dir()
         if config.action == "stop" or is_hopeless or not has_checkpoint:
-            kept = f"its last good checkpoint (step {restored.step:,}) is kept in {session.folder}"
-            if not has_checkpoint:
-                kept = "there is no checkpoint yet"
+            checkpoint = "there is no checkpoint yet"
+            if has_checkpoint:
+                step = f"step {restored.step:,}"
+                checkpoint = f"its last good checkpoint ({step}) is kept in {session.folder}"
             tried = f" ({num_before} roll-backs did not help)" if num_before else ""
             raise StepFailedError(
-                f"{error}; training stopped, {kept}; lower the learning rate or lengthen the "
+                f"{error}; training stopped, {checkpoint}; lower the learning rate or lengthen the "
                 f"warm-up{tried}"
             ) from error
         # Counted here, not in the checkpoint, which may be older than the last roll-back.
         restored.num_roll_backs = num_before + 1
         # A checkpoint of an earlier version lacks it.
         restored.compute = session.state.compute
+        # The steps since the checkpoint are made again: their time would make the measured speed
+        # of a training by minutes too low. All processes must settle the same.
+        lost_s = broadcast_from_first_process(session.seconds) - restored.seconds
+        restored.timings = [
+            dataclasses.asdict(PhaseTiming(**timing).without(lost_s)) for timing in restored.timings
+        ]
         factor = config.roll_back_factor**restored.num_roll_backs
         session.model.optimizer.rate_factor.assign(factor)
         session.state = restored

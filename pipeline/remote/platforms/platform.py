@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from albert_core.errors import InputError
 from albert_core.files.atomic import hash_json
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule
@@ -150,6 +151,27 @@ class Platform(abc.ABC):
             ServiceError: The storage failed.
         """
         return read_resources(self.rules, path)
+
+    def complete_package(self, package: Package) -> Package:
+        """Return a compiled pipeline with what the platform's settings add to it; here nothing."""
+        return package
+
+    def check_package(self, submission: Submission) -> None:
+        """Refuse a package that says it is for another platform.
+
+        Raises:
+            InputError: It does.
+        """
+        target = submission.package.target
+        if target not in ("", self.rules.title):
+            raise self.wrong_platform(submission, target)
+
+    def wrong_platform(self, submission: Submission, target: str) -> InputError:
+        """Return the error about a package for another platform, whose title is `target`."""
+        return InputError(
+            f"{submission.package.source}: compiled for {target}, expected a package for "
+            f"{self.rules.title}: `albert compile --target {self.rules.name}`"
+        )
 
     def check_server(self, *, runs_pipeline: bool) -> None:  # noqa: B027
         """Refuse a server that is not the one of the settings; this default accepts any server.

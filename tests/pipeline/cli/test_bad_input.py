@@ -12,7 +12,7 @@ from albert_core.presets import ModelConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.tracking import trackers
 from pipeline.cli.main import main
-from pipeline.config import read_config
+from pipeline.config_files import read_config
 from tests.helpers.tiny_run import write_tiny_run
 
 
@@ -273,6 +273,26 @@ def test_an_accepted_model_that_is_gone(capsys, folder):
 def test_a_threshold_of_a_task_that_does_not_exist(capsys, folder):
     options = ["--export.formats", "huggingface", "--export.thresholds", '{"topics": 0.5}']
     assert "export.thresholds: got topics, expected names" in refuse(capsys, folder, *options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--cleaning.overlap_ngram", "8", "got 8 without cleaning.evaluation_sets"),
+        ("--retraining.min_gain", "0.01", "got 0.01 without retraining.accepted"),
+        ("--export.card.license", "mit", "export.card: got settings without export.formats"),
+        ("--export.thresholds", '{"topic": 0.5}', "export.thresholds: got settings without"),
+        ("--corpus.text_field", "body", "got 'body' with the format sentences, expected it with"),
+    ],
+)
+def test_a_setting_without_effect(capsys, folder, option, value, reason):
+    assert reason in refuse(capsys, folder, option, value)
+
+
+def test_masks_of_static_records_that_pretraining_would_draw_otherwise(capsys, folder):
+    options = ["--records.format", "static", "--pretraining.masking.max_ngram", "1"]
+    line = refuse(capsys, folder, *options)
+    assert "pretraining.masking: got settings with records.format static" in line
 
 
 def test_an_output_folder_that_is_not_a_run(capsys, folder):

@@ -10,7 +10,8 @@ from albert_core.settings import parse_settings
 from pipeline.cli import completion_command
 from pipeline.cli.commands import COMMANDS, CommandGroup
 from pipeline.cli.main import main
-from pipeline.config import RunConfig, read_config
+from pipeline.config import RunConfig
+from pipeline.config_files import read_config
 
 TWO_SCREENS = 90
 

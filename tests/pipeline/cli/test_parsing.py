@@ -13,7 +13,8 @@ from pipeline.cli import model_commands, run_commands, step_commands
 from pipeline.cli.commands import COMMANDS, CommandGroup
 from pipeline.cli.main import main
 from pipeline.cli.parsing import CommandParser
-from pipeline.config import RunConfig, read_config
+from pipeline.config import RunConfig
+from pipeline.config_files import read_config
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,8 @@ def test_every_section_of_every_command_takes_a_file_by_its_bare_name(folder):
 @pytest.mark.parametrize("form", [["--export.card", "card.yaml"], ["--export.card=card.yaml"]])
 def test_the_settings_of_a_file_reach_the_command(folder, run_parser, form):
     (folder / "card.yaml").write_text("name: tiny\nlanguages: [en, it]\n")
-    settings = parse(run_parser, "--output", "out", *form, "--export.card.license", "mit")
+    options = ("--export.card.license", "mit", "--export.formats", "huggingface")
+    settings = parse(run_parser, "--output", "out", *form, *options)
     card = settings["export"].card
     assert (card.name, card.languages, card.license) == ("tiny", ("en", "it"), "mit")
 

@@ -38,6 +38,12 @@ def test_without_an_engine_a_run_is_refused(tmp_path, monkeypatch):
     gc.collect()
 
 
+def test_a_backend_that_the_images_have_not_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(InputError, match="got jax with runner docker, whose image trainer has"):
+        container_runner(arguments("/text/a.txt"), tmp_path, {})
+
+
 def test_containers_without_network_take_no_remote_text_and_no_remote_runner():
     with pytest.raises(InputError, match=r"with gs://bucket/a\.txt; expected files on this"):
         input_folders(arguments("/text/a.txt", "gs://bucket/a.txt"))

@@ -162,6 +162,15 @@ def test_bad_input_leaves_what_another_run_wrote_meanwhile(address, before, monk
     assert storage.read_bytes(path) == b"of another"
 
 
+def test_a_run_in_a_bucket_is_shown_with_its_title(address, runs, capsys):
+    run_to_bucket(CONFIG, address)
+    assert main(["info", address]) == 0
+    assert capsys.readouterr().out.startswith(f"{address}: first, finished\n")
+    storage.remove_file(f"{address}/config.yaml")
+    assert main(["info", address]) == 0
+    assert capsys.readouterr().out.startswith(f"{address}: finished\n")
+
+
 def test_what_a_run_left_in_a_bucket_is_verified_by_its_manifests(address, runs, capsys, tmp_path):
     run_to_bucket(CONFIG, address)
     storage.write_bytes(f"{address}/export/cola/onnx/model.onnx", b"no manifest lists it")

@@ -45,12 +45,12 @@ def summary_of(folder: Path) -> dict:
 def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(
     tmp_path, run_zygote
 ):
-    from pipeline.config import read_config
+    from pipeline.config_files import read_config
     from pipeline.local.inputs import LocalInputs
     from pipeline.preflight import pipeline_arguments
 
     exam = tmp_path / "exam.txt"
-    exam.write_text("The ship sails slowly.\n")
+    exam.write_text("The ship sails slowly. " * 4)
     config = write_tiny_run(tmp_path, cleaning={"evaluation_sets": {"exam": [str(exam)]}})
     arguments = tmp_path / "arguments.json"
     values = pipeline_arguments(read_config(config), LocalInputs(), work_root=tmp_path / "work")

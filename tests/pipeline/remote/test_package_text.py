@@ -52,7 +52,7 @@ def pipeline() -> Any:
 @pytest.mark.parametrize("text", ODD_TEXTS)
 def test_odd_texts_read_back_as_they_are(pipeline, text):
     parameters = {"title": text, "settings": {"name": text, "list": [text], text[:20]: 1}}
-    made = package_text(pipeline, parameters)
+    made = package_text(pipeline, parameters, target="Vertex AI")
     assert parse_package(made, source="test").parameters() == parameters
     assert len(list(yaml.safe_load_all(made))) == 1
     assert components.load_component_from_text(made).name == "albert"
@@ -61,7 +61,7 @@ def test_odd_texts_read_back_as_they_are(pipeline, text):
 
 @pytest.mark.parametrize("text", NUMBERS_ELSEWHERE)
 def test_texts_that_are_numbers_elsewhere_are_quoted(pipeline, text):
-    made = package_text(pipeline, {"title": text, "settings": {}})
+    made = package_text(pipeline, {"title": text, "settings": {}}, target="Kubeflow")
     assert f"defaultValue: '{text}'" in made
 
 
@@ -75,7 +75,7 @@ def test_texts_that_are_numbers_elsewhere_are_quoted(pipeline, text):
 )
 def test_values_that_are_not_kept_are_refused(pipeline, parameters, reason):
     with pytest.raises(InputError, match=reason):
-        package_text(pipeline, {"title": "t", "settings": {}, **parameters})
+        package_text(pipeline, {"title": "t", "settings": {}, **parameters}, target="Kubeflow")
 
 
 def test_a_package_of_another_pipeline_is_not_this_programs():

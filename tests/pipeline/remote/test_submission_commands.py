@@ -184,6 +184,8 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
         (["--tasks", "cola,nil"], "gs://albert-test/glue/nil/task.yaml: no such object"),
         (["--resources", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--max_cost", "-5"], "--max_cost: got -5.0, expected 0 or more"),
+        (["--utilisation", "0.5"], "--utilisation: got 0.5 without --max_cost"),
+        (["--prices", "prices.yaml"], "--prices: got prices.yaml without --max_cost or --dry_run"),
         (["--vertex.root", "runs/tiny"], "vertex.root: got 'runs/tiny', expected a gs:// folder"),
         (["--vertex.labels", '{"Team": "x"}'], "vertex.labels: got 'Team'"),
         (["--vertex.endpoint", "http://example.org"], "credentials are not sent in the clear"),
@@ -272,7 +274,7 @@ def test_an_old_kubeflow_is_sent_nothing_but_its_schedules_are_listed(albert):
 
 def test_too_many_parameters_for_kubeflow(albert):
     with running("kubeflow") as kubeflow:
-        options = ("--export.card.name", "x" * 9_000)
+        options = ("--export.formats", "huggingface", "--export.card.name", "x" * 9_000)
         status, _, err = albert("submit", kubeflow, *options, compiles=True)
         assert status == 2
         assert "expected at most 10,000, the limit of Kubeflow" in err
@@ -303,6 +305,42 @@ def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
     assert '"labels": {"team": "language"}' in text
 
 
+NETWORK, KEY = "projects/1/global/networks/a", "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+OWN = ("--vertex.network", NETWORK, "--vertex.encryption_key", KEY)
+
+
+def test_what_a_job_on_tpus_has_of_its_own_leaves_the_rest_as_vertex_yaml_says(
+    albert, vertex, tmp_path
+):
+    resources = tmp_path / "resources.yaml"
+    own = {"labels": {"step": "pretrain"}, "encryption_key": f"{KEY}2"}
+    resources.write_text(yaml.safe_dump({"custom_job": own}))
+    options = (*OWN, "--vertex.labels", '{"team": "language"}', "--resources", str(resources))
+    assert albert("submit --run_id tiny-1", vertex, *options, compiles=True)[0] == 0
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert f'"network": "{NETWORK}"' in text
+    assert f'"encryption_key": "{own["encryption_key"]}"' in text
+    assert '"labels": {"step": "pretrain", "team": "language"}' in text
+
+
+def test_a_setting_of_vertex_yaml_can_be_taken_from_the_jobs_on_tpus(albert, vertex, tmp_path):
+    resources = tmp_path / "resources.yaml"
+    resources.write_text(yaml.safe_dump({"custom_job": {"network": None}}))
+    options = (*OWN, "--resources", str(resources))
+    assert albert("submit --run_id tiny-1", vertex, *options, compiles=True)[0] == 0
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert '"network": ""' in text
+    assert f'"encryption_key": "{KEY}"' in text
+
+
+def test_jobs_on_tpus_of_a_compiled_pipeline_have_what_vertex_yaml_says(albert, vertex):
+    status, _, err = albert("submit --run_id tiny-1", vertex, *OWN)
+    assert status == 0, err
+    text = json.dumps(vertex.stored("runs")[0]["pipelineSpec"])
+    assert f'"network": "{NETWORK}"' in text
+    assert f'"encryption_key": "{KEY}"' in text
+
+
 def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platform):
     title = "weekly {{ds}}"
     command = f"submit --run_id tiny-1 --date 2026-11-23 --title '{title}'"
@@ -323,6 +361,17 @@ def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):
     status, _, err = albert("submit --date 2026-11-23", vertex)
     assert status == 2
     assert "--date: got 2026-11-23, expected none" in err
+
+
+def test_a_dated_package_of_another_platform_is_named_as_such(albert, config, vertex, tmp_path):
+    package = tmp_path / "dated.yaml"
+    options = "--target kubeflow --work_root gs://bucket/albert/work --title 'news {{ds}}'"
+    command = ["compile", "--config", str(config), *shlex.split(options), "--output", str(package)]
+    assert main(command) == 0
+    given = ("--package", str(package), "--date", "2026-11-23")
+    status, _, err = albert("submit", vertex, *given)
+    assert status == 2
+    assert "dated.yaml: compiled for Kubeflow, expected a package for Vertex AI" in err
 
 
 @pytest.mark.parametrize("command", ["submit", "schedule create --name weekly --cron '0 3 * * 1'"])

@@ -1,5 +1,6 @@
 """What the real clients of Kubeflow and Vertex AI send, request by request."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from albert_core.errors import InputError
 from pipeline.remote import schedules
 from pipeline.remote.cron import CronSchedule
-from pipeline.remote.package import read_package
+from pipeline.remote.package import read_package, with_target
 from pipeline.remote.platforms.platform import Submission
 from pipeline.remote.platforms.vertex.rules import VertexRules
 from pipeline.remote.submission import submit
@@ -160,6 +161,24 @@ def test_the_time_zone_goes_with_a_schedule_on_vertex_and_must_be_the_servers_on
 def test_a_package_for_kubeflow_is_refused_on_vertex(vertex):
     with pytest.raises(InputError, match="compiled for Kubeflow"):
         vertex.client.run_request(submission(for_kubernetes=True), "tiny-1")
+
+
+def plain_submission(title):
+    """One without anything that only a platform has, but the name of its platform."""
+    work = submission()
+    info = {"name": "albert", "description": with_target("Raw text in.", title)}
+    package = dataclasses.replace(work.package, spec={**work.package.spec, "pipelineInfo": info})
+    return dataclasses.replace(work, package=package)
+
+
+def test_plain_packages_are_told_apart_by_the_platform_in_their_description(vertex, kubeflow):
+    for_vertex, for_kubeflow = map(plain_submission, ("Vertex AI", "Kubeflow"))
+    vertex.client.run_request(for_vertex, "tiny-1")
+    kubeflow.client.run_request(for_kubeflow, "tiny-1")
+    with pytest.raises(InputError, match=r"compiled for Kubeflow, expected .* --target vertex"):
+        vertex.client.run_request(for_kubeflow, "tiny-1")
+    with pytest.raises(InputError, match=r"compiled for Vertex AI, expected .* --target kubeflow"):
+        kubeflow.client.schedule_request(for_vertex, "weekly", MONDAYS)
 
 
 def submission_of(name, **parameters):

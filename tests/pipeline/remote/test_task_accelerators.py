@@ -46,7 +46,7 @@ def compile_with(platform, changes, folder):
         RemotePlatformConfig(resources, caching=False), OptionalSteps(checkpoint=True, summary=True)
     )
     parameters = {**read_package(str(GOLDEN)).parameters(), "jobs": [JOB, JOB]}
-    return parse_package(package_text(pipeline, parameters), source="this test")
+    return parse_package(package_text(pipeline, parameters, target="Vertex AI"), source="this test")
 
 
 def rows(package):

@@ -9,6 +9,7 @@ from google.auth import credentials
 
 from albert_core.errors import InputError, ServiceError
 from components.service_calls import CallConfig
+from pipeline.cli.main import main
 from pipeline.remote import template_upload
 from pipeline.remote.template_upload import check_repository, upload_template
 from tests.helpers.fakes.loopback import Answer, Call, loopback
@@ -107,6 +108,12 @@ def test_a_server_that_is_no_repository_is_told(server):
 def test_impossible_repositories_and_tags_are_refused(repository, tags, target, message):
     with pytest.raises(InputError, match=message):
         check_repository(repository, tags, target=target)
+
+
+def test_tags_of_nothing_that_is_uploaded_are_refused(tmp_path, capsys):
+    options = ["--target", "vertex", "--work_root", "gs://bucket/work", "--upload_tags", "v1"]
+    assert main(["compile", *options, "--output", str(tmp_path / "albert.yaml")]) == 2
+    assert "--upload_tags: got v1 without --upload" in capsys.readouterr().err
 
 
 class Credentials(credentials.Credentials):

@@ -362,6 +362,8 @@ def test_what_cannot_be_served_is_refused_before(
     assert "max_queued_examples" in refusal(capsys, str(topic_model), "--max_examples", "9999")
     assert "body_timeout_s: got 0" in refusal(capsys, str(topic_model), "--body_timeout_s", "0")
     assert "https://" in refusal(capsys, str(topic_model), "--cors_origins", "example.org")
+    told = refusal(capsys, str(topic_model), "--port", "0", "--null_threshold", "1")
+    assert "null_threshold: got 1, expected none: topic (classification) does not answer" in told
     for name in ("a/b", ".."):
         told = refusal(capsys, str(topic_model), "--model_name", name)
         assert f"model_name: got {name!r}" in told

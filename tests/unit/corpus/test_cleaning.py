@@ -150,6 +150,7 @@ def test_bounds_name_their_reason(settings, document, reason):
         {"min_letter_fraction": 1.5},
         {"max_repeated_fraction": -0.1},
         {"overlap_ngram": 1},
+        {"overlap_ngram": 8},
         {"min_characters": 5, "max_characters": 4},
         {"min_characters": -1},
         {"near_duplicate_threshold": 0.0},

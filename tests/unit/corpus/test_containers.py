@@ -72,6 +72,20 @@ def zstd(data: bytes) -> bytes:
     return pyarrow.compress(data, codec="zstd", asbytes=True)
 
 
+def arrow_stream() -> bytes:
+    """Return a file as `save_to_disk` of Hugging Face's datasets writes it."""
+    buffer = io.BytesIO()
+    table = pyarrow.table({"text": ["One."] * 99})
+    with pyarrow.ipc.new_stream(buffer, table.schema) as stream:
+        stream.write_table(table)
+    return buffer.getvalue()
+
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+MEDIAWIKI = (
+    b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">\n'
+    b"  <page>\n    <title>Rain</title>\n    <text>It '''rained''' in [[Rome]].</text>\n  </page>\n"
+)
 COMPRESSED = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
@@ -213,8 +227,11 @@ def test_archives_that_cannot_be_read_are_refused_in_a_line(tmp_path):
         (b"PAR1" + bytes(9), "a Parquet file, expected text; set corpus.format=parquet"),
         ("\ufeffOne.\n".encode("utf-16-le"), "UTF-16, expected text; convert it"),
         ("\ufeffOne.\n".encode("utf-16-be"), "UTF-16, expected text; convert it"),
-        ("One is here.\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        ("One is here.\n".encode("utf-16-le"), "or UTF-16 without a byte order mark, expected te"),
         ("\ufeffOne.\n".encode("utf-32-le"), "UTF-32, expected text; convert it"),
+        (arrow_stream(), "an Arrow stream, expected text; save it as Parquet"),
+        (LFS_POINTER, "a pointer to a file in Git LFS, expected text; fetch that with `git"),
+        (MEDIAWIKI, "a dump of MediaWiki, expected text; extract its text with WikiExtractor"),
         *((data, "expected text") for data in NO_TEXT.values() if data[0] != 0x80 or data[1]),
     ],
 )  # fmt: skip
@@ -228,6 +245,21 @@ def test_what_a_name_hides_is_never_read_as_text(tmp_path, data, message, settin
         settings = {name: value for name, value in settings.items() if name != "invalid_utf8"}
     with pytest.raises(InputError, match=message):
         check_corpus(CorpusConfig(files=(str(path),), **settings))
+
+
+@pytest.mark.parametrize("name", ["wiki.xml", "wiki.xml.bz2", "wiki.zip"])
+def test_a_dump_of_mediawiki_is_not_read_with_its_markup(tmp_path, name):
+    packed = {"wiki.xml.bz2": bz2.compress(MEDIAWIKI), "wiki.zip": zipped({"wiki.xml": MEDIAWIKI})}
+    write(tmp_path, {name: packed.get(name, MEDIAWIKI)})
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(InputError, match="extract its text with WikiExtractor"):
+            check_corpus(CorpusConfig(files=(str(path),)))
+
+
+def test_a_data_set_that_was_saved_as_arrow_is_not_left_out_in_silence(tmp_path):
+    write(tmp_path, {"train/data-00000-of-00001.arrow": arrow_stream(), "a.txt": b"One.\n"})
+    with pytest.raises(InputError, match="got an Arrow stream, expected text; save it as Parquet"):
+        list_corpus(CorpusConfig(files=(str(tmp_path),)))
 
 
 def test_what_lies_beside_text_is_left_out_named_and_counted(tmp_path, capsys):

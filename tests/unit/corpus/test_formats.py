@@ -12,6 +12,7 @@ import pytest
 
 from albert_core.corpus import (
     CorpusConfig,
+    ReadCounts,
     check_corpus,
     corpus_documents,
     corpus_fingerprint,
@@ -174,8 +175,56 @@ def test_a_table_is_told_to_be_read_as_text(tmp_path: Path) -> None:
     assert "as JSON lines or Parquet" in note
 
 
+def test_marked_up_text_is_told_to_be_read_with_its_tags(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<html><body>One.</body></html>\n")
+    (tmp_path / "b.xml.gz").write_bytes(gzip.compress(b"<book>Two.</book>\n"))
+    said: list[str] = []
+    check_corpus(CorpusConfig(files=(str(tmp_path),)), say=said.append)
+    (note,) = said
+    assert f"{tmp_path}/a.html and others: marked-up text, of which the tags are read" in note
+
+
+@pytest.mark.parametrize("name", ["README.md", "repo-main/LICENSE"])
+def test_what_describes_a_data_set_in_an_archive_is_no_text_of_it(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "All about these data.\n")
+        archive.writestr("repo-main/data.jsonl", ROWS)
+    config = check_corpus(CorpusConfig(files=(str(path),)), say=lambda line: None)
+    counts = ReadCounts()
+    assert list(corpus_documents(config, counts)) == [["It rained.", "We left."], ["Sun."]]
+    assert counts.num_left_out_members == 1
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "All about these data.\n")
+    assert list(corpus_documents(CorpusConfig(files=(str(path),)))) == [["All about these data."]]
+
+
 def test_keys_that_are_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"content": "One."}\n')
     config = CorpusConfig(files=(str(tmp_path),))
     with pytest.raises(InputError, match=r"under 'text' .*set corpus\.text_field"):
+        check_corpus(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"format": "jsonl", "documents": "file"}, "documents"),
+        ({"format": "wikiextractor", "documents": "file"}, "documents"),
+        ({"format": "running_text", "text_field": "body"}, "text_field"),
+        ({"format": "wikiextractor", "text_field": "body"}, "text_field"),
+    ],
+)
+def test_settings_of_other_formats_are_refused(settings, name):
+    said = rf"corpus\.{name}: got .* with the format {settings['format']}"
+    with pytest.raises(InputError, match=said):
+        CorpusConfig(**settings)
+
+
+def test_settings_of_other_formats_than_the_one_found_are_refused(tmp_path):
+    (tmp_path / "text.jsonl").write_text('{"text": "One."}\n')
+    config = CorpusConfig(files=(str(tmp_path),), documents="file")
+    with pytest.raises(InputError, match=r"corpus\.documents: got 'file' with the format jsonl"):
         check_corpus(config)

@@ -194,12 +194,35 @@ def test_ranges_of_a_file_hold_each_document_once(
     path = write(tmp_path_factory.getbasetemp(), "ranges", data)
     config = CorpusConfig(format=kind)
     bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    of_parts, of_whole = ReadCounts(), ReadCounts()
     parts = [
         document
         for start, stop in itertools.pairwise(bounds)
-        for document in read_documents(FileRange(str(path), start, stop), config)
+        for document in read_documents(FileRange(str(path), start, stop), config, of_parts)
     ]
-    assert parts == list(read_documents(path, config))
+    assert parts == list(read_documents(path, config, of_whole))
+    assert of_parts.num_lines_outside_articles == of_whole.num_lines_outside_articles
+
+
+STRAY = '<mediawiki>\n<doc id="1" title="Sea">\nSea\n\nIt is wide.\n</doc>\nLost.\n\nToo.\n'
+
+
+def test_text_outside_of_articles_is_left_out_and_counted(tmp_path):
+    path = write(tmp_path, "wiki", STRAY.encode())
+    config = CorpusConfig(files=(str(path),), format="wikiextractor")
+    counts = ReadCounts()
+    assert list(read_documents(path, config, counts)) == [["It is wide."]]
+    assert counts.num_lines_outside_articles == 3
+    said: list[str] = []
+    check_corpus(config, say=said.append)
+    assert said == ["corpus: left out 3 lines outside of <doc ...> and </doc>"]
+
+
+def test_text_without_any_article_is_not_taken_for_articles(tmp_path):
+    path = write(tmp_path, "wiki", b"It is wide.\n\nIt is deep.\n")
+    config = CorpusConfig(files=(str(path),), format="wikiextractor")
+    with pytest.raises(InputError, match=r"got wikiextractor, and 2 lines outside .* no article"):
+        check_corpus(config)
 
 
 @given(st.lists(st.text(min_size=1, max_size=9), max_size=9), st.integers(1, 60))

@@ -17,7 +17,8 @@ from albert_core.presets import preset
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import PhaseConfig
 from albert_core.processes.machine import num_usable_cores
-from pipeline.config import RunConfig, read_config
+from pipeline.config import RunConfig
+from pipeline.config_files import read_config
 from tests.helpers.documented import ROOT
 
 DAY_S = 86_400

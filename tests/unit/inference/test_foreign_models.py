@@ -101,3 +101,12 @@ def test_a_task_is_for_checkpoints_alone(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
     with pytest.raises(InputError, match="expected none, since the export"):
         load(tmp_path, task=TASKS_BY_NAME["topic"])
+
+
+@pytest.mark.parametrize("devices", [{"strategy": "mirrored"}, {"model_parallel_size": 2}])
+def test_several_devices_are_for_checkpoints_alone(
+    tmp_path: Path, devices: dict[str, object]
+) -> None:
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(InputError, match=r"for the export .*, which runs as its runtime does"):
+        load(tmp_path, **devices)

@@ -22,7 +22,7 @@ from albert_core.inference.loaded_model import LoadedModel
 from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
-from tests.helpers.checkpoint_samples import edit_json, of_model
+from tests.helpers.checkpoint_samples import edit_json, edit_weights, of_model
 from tests.helpers.served_models import (
     MODEL_CONFIG,
     SETTINGS,
@@ -196,6 +196,52 @@ def test_heads_that_are_not_the_tasks_are_refused(save_model: SaveModel, tmp_pat
     edit_json(folder / "task.json", labels=["sea", "farm"])
     with pytest.raises(InputError, match="do not fit the model"):
         albert_core.load(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(
+    save_model: SaveModel, tmp_path: Path, value: float
+) -> None:
+    folder = save_model("topic", tmp_path)
+    edit_weights(
+        folder / "model.safetensors",
+        lambda arrays: arrays.update(output_bias=np.full_like(arrays["output_bias"], value)),
+    )
+    with pytest.raises(InputError, match="output_bias holds NaN or infinite values, expected num"):
+        albert_core.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("to", "file"),
+    [
+        ("keras_archive", "model.keras"),
+        ("saved_model", "saved_model.pb"),
+        ("saved_model", "variables/variables.index"),
+        ("saved_model", "variables/variables.data-00000-of-00001"),
+    ],
+)
+@pytest.mark.parametrize("harm", ["empty", "cut", "altered"])
+def test_a_damaged_export_is_refused(
+    export: Export, tmp_path: Path, to: ExportFormat, file: str, harm: str
+) -> None:
+    folder = shutil.copytree(export("topic", to), tmp_path / to)
+    content = (folder / file).read_bytes()
+    middle = len(content) // 2
+    altered = bytes([content[middle] ^ 0xFF])
+    harmed = {
+        "empty": b"",
+        "cut": content[:middle],
+        "altered": content[:middle] + altered + content[middle + 1 :],
+    }
+    (folder / file).write_bytes(harmed[harm])
+    with pytest.raises(InputError, match=r"cannot (open|load) it \(.*\); copy or export it again"):
+        albert_core.load(folder)
+
+
+def test_a_precision_that_there_is_not_is_refused(save_model: SaveModel, tmp_path: Path) -> None:
+    folder = save_model("topic", tmp_path)
+    with pytest.raises(InputError, match="precision: got 'float16', expected one of auto, float32"):
+        albert_core.load(folder, precision="float16")  # type: ignore[arg-type]
 
 
 def test_how_many_answers_are_searched_is_a_setting_of_the_model(

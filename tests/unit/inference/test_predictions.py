@@ -98,12 +98,12 @@ def test_scores_of_pairs_are_those_of_evaluation(
     tokenizer: SentencePieceTokenizer, tmp_path: Path, name: str
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME[name], tokenizer)
-    pairs = [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")]
+    pairs = [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs."), ("Bread.", "")]
     found = predicted(folder, [{"text": one, "text_b": other} for one, other in pairs])
     examples = [Example(id="", texts=pair, target=None) for pair in pairs]
     logits = logits_of_evaluation(folder, name, examples)
     np.testing.assert_allclose([one.score for one in found], logits[:, 0], atol=2e-6)
-    assert [one.is_truncated for one in found] == [True, False]
+    assert [one.is_truncated for one in found] == [True, False, False]
 
 
 def test_choices_are_those_of_evaluation_however_many(

@@ -220,6 +220,13 @@ def test_what_is_not_the_runs_stays_and_is_refused_where_it_is_in_the_way(run: F
         update_places(run.folder)
 
 
+@pytest.mark.parametrize("name", ["scores.json", "scores.csv"])
+def test_a_folder_in_place_of_the_scores_is_refused(run: FakeRun, name: str) -> None:
+    (run.folder / name / "mine").mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"{name}: got .*, expected a file for the scores"):
+        update_places(run.folder)
+
+
 def test_outputs_of_other_versions_are_left_out_and_named(
     run: FakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:

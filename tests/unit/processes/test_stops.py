@@ -14,7 +14,8 @@ import pytest
 from albert_core.errors import StoppedError
 from albert_core.processes import child_processes, stops
 from albert_core.processes.child_processes import end_children
-from albert_core.processes.stops import answered_stops, call_in_thread, is_stopping
+from albert_core.processes.interruptible_calls import call_in_thread
+from albert_core.processes.stops import answered_stops, is_stopping
 
 ROOT = Path(__file__).resolve().parents[3]
 LINES = {

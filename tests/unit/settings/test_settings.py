@@ -25,9 +25,9 @@ def test_what_is_not_given_of_a_section_is_the_default_of_the_section_around_it(
     """Fine-tuning's safeguards are not those that the class of safeguards would have by itself."""
     expected = FinetuningConfig().safeguards
     assert expected != type(expected)()
-    values = {"corpus": CORPUS, "finetuning": {"safeguards": {"max_roll_backs": 7}}}
+    values = {"corpus": CORPUS, "finetuning": {"safeguards": {"action": "roll_back"}}}
     found = parse_settings(RunConfig, values, source="test").finetuning.safeguards
-    assert found == dataclasses.replace(expected, max_roll_backs=7)
+    assert found == dataclasses.replace(expected, action="roll_back")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def test_a_mapping_on_the_command_line_replaces_that_of_the_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "dotted", [{"finetuning.num_epochs": 7}, {"finetuning": {"safeguards.max_roll_backs": 7}}]
+    "dotted", [{"finetuning.num_epochs": 7}, {"finetuning": {"safeguards.spike_ratio": 7}}]
 )
 def test_dotted_names_hold_for_these_settings_alone(dotted: dict[str, Any]) -> None:
     before = parse_settings(RunConfig, {"corpus": CORPUS}, source="test")

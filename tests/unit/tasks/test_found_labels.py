@@ -235,6 +235,10 @@ def test_labels_that_apply_together_are_found_one_by_one(tmp_path: Path) -> None
     ("labels", "message"),
     [
         (["0.5", "1.0", "2.5"], r"there are scores such as 0\.5 in its rows; .* kind: regression"),
+        (
+            ["wet", "fine", "nan"],
+            r"labels such as 'nan' in its rows, .*skipped_labels leaves these",
+        ),
         (["", "", ""], r"there are none in the column 'label' of its rows; declare them, as in"),
         (["wet", "wet", "wet"], "got labels wet, expected 2 or more different ones"),
     ],
@@ -249,6 +253,77 @@ def test_what_are_no_labels_is_refused(labels: list[str], message: str, tmp_path
     write_csv(tmp_path / "train.csv", [(str(n), "a", "b", f"x{n}") for n in range(1001)])
     with pytest.raises(InputError, match="there are over 1,000 different labels in its rows"):
         found_in(tmp_path)
+
+
+def test_why_no_row_has_a_label_is_told(tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "train.json").write_text('{"text": {"0": "a"}, "text_b": {"0": "b"}, "label": {}}')
+    message = (
+        r"in the column 'label' of its rows \(the first that .* line 1: got an object as 'text'"
+    )
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+
+
+def test_rows_that_cannot_be_used_are_told_where_a_label_is_missing(tmp_path: Path) -> None:
+    declare(tmp_path)
+    (tmp_path / "train.csv").write_text("text,text_b,label\na, b,c,wet\na,b,fine\n")
+    message = r"none but fine in .*train\.csv, line 2: got 4 columns, expected 3 as in the header"
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+    declare(tmp_path, "name: w\nkind: token_classification\nmetrics: [f1]\ntrain: a.conll\n")
+    (tmp_path / "a.conll").write_text("a B-X\nb O\n\u00a0\nc O\n")
+    with pytest.raises(InputError, match=r"a\.conll, line 3: got 1 columns .*, expected 2 as in"):
+        found_in(tmp_path)
+
+
+def test_numbers_of_rows_without_a_label_are_told_to_be_skipped(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", ROWS)
+    write_csv(tmp_path / "dev.csv", [*ROWS, ("9", "c", "d", "-1")])
+    with pytest.raises(InputError, match=r"dev\.csv, line 5: .*declare skipped_labels: \['-1'\]"):
+        read_examples(found_in(tmp_path), tmp_path, "dev")
+    declare(tmp_path, f"{DECLARATION}skipped_labels: ['-1']\n")
+    assert len(read_examples(found_in(tmp_path), tmp_path, "dev")) == len(ROWS)
+
+
+def test_white_space_around_a_label_makes_no_other_label(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", [("1", "a", "b", " wet"), *ROWS, ("9", "c", "d", "wet ")])
+    assert found_in(tmp_path).labels == ("fine", "wet")
+    declare(tmp_path, f"{DECLARATION}labels: [fine, wet]\ndev: train.csv\n")
+    examples = read_examples(found_in(tmp_path), tmp_path, "dev")
+    assert (examples[0].target, examples[-1].target) == (1.0, 1.0)
+
+
+def test_white_space_around_a_name_in_the_header_makes_no_other_name(tmp_path: Path) -> None:
+    declare(tmp_path)
+    rows = "".join(f"a{n}, b, {('wet', 'fine')[n % 2]}\n" for n in range(40))
+    (tmp_path / "train.csv").write_text(f"text, text_b, label\n{rows}")
+    (tmp_path / "test.csv").write_text("text, text_b, label\na, b, wet\n")
+    task = found_in(tmp_path)
+    assert (task.labels, task.test[0].is_labelled) == (("fine", "wet"), True)
+    assert [example.target for example in read_examples(task, tmp_path, "test")] == [1.0]
+
+
+def test_signs_for_no_label_in_a_test_file_are_told_to_be_declared(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", ROWS)
+    write_csv(tmp_path / "test.csv", [("9", "c", "d", "?")])
+    with pytest.raises(
+        InputError, match=r"got label '\?', .*; if the test rows .* is_labelled: fa"
+    ):
+        read_examples(found_in(tmp_path), tmp_path, "test")
+
+
+def test_labels_that_differ_in_case_alone_must_be_declared(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", [*ROWS, ("9", "c", "d", "Wet")])
+    message = r"'wet' and 'Wet' in its rows, which differ in case alone; declare them, as in"
+    with pytest.raises(InputError, match=message):
+        found_in(tmp_path)
+    declare(tmp_path, f"{DECLARATION}labels: [Wet, fine, wet]\n")
+    assert found_in(tmp_path).labels == ("Wet", "fine", "wet")
 
 
 def test_a_declaration_alone_needs_labels(tmp_path: Path) -> None:

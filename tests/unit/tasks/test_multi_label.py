@@ -22,7 +22,7 @@ from albert_core.finetuning.task_preprocessor import make_preprocessor
 from albert_core.inference import load
 from albert_core.inference.evaluation import evaluate_splits
 from albert_core.optimizers.factory import make_optimizer
-from albert_core.tasks import InvalidRows, Source, Task, read_examples
+from albert_core.tasks import InvalidRows, Source, Task, find_task, read_examples
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tasks.split_files import has_labels
 from albert_core.tokenization import SentencePieceTokenizer
@@ -228,3 +228,62 @@ def test_a_model_for_one_label_is_not_for_several() -> None:
 def test_a_wrong_declaration_is_refused(changes: dict, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         dataclasses.replace(TAGS, **changes)
+
+
+def own_task(folder: Path, file: str, text: str = "") -> tuple[Task, Path]:
+    """A task with the same file for training and dev set."""
+    (folder / "task.yaml").write_text(
+        "name: own\nkind: multi_label\ntexts: [text]\nlabel: tags\nmetrics: [micro_f1]\n"
+        f"train: {file}\ndev: {file}\n{text}"
+    )
+    return find_task(str(folder / "task.yaml"), folder)
+
+
+@pytest.mark.parametrize("file", ["train.jsonl", "train.parquet"])
+@pytest.mark.parametrize(
+    "declared", ["", "labels: [0, 1, 2]\n", "labels: [a, b, c]\nclass_names: [a, b, c]\n"]
+)
+def test_labels_in_a_list_may_be_numbers(file: str, declared: str, tmp_path: Path) -> None:
+    rows = [{"text": f"Text {number}.", "tags": [number % 2, 2]} for number in range(4)]
+    if file.endswith("jsonl"):
+        (tmp_path / file).write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / file)
+    task, folder = own_task(tmp_path, file, declared)
+    assert len(task.labels) == 3
+    targets = [example.target for example in read_examples(task, folder, "train")]
+    assert targets == [(1.0, 0.0, 1.0), (0.0, 1.0, 1.0)] * 2
+
+
+@pytest.mark.parametrize("file", ["train.csv", "train.tsv"])
+def test_labels_in_a_cell_may_be_a_list_as_pandas_writes_it(file: str, tmp_path: Path) -> None:
+    cells = ["['joy', 'fear']", "[]", '["joy"]', "fear, joy"]
+    mark, quote = (",", '"') if file.endswith("csv") else ("\t", "")
+    doubled = [cell.replace('"', '""') if quote else cell for cell in cells]
+    lines = [f"Text {n}.{mark}{quote}{cell}{quote}" for n, cell in enumerate(doubled)]
+    (tmp_path / file).write_text("\n".join([f"text{mark}tags", *lines]))
+    task, folder = own_task(tmp_path, file)
+    assert task.labels == ("fear", "joy")
+    targets = [example.target for example in read_examples(task, folder, "train")]
+    assert targets == [(1.0, 1.0), (0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("[0 3]", r"line 2: got labels '\[0 3\]', expected names with commas between them, or a"),
+        ("[joy]", r"line 2: got labels '\[joy\]', expected names with commas between them"),
+    ],
+)
+def test_what_is_no_list_is_refused(cell: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text(f"text\ttags\nx\t{cell}\n" + "y\tjoy\nz\tfear\n" * 9)
+    with pytest.raises(InputError, match=message):
+        read_examples(*own_task(tmp_path, "train.tsv"), "train")
+
+
+@pytest.mark.parametrize("cell", ["joy|fear", "joy; fear"])
+def test_other_signs_between_labels_are_not_taken_for_a_label(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text(f"text\ttags\nx\t{cell}\n" + "y\tjoy\nz\tfear\n" * 9)
+    with pytest.raises(InputError, match=r"labels such as 'joy.* where commas are expected; decla"):
+        own_task(tmp_path, "train.tsv")
+    assert len(own_task(tmp_path, "train.tsv", f"labels: [joy, fear, '{cell}']\n")[0].labels) == 3

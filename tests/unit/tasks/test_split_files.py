@@ -71,6 +71,57 @@ def test_columns_of_words_are_looked_for_only_for_tags() -> None:
     assert files_of(tags, "train.conll", "test.conll")[::2] == [["train.conll"], ["test.conll"]]
 
 
+def test_words_in_columns_may_be_in_text_files() -> None:
+    tags = Task(name="own", kind="token_classification", labels=("O", "B-A"), metrics=("f1",))
+    found = files_of(tags, "train.txt", "valid.txt.gz", "test.conllu")
+    assert found == [["train.txt"], ["valid.txt.gz"], ["test.conllu"]]
+    assert files_of(OWN, "train.txt", "dev.txt") == [["train.tsv"], [], []]
+
+
+@pytest.mark.parametrize("name", ["tnews", "iflytek", "csl", "cluewsc", "cmrc2018", "drcd"])
+def test_files_of_clue_may_have_the_plain_names_of_its_first_version(name: str) -> None:
+    task = TASKS[name]
+    assert files_of(task, "train.json", "dev.json", "test.json") == [
+        ["train.json"],
+        ["dev.json"],
+        ["test.json"],
+    ]
+    published = [source.file for source in (*task.train, *task.dev, *task.test)]
+    names = (*published, "train.json", "dev.json", "test.json")
+    assert with_found_files(task, names, SPLITS, folder="clue") == task
+
+
+def test_a_test_file_found_by_a_plain_name_may_lack_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "clue/tnews"
+    folder.mkdir(parents=True)
+    for name in ("train", "dev"):
+        (folder / f"{name}.json").write_text('{"label": "108", "sentence": "A", "keywords": ""}\n')
+    (folder / "test.json").write_text('{"id": 0, "sentence": "B", "keywords": ""}\n')
+    task, found = find_task("tnews", tmp_path)
+    assert (found, task.test[0].is_labelled) == (folder, False)
+    assert [len(read_examples(task, folder, split)) for split in SPLITS] == [1, 1, 1]
+
+
+def test_what_is_there_is_named_where_no_file_is_the_splits(tmp_path: Path) -> None:
+    (tmp_path / "squad").mkdir()
+    (tmp_path / "squad/train.json").touch()
+    (tmp_path / "squad/dev.json").touch()
+    with pytest.raises(
+        InputError, match=r"task squad1: no dev-v1\.1\.json .*, but dev\.json, train"
+    ):
+        find_task("squad1", tmp_path)
+
+
+def test_a_data_set_that_was_saved_to_disk_is_named_with_the_way_to_parquet(tmp_path: Path) -> None:
+    (tmp_path / "sst2/train").mkdir(parents=True)
+    (tmp_path / "sst2/dataset_dict.json").write_text('{"splits": ["train"]}')
+    (tmp_path / "sst2/train/data-00000-of-00001.arrow").touch()
+    with pytest.raises(
+        InputError, match=r", but dataset_dict\.json; .* save each split as Parquet"
+    ):
+        find_task("sst-2", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

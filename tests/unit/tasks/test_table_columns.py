@@ -222,6 +222,26 @@ def test_a_first_row_of_data_is_not_lost_as_a_header(
         read_examples(task, tmp_path, "test")
 
 
+def test_a_column_may_be_named_by_a_whole_question(tmp_path: Path) -> None:
+    question = "How do you feel about our product overall, on this day?"
+    task = dataclasses.replace(PAIR, texts=(question,), label="2026")
+    write(tmp_path, f"{question}\t2026", "A.\t1", "B.\t0")
+    assert len(read_examples(task, tmp_path, "train")) == 2
+
+
+def test_quotes_around_all_cells_are_no_part_of_the_texts(tmp_path: Path) -> None:
+    write(tmp_path, '"a"\t"b"\t"label"', '"A."\t"B."\t"1"', '"C ""D""."\t"E."\t"0"')
+    message = r'line 1: got all cells in quotes .* declare format: csv and delimiter: "\\t"'
+    with pytest.raises(InputError, match=message):
+        read_examples(PAIR, tmp_path, "train")
+    source = Source(file="train.tsv", format="csv", delimiter="\t")
+    examples = read_examples(dataclasses.replace(PAIR, train=(source,)), tmp_path, "train")
+    assert [(*one.texts, one.target) for one in examples] == [
+        ("A.", "B.", 1.0),
+        ('C "D".', "E.", 0.0),
+    ]
+
+
 def test_a_header_is_not_read_as_data(tmp_path: Path) -> None:
     source = Source(file="train.tsv", has_header=False, is_labelled=False)
     write(tmp_path, "sentence1\tsentence2", "A.\tB.")

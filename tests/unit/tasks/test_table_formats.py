@@ -208,6 +208,7 @@ def test_ragged_rows_of_csv_are_left_out_and_counted_if_that_is_asked_for(tmp_pa
     [
         ("id,text\n".encode("utf-16"), "byte 0; it is UTF-16: convert it with `iconv -f UTF-16"),
         ("é".encode("cp1252"), "byte 0; convert the file, for example with `iconv -f WINDOWS-125"),
+        ("天气".encode("gbk"), "byte 0; .* by the encoding that it has: GB18030 is common for Ch"),
         (b"PAR1\xff", "byte 4; it is a Parquet file: give its name the ending .parquet"),
         (b"PK\x03\x04\xff", "it is a ZIP archive or a document made of one: save it as CSV in UTF"),
     ],
@@ -218,6 +219,13 @@ def test_a_file_in_another_encoding_is_named_with_the_way_to_convert_it(
     (tmp_path / "train.csv").write_bytes(data)
     with pytest.raises(InputError, match=rf"train\.csv: not UTF-8 at {message}|{message}"):
         read_examples(with_train("train.csv"), tmp_path, "train")
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', '[\n {\n  "text": "a"\n }\n]'])
+def test_a_list_in_json_is_refused_with_the_way_to_lines(text: str, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(InputError, match=r"line 1: got a list, expected an object a line; .*jq -c"):
+        read_examples(with_train("train.json"), tmp_path, "train")
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,22 @@ def test_a_list_of_words_must_have_a_name(tmp_path: Path) -> None:
         read_sentences(task, tmp_path, "train")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("train.conll", "Ann B-PER\rleft O\r\rBob B-PER\r"),
+        ("train.jsonl", '{"tokens": ["a"], "ner_tags": ["O"]}\r' * 2),
+    ],
+)
+def test_lines_with_carriage_returns_alone_are_not_one_line(
+    file: str, text: str, tmp_path: Path
+) -> None:
+    source = Source(file=file, texts=("tokens",) if file.endswith("jsonl") else ())
+    (tmp_path / file).write_bytes(text.encode())
+    with pytest.raises(InputError, match="got lines that end in a carriage return alone"):
+        read_sentences(dataclasses.replace(NER, train=(source,)), tmp_path, "train")
+
+
 def test_other_columns_and_words_without_tags(tmp_path: Path) -> None:
     write(tmp_path, "train.conll", "1 Ann B-PER x\n2 left O x\n")
     task = dataclasses.replace(NER, train=(Source(file="train.conll", texts=(1,), label=2),))
@@ -243,6 +259,31 @@ def test_files_are_found_by_name_and_a_dev_set_is_split_off(tmp_path: Path) -> N
     check_task_data(task, folder, FinetuningConfig())
     write(tmp_path, "ner/test.conll", "w O\nx O\n")
     assert find_task("ner", tmp_path)[0].test[0].is_labelled
+
+
+@pytest.mark.parametrize("file", ["train.jsonl", "data/train-00000-of-00001.parquet"])
+def test_files_with_lists_of_words_are_found_by_name(file: str, tmp_path: Path) -> None:
+    (tmp_path / "ner/data").mkdir(parents=True)
+    (tmp_path / "ner/task.yaml").write_text(
+        "name: ner\nkind: token_classification\nmetrics: [f1]\ntexts: [tokens]\nlabel: ner_tags\n"
+    )
+    rows = [{"tokens": ["Ann", f"x{n}"], "ner_tags": ["B-PER", "O"]} for n in range(40)]
+    if file.endswith("jsonl"):
+        write(tmp_path, f"ner/{file}", "\n".join(map(json.dumps, rows)))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "ner" / file)
+    task, folder = find_task("ner", tmp_path)
+    assert task.labels == ("B-PER", "O")
+    assert len(read_sentences(task, folder, "train")) == 36
+
+
+def test_columns_of_words_have_numbers_and_no_names(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(
+        "name: ner\nkind: token_classification\nmetrics: [f1]\ntexts: [tokens]\n"
+    )
+    write(tmp_path, "train.tsv", "Ann B-PER")
+    with pytest.raises(InputError, match=r"got column 'tokens' for train\.tsv, expected a number"):
+        find_task(str(tmp_path / "task.yaml"), tmp_path)
 
 
 def test_a_yaml_declares_such_a_task(tmp_path: Path) -> None:

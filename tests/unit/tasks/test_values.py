@@ -265,6 +265,16 @@ def test_values_of_race_are_refused_by_file_and_place(
         read_examples(task, tmp_path, "dev")
 
 
+def test_passages_of_race_without_an_id_have_different_ones(tmp_path: Path) -> None:
+    path = tmp_path / "dev/high/all.txt"
+    path.parent.mkdir(parents=True)
+    passage = json.dumps({name: value for name, value in RACE.items() if name != "id"})
+    path.write_text(f"{passage}\n{passage}\n")
+    path.with_name("one.txt").write_text(passage)
+    ids = [example.id for example in read_examples(TASKS["race-high"], tmp_path, "dev")]
+    assert ids == ["high/all.txt-1-0", "high/all.txt-2-0", "high/one.txt-0"]
+
+
 def test_labels_of_a_declaration_are_texts_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "task.yaml"
     start = "name: own\ntexts: text\nmetrics: accuracy\n"

@@ -1,5 +1,7 @@
 """What each callback of a training does at a step and at the end of an interval."""
 
+import dataclasses
+import time
 import types
 from typing import Any
 
@@ -17,6 +19,7 @@ from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.log import LOG_NAME, read_log
+from albert_core.training.minutes import PhaseMinutes, PhaseTiming
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.signals import SignalError
 from albert_core.training.state import TrainingState
@@ -103,6 +106,24 @@ def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
     assert reports == [
         (4, 30, "the loss is nan at step 7: back to step 4 with 0.25 times the rate")
     ]
+
+
+def test_steps_that_a_roll_back_undoes_are_not_part_of_the_measured_speed(tmp_path, model):
+    """Of 20 seconds, three are spent on steps that are undone; ten a second are 170 in the rest."""
+    session = new_session(tmp_path, model)
+    timing = PhaseTiming(begin_s=0.0, first_step=8, first_s=0.8, start_warmup_step=3, num_steps=200)
+    session.state.step, session.state.timings = 20, [dataclasses.asdict(timing)]
+    session._begin_s = time.monotonic() - 2.0
+    session.save()
+    session.state.step, session._begin_s = 50, session._begin_s - 3.0
+    guard = Safeguards(session, SafeguardConfig(action="roll_back"), lambda *_: None)
+    guard.roll_back(DivergenceError("the loss is nan at step 50"))
+    (rolled_back,) = session.state.timings
+    minutes = PhaseMinutes(end_s=20.0, peak=0.1, num_warmup_steps=5, is_revisable=True)
+    seconds = session.seconds + 3.0
+    revised = PhaseTiming(**rolled_back).after(50, seconds, minutes, num_unchecked=1)
+    assert revised.revised_at_step == 50
+    assert revised.num_steps == pytest.approx(170, abs=15)  # going back takes time, too
 
 
 def test_a_training_that_roll_backs_did_not_help_says_how_many_there_were(tmp_path, model):

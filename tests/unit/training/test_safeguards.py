@@ -46,6 +46,8 @@ def test_sentence_order_at_chance_is_stuck_after_so_many_steps():
         ({"spike_ratio": float("nan")}, "safeguards.spike_ratio: got nan"),
         ({"roll_back_factor": 1.0}, "safeguards.roll_back_factor: got 1.0"),
         ({"max_roll_backs": -1}, "safeguards.max_roll_backs: got -1"),
+        ({"max_roll_backs": 7}, "safeguards.max_roll_backs: got 7 with the action stop"),
+        ({"roll_back_factor": 0.1}, "safeguards.roll_back_factor: got 0.1 with the action stop"),
     ],
 )
 def test_settings_out_of_range(settings, named):

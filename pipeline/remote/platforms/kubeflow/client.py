@@ -147,6 +147,20 @@ class KubeflowPlatform(Platform):
             **self._timeouts(timeout_s),
         )
 
+    def check_package(self, submission: Submission) -> None:
+        """Refuse a package that says it is for another platform, or has what only Vertex AI fills.
+
+        That is what jobs on TPUs and the date of schedules need: a package for Vertex AI without
+        them that an earlier version compiled is taken.
+
+        Raises:
+            InputError: It is such a package.
+        """
+        super().check_package(submission)
+        text = json.dumps([submission.package.spec, dict(submission.parameters)])
+        if any(placeholder in text for placeholder in VERTEX_PLACEHOLDERS):
+            raise self.wrong_platform(submission, "Vertex AI")
+
     def run_request(self, submission: Submission, run_id: str) -> Request:
         """Return the request that creates a Run of that display name, without sending it.
 
@@ -154,7 +168,7 @@ class KubeflowPlatform(Platform):
         description.
 
         Raises:
-            InputError: The package says that it is for Vertex AI (`_refuse_vertex_package`).
+            InputError: The package is for another platform (`check_package`).
         """
         return self._request("runs", run_id, self._run_values(submission))
 
@@ -203,8 +217,8 @@ class KubeflowPlatform(Platform):
         """Return the request for a RecurringRun: enabled, one run at a time, no catching up.
 
         Raises:
-            InputError: The schedule is by another clock than the server's, or the package says that
-                it is for Vertex AI (`_refuse_vertex_package`).
+            InputError: The schedule is by another clock than the server's, or the package is
+                for another platform (`check_package`).
         """
         cron = to_cron(schedule, self.config.time_zone)
         timing = {
@@ -283,9 +297,9 @@ class KubeflowPlatform(Platform):
         settings for Kubernetes becomes a pipeline of two parts.
 
         Raises:
-            InputError: The package says that it is for Vertex AI (`_refuse_vertex_package`).
+            InputError: The package is for another platform (`check_package`).
         """
-        _refuse_vertex_package(submission)
+        self.check_package(submission)
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
         if package.platform is not None:
@@ -341,21 +355,4 @@ class KubeflowPlatform(Platform):
             name=run.run_id,
             url=f"{self.config.host.rstrip('/')}/#/runs/details/{run.run_id}",
             fingerprint=fingerprint_in(run.description),
-        )
-
-
-def _refuse_vertex_package(submission: Submission) -> None:
-    """Refuse a package with what only Vertex AI fills in: it has TPUs, or a date of schedules.
-
-    Other packages for Vertex AI are as one for Kubeflow whose steps ask for nothing of Kubernetes,
-    and are taken.
-
-    Raises:
-        InputError: The package is such.
-    """
-    text = json.dumps([submission.package.spec, dict(submission.parameters)])
-    if any(placeholder in text for placeholder in VERTEX_PLACEHOLDERS):
-        raise InputError(
-            f"{submission.package.source}: compiled for Vertex AI, expected a package for "
-            "Kubeflow: `albert compile --target kubeflow`"
         )

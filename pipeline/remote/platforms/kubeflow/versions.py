@@ -35,8 +35,8 @@ def check_version(version: str, server: str) -> None:
     match = _VERSION.match(version)
     needed = ".".join(map(str, _OLDEST))
     if match is None:
-        told = f"tells the version {version!r}" if version else "does not tell its version"
-        print(f"{server} {told}; the pipeline needs {needed} or newer", file=sys.stderr)
+        answer = f"tells the version {version!r}" if version else "does not tell its version"
+        print(f"{server} {answer}; the pipeline needs {needed} or newer", file=sys.stderr)
     elif tuple(int(part or 0) for part in match.groups()) < _OLDEST:
         raise InputError(
             f"{server} is version {version}, expected {needed} or newer: older ones do not find "

@@ -11,6 +11,7 @@ from albert_core.storage import join
 from components.service_calls import NOT_FOUND, CallConfig, Service, http_status
 from components.vertex import REQUEST_LABEL, pipeline_client, schedule_client, to_message
 from pipeline.remote.cron import CronSchedule
+from pipeline.remote.package import Package
 from pipeline.remote.platforms.platform import (
     Platform,
     RemoteRun,
@@ -22,7 +23,7 @@ from pipeline.remote.platforms.platform import (
 )
 from pipeline.remote.platforms.vertex.config import VertexConfig
 from pipeline.remote.platforms.vertex.rules import VertexRules
-from pipeline.remote.resources import Resources
+from pipeline.remote.resources import Resources, read_resources
 from pipeline.remote.step_resources import CustomJobSettings
 
 _RUN_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
@@ -72,21 +73,37 @@ class VertexPlatform(Platform):
     def read_resources(self, path: str) -> Resources:
         """Return the resources of the steps: the defaults, overridden by a file's values.
 
-        Where training runs as a custom job on TPUs and the file has no settings for it, it gets the
-        account, network, key and labels that the pipeline itself runs with.
+        Steps on TPUs, which run as custom jobs, have the account, network, key and labels that the
+        pipeline itself runs with, as far as the file does not set others.
 
         Raises:
             InputError: The file is missing, or a value in it is wrong.
             ServiceError: The storage of the file failed.
         """
-        resources = super().read_resources(path)
-        if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
-            return resources
-        settings = {
-            field.name: getattr(self.config, field.name)
-            for field in dataclasses.fields(CustomJobSettings)
-        }
-        return dataclasses.replace(resources, custom_job=CustomJobSettings(**settings))
+        return read_resources(self.rules, path, custom_job=self._custom_job)
+
+    def complete_package(self, package: Package) -> Package:
+        """Return a compiled pipeline with account, network, key and labels of its jobs on TPUs.
+
+        They are those that the pipeline itself runs with, where it was compiled without.
+        """
+        return package.with_job_settings(dataclasses.asdict(self._custom_job))
+
+    @property
+    def _custom_job(self) -> CustomJobSettings:
+        """What jobs on TPUs have in common with the pipeline that starts them."""
+        names = (field.name for field in dataclasses.fields(CustomJobSettings))
+        return CustomJobSettings(**{name: getattr(self.config, name) for name in names})
+
+    def check_package(self, submission: Submission) -> None:
+        """Refuse a package that says it is for another platform, or has settings of Kubernetes.
+
+        Raises:
+            InputError: It is such a package.
+        """
+        super().check_package(submission)
+        if submission.package.platform is not None:
+            raise self.wrong_platform(submission, "Kubeflow")
 
     @functools.cached_property
     def _pipelines(self) -> Any:
@@ -103,7 +120,7 @@ class VertexPlatform(Platform):
         job.
 
         Raises:
-            InputError: Vertex AI does not take such an id, or the package is for Kubeflow.
+            InputError: Vertex AI does not take such an id, or the package is for another platform.
         """
         if not _RUN_ID.fullmatch(run_id):
             raise InputError(
@@ -169,7 +186,7 @@ class VertexPlatform(Platform):
         Its hash, which covers name and times, is the fingerprint, and a label of the jobs.
 
         Raises:
-            InputError: The package is for Kubeflow.
+            InputError: The package is for another platform.
         """
         timing = {
             "displayName": name,
@@ -236,14 +253,10 @@ class VertexPlatform(Platform):
         Title and labels are not in it. Steps that do not depend on a failed one still run.
 
         Raises:
-            InputError: The package is for Kubeflow.
+            InputError: The package is for another platform.
         """
+        self.check_package(submission)
         config = self.config
-        if submission.package.platform is not None:
-            raise InputError(
-                f"{submission.package.source}: compiled for Kubeflow, expected a package for "
-                "Vertex AI: `albert compile --target vertex`"
-            )
         job: dict[str, Any] = {
             "pipelineSpec": dict(submission.package.spec),
             "runtimeConfig": {
