@@ -25,7 +25,7 @@ CONFIG = AlbertConfig(
     initializer_range=0.3,
 )
 BATCH, LENGTH, PREDICTIONS = 8, 12, 3
-NUM_STEPS = 20
+NUM_STEPS = 6
 # JAX always compiles; TensorFlow's step takes XLA seconds to compile, and is the same without it.
 JITS = keras.backend.backend() == "jax"
 
