@@ -30,6 +30,9 @@ PRETRAINING = (
     "pipeline.cli.step_commands",
     "albert_core.pretraining.program",
     "components.pretrain.step",
+    # As a training begins.
+    "scipy.linalg",
+    "tensorboard.summary",
 )
 RECORDS = ("components.records.step", "components.records.beam_pipeline")
 # What `albert run` imports and what its steps do.
