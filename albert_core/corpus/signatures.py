@@ -20,7 +20,8 @@ _DATA = {
     b"\0\0\xfe\xff": "UTF-32, convert it with `iconv -f UTF-32 -t UTF-8`",
     b"\xff\xfe": "UTF-16, convert it with `iconv -f UTF-16 -t UTF-8`",
     b"\xfe\xff": "UTF-16, convert it with `iconv -f UTF-16 -t UTF-8`",
-    b"<mediawiki": "a dump of MediaWiki, extract its text with WikiExtractor",
+    b"version https://git-lfs": "a pointer to a file in Git LFS, fetch that with `git lfs pull`",
+    b"<mediawiki xmlns=": "a dump of MediaWiki, extract its text with WikiExtractor",
 }
 """Beginnings of files that hold text but cannot be read as they are, and what to do with them."""
 

@@ -68,7 +68,8 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
     """Return the name of the column of each field that there is, by the field, as the row has it.
 
     Columns named as the fields count first, else the first of the ways that the task's own files
-    have. Upper and lower case do not matter; of columns that differ in case alone the last counts.
+    have. Neither case nor white space around them matters; of columns that differ in these alone
+    the last counts.
 
     Args:
         row: The first row of a file.
@@ -78,7 +79,7 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
     Raises:
         InputError: A field that every example has is in no column.
     """
-    names = {name.lower(): name for name in row.values}
+    names = {name.strip().lower(): name for name in row.values}
     required = [name for name, content in fields.items() if content != "optional text"]
     if all(name in names for name in required):
         return {name: names[name] for name in fields if name in names}

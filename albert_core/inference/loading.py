@@ -270,6 +270,7 @@ def _load_checkpoint(
             task.
     """
     from albert_core.backends import JITS_VARYING_LENGTHS, LENGTH_MULTIPLE
+    from albert_core.inference.spread_encoder import spread_encoder_function
 
     checkpoint = read_source()
     _refuse_other_than_numbers(checkpoint)
@@ -289,6 +290,9 @@ def _load_checkpoint(
     )
     with use_precision(compute.precision):
         model = _keras_model(checkpoint, task, settings)
+    run_encoder = encoder_function(model)
+    if devices.num_devices > 1:
+        run_encoder = spread_encoder_function(model)
     return LoadedModel(
         name=task.name if task else _model_name(path),
         format=detect(path),
@@ -314,7 +318,7 @@ def _load_checkpoint(
         ),
         run=compiled_function(model),
         read_source=read_source,
-        open_encoder=lambda: encoder_function(model),
+        open_encoder=lambda: run_encoder,
         length_multiple=LENGTH_MULTIPLE,
         batch_cost_tokens=_KERAS_BATCH_COST_TOKENS
         if devices.name == "CPU" and not JITS_VARYING_LENGTHS

@@ -24,6 +24,7 @@ from albert_core.row_formats import (
 )
 from albert_core.storage import find_files, open_file
 
+_MOST_ZEROS = 0.2  # of text; UTF-16 of Latin letters has half
 TEXT_COLUMN = "text"  # what a plain line is
 
 
@@ -86,7 +87,7 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
             encoding="utf-8-sig",
             newline="" if row_format == "csv" else "\n",
         )
-        read: dict[str, Callable[[str, io.TextIOWrapper], Iterator[Row]]] = {
+        read: dict[str, Callable[[str, Iterable[str]], Iterator[Row]]] = {
             "lines": _read_lines,
             "tsv": _read_tsv,
             "csv": _read_csv,
@@ -98,7 +99,9 @@ def open_rows(path: str, row_format: RowFormat, *, word_column: int = 0) -> Iter
             yield RowFile(
                 total=0 if is_stream else find_files(path)[0].num_bytes,
                 done=(lambda: 0) if is_stream else file.tell,
-                rows=_refusing_other_encodings(path, read[row_format](path, text)),
+                rows=_refusing_other_encodings(
+                    path, read[row_format](path, _checked_lines(path, text))
+                ),
             )
         finally:
             text.detach()  # or it would close the file, which may be standard input
@@ -170,12 +173,34 @@ def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
         ) from error
 
 
-def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    for number, line in enumerate(text, start=1):
+def _checked_lines(path: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines of text; refuse by the first of them what is no text, or has other line ends.
+
+    Raises:
+        InputError: Over 20 % of the first line are zeros, as in UTF-16; or it is the whole file and
+            has carriage returns in it, which end its lines.
+    """
+    for number, line in enumerate(lines):
+        content = line.rstrip("\r\n")
+        if number == 0 and content.count("\0") > _MOST_ZEROS * len(content):
+            raise InputError(
+                f"{path}: got binary data or UTF-16 without a byte order mark, expected text in "
+                "UTF-8; convert the file, for example with `iconv -f UTF-16LE -t UTF-8`"
+            )
+        if number == 0 and "\r" in content and not line.endswith("\n"):
+            raise InputError(
+                f"{path}: got lines that end in a carriage return alone, expected line feeds; "
+                "convert the file, for example with `tr '\\r' '\\n'`"
+            )
+        yield line
+
+
+def _read_lines(path: str, lines: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
         yield Row(place=f"{path}, line {number}", values={TEXT_COLUMN: line.rstrip("\r\n")})
 
 
-def _read_conll(path: str, text: io.TextIOWrapper, *, word_column: int) -> Iterator[Row]:
+def _read_conll(path: str, lines: Iterable[str], *, word_column: int) -> Iterator[Row]:
     """Yield the words of each sentence, with the sentence's first line as the place.
 
     A line of one column is a word, whatever `word_column` says; further columns are left out.
@@ -183,9 +208,9 @@ def _read_conll(path: str, text: io.TextIOWrapper, *, word_column: int) -> Itera
     Raises:
         InputError: A line has several columns, but not that of words.
     """
-    for lines in read_conll_sentences(text):
+    for sentence in read_conll_sentences(lines):
         words = []
-        for number, cells in lines:
+        for number, cells in sentence:
             column = word_column if len(cells) > 1 else 0
             if not -len(cells) <= column < len(cells):
                 raise InputError(
@@ -194,21 +219,21 @@ def _read_conll(path: str, text: io.TextIOWrapper, *, word_column: int) -> Itera
                     "nothing but the word"
                 )
             words.append(cells[column])
-        yield Row(place=f"{path}, line {lines[0][0]}", values={TEXT_COLUMN: words})
+        yield Row(place=f"{path}, line {sentence[0][0]}", values={TEXT_COLUMN: words})
 
 
-def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    yield from _with_header(path, read_tsv_cells(text))
+def _read_tsv(path: str, lines: Iterable[str]) -> Iterator[Row]:
+    yield from _with_header(path, read_tsv_cells(lines))
 
 
-def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+def _read_csv(path: str, lines: Iterable[str]) -> Iterator[Row]:
     """Yield the rows of CSV by the names in its first row.
 
     Raises:
         InputError: It is no CSV, other signs than commas are between its cells, a name is there
             twice, or a row has another number of cells than the first.
     """
-    rows = read_csv_cells(path, text)
+    rows = read_csv_cells(path, lines)
     for first in rows:
         if other := find_other_delimiter(first[1]):
             remedy = "give --format tsv" if other == "\t" else "save it with commas"
@@ -240,6 +265,6 @@ def _with_header(path: str, rows: NumberedCells) -> Iterator[Row]:
         yield Row(place=f"{path}, line {number}", values=dict(zip(names, cells, strict=True)))
 
 
-def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    for number, values in read_json_objects(path, text):
+def _read_jsonl(path: str, lines: Iterable[str]) -> Iterator[Row]:
+    for number, values in read_json_objects(path, lines):
         yield Row(place=f"{path}, line {number}", values=values)

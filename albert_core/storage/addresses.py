@@ -1,5 +1,6 @@
 """Addresses of files: a local path, or one in a bucket, gs://bucket/name or s3://bucket/name."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,12 +58,17 @@ def is_remote(path: str | Path) -> bool:
 
     Raises:
         InputError: It is in another kind of storage (it begins with any scheme and a slash, or the
-            name of a known one and a colon), or gs:// or s3:// is misspelt. Without this, a folder
-            named `gs:` would be made here.
+            name of a known one and a colon), or gs:// or s3:// is misspelt; or it begins with `~`
+            for a home folder. Without this, a folder named `gs:` or `~` would be made here.
     """
     if find_storage(path):
         return True
     address = str(path)
+    if address == "~" or address.startswith("~/"):
+        raise InputError(
+            f"{path}: got a path that begins with '~', which is not replaced here, as a shell does "
+            f"at the beginning of an argument; expected {os.path.expanduser(address)}"
+        )
     scheme = _ANY_SCHEME.match(address)
     if scheme is None or not (scheme["slashes"] or scheme["name"].lower() in _KNOWN):
         return False

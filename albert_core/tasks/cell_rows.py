@@ -25,7 +25,7 @@ from albert_core.tasks.rows import (
 )
 from albert_core.tasks.source import Source
 from albert_core.tasks.table_columns import TableColumns, find_columns
-from albert_core.tasks.text_files import open_unpacked_file, read_text
+from albert_core.tasks.text_files import open_unpacked_file, read_text, split_lines
 
 CellFormat = Literal["tsv", "csv"]
 
@@ -115,13 +115,7 @@ class CellRows(TaskRows):
         Raises:
             InputError: Lines end in carriage returns alone.
         """
-        text = text.rstrip("\n")
-        if "\r" in text.rstrip("\r") and "\n" not in text:
-            raise InputError(
-                f"{self.path}: got lines that end in a carriage return alone, expected line feeds; "
-                "convert the file, for example with `tr '\\r' '\\n'`"
-            )
-        for number, cells in read_tsv_cells(text.split("\n")):
+        for number, cells in read_tsv_cells(split_lines(text.rstrip("\n"), self.path)):
             if number == 1 or any(cell.strip() for cell in cells):
                 yield number, cells
 

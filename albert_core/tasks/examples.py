@@ -101,7 +101,7 @@ class InvalidRows:
 
     Args:
         bad_rows: `refuse` raises at the first one, `leave_out` counts them.
-        split: The split; only of a training set the message tells that rows can be left out.
+        split: The split, which decides what a message tells to do.
 
     Attributes:
         counts: Number of rows that were left out, by cause.
@@ -149,7 +149,14 @@ class InvalidRows:
             InputError: `bad_rows` is `refuse`.
         """
         if self.bad_rows == "refuse":
-            remedy = "; or leave such rows out with --finetuning.bad_rows leave_out"
-            raise InputError(message + (remedy if self.split == "train" else ""))
+            raise InputError(message + self._remedy(cause))
         self.counts[cause] += 1
         self.first.setdefault(cause, message)
+
+    def _remedy(self, cause: str) -> str:
+        """Return what can be done about an invalid row, to end its message; empty if nothing is."""
+        if self.split == "train":
+            return "; or leave such rows out with --finetuning.bad_rows leave_out"
+        if self.split == "test" and cause == "unknown label":
+            return "; if the test rows have no labels, declare is_labelled: false for their file"
+        return ""

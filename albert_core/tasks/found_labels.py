@@ -19,6 +19,7 @@ from albert_core.tasks.tables import open_rows
 from albert_core.tasks.task import Task
 
 _MAX_LABELS = 1000
+_MISSING = frozenset({"nan", "<na>", "#n/a"})
 _OTHER_SEPARATORS = "|;"  # that people put between labels in place of commas
 
 
@@ -211,9 +212,14 @@ def _labels_in_file(task: Task, source: Source, path: Path, unusable: list[str])
 def _doubtful_labels(task: Task, labels: Sequence[str]) -> str:
     """Return in words which labels are likely mistakes in a file; empty if there are none.
 
-    They are labels that differ in case alone, and for `multi_label` several labels in one, with
-    other signs than commas between them.
+    They are words that programs write where there is no value, labels that differ in case alone,
+    and for `multi_label` several labels in one, with other signs than commas between them.
     """
+    if missing := [label for label in labels if label.casefold() in _MISSING]:
+        return (
+            f"labels such as {missing[0]!r} in its rows, which programs write where there is none "
+            "(skipped_labels leaves these rows out)"
+        )
     same: dict[str, str] = {}
     for label in labels:
         other = same.setdefault(label.casefold(), label)

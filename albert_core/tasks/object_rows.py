@@ -28,7 +28,7 @@ from albert_core.tasks.rows import (
 )
 from albert_core.tasks.source import Column
 from albert_core.tasks.table_columns import find_layout_columns
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import read_lines
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ class JsonRows(_ObjectRows):
             InputError: The file is missing, cannot be read, is damaged or not UTF-8, a line is no
                 JSON object, or the first one has not the names of a task of GLUE.
         """
-        lines = read_text(self.path).split("\n")
+        lines = read_lines(self.path)
         for index, (number, values) in enumerate(read_json_objects(str(self.path), lines)):
             if index == 0:
                 self.find_names(list(values))

@@ -16,7 +16,7 @@ from albert_core.settings.json_values import FieldError, as_texts, describe_valu
 from albert_core.tasks.examples import InvalidRows, TaggedSentence
 from albert_core.tasks.source import Column, Source
 from albert_core.tasks.task import Task
-from albert_core.tasks.text_files import read_text
+from albert_core.tasks.text_files import read_lines
 
 _LAST_COLUMN = -1
 _MAX_SHOWN_TAGS = 40
@@ -174,7 +174,7 @@ def _read_columns(task: Task, source: Source, path: Path) -> Iterator[_ColumnSen
             has not the columns that are read.
     """
     width = 0
-    for lines in read_conll_sentences(read_text(path).split("\n")):
+    for lines in read_conll_sentences(read_lines(path)):
         if not width:
             number, cells = lines[0]
             width = len(cells)
@@ -324,7 +324,7 @@ def _read_json(task: Task, source: Source, path: Path) -> Iterator[_ObjectSenten
         InputError: The file is missing, no regular file, cannot be read, is damaged or not UTF-8,
             or a line is no JSON object.
     """
-    for number, values in read_json_objects(str(path), read_text(path).split("\n")):
+    for number, values in read_json_objects(str(path), read_lines(path)):
         yield _ObjectSentence(task, source, f"{path}, line {number}", values, {})
 
 

@@ -239,7 +239,7 @@ def _has_two_columns(path: str) -> bool:
 def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | None:
     """Return the values of a table's first row by name; None if there is no row.
 
-    In `tsv` and `csv` it is the row after the header.
+    In `tsv` and `csv` it is the row after the header, whose names are without white space around.
 
     Raises:
         InputError: The file is missing, cannot be read or is not of its format.
@@ -258,4 +258,5 @@ def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | Non
         is_csv = file_format == "csv" and "\t" not in first_line
         cells = read_csv_cells(path, lines) if is_csv else read_tsv_cells(lines)
         names, first = (next(cells, (0, []))[1] for _ in range(2))
-        return dict(zip(names, first, strict=False)) if first else None
+        stripped = (name.strip() for name in names)
+        return dict(zip(stripped, first, strict=False)) if first else None

@@ -214,9 +214,13 @@ def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str
 def _named_column(column: str, names: Sequence[str], path: Path) -> int:
     """Return the number of the column with a name, from 0.
 
+    White space around the names in the header does not count unless a name with it is declared.
+
     Raises:
         InputError: No column has the name, or several do.
     """
+    if column not in names:
+        names = [name.strip() for name in names]
     if column not in names:
         raise InputError(
             f"{path}: no column {column!r} in its header ({', '.join(names)}); "
@@ -247,8 +251,12 @@ def _refuse_data(
 
     def unnamed(declared: Sequence[Column | None], numbers: Sequence[int | None]) -> list[str]:
         """Return the cells of columns that are not declared by the names that they have here."""
-        pairs = zip(declared, numbers, strict=True)
-        return [first_row[at] for column, at in pairs if at is not None and column != first_row[at]]
+        cells = [
+            (column, first_row[at])
+            for column, at in zip(declared, numbers, strict=True)
+            if at is not None
+        ]
+        return [cell for column, cell in cells if column not in (cell, cell.strip())]
 
     labels = unnamed([task.label if source.label is None else source.label], [columns.label])
     is_label = any(cell.strip() in task.labels or _is_number(cell) for cell in labels)

@@ -35,6 +35,34 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a file, as `read_text` reads it, without line feeds.
+
+    Raises:
+        InputError: As `read_text`, or the lines end in carriage returns alone.
+    """
+    return split_lines(read_text(path), path)
+
+
+def split_lines(text: str, path: Path) -> list[str]:
+    """Return the lines of a file's text, without line feeds; the last may be empty.
+
+    Args:
+        text: The text.
+        path: The file, for messages.
+
+    Raises:
+        InputError: Lines end in carriage returns alone: all would be one.
+    """
+    content = text.rstrip("\r\n")
+    if "\r" in content and "\n" not in content:
+        raise InputError(
+            f"{path}: got lines that end in a carriage return alone, expected line feeds; "
+            "convert the file, for example with `tr '\\r' '\\n'`"
+        )
+    return text.split("\n")
+
+
 @contextlib.contextmanager
 def open_unpacked_file(path: str) -> Iterator[BinaryIO]:
     """Open a task's file, local, gs:// or s3://, for a `with` block that reads it decompressed.

@@ -114,8 +114,8 @@ def estimate(
         raise InputError(
             "--calculated: got it without --task, expected it with one: a pretraining is compiled"
         )
-    with compilation_progress() as progress:
-        if task:
+    if task:
+        with compilation_progress() as progress:
             task_estimate, table = estimate_task(
                 task=task,
                 data_dir=data_dir,
@@ -124,11 +124,10 @@ def estimate(
                 progress=progress,
                 **common,
             )
-        else:
-            estimates, table = estimate_run(
-                records=records, pretraining=pretraining, progress=progress, **common
-            )
-    if task:
         print_finetuning_estimate(task_estimate, table)
-    else:
-        print_estimate(estimates, table)
+        return
+    with compilation_progress() as progress:
+        estimates, table = estimate_run(
+            records=records, pretraining=pretraining, progress=progress, **common
+        )
+    print_estimate(estimates, table)

@@ -17,14 +17,13 @@ from albert_core.storage import (
     join,
 )
 from albert_core.tasks import TASKS, Task
+from albert_core.tasks.declarations import DECLARATION_NAME, read_declaration
 from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import (
-    DECLARATION_NAME,
     candidate_folders,
     no_dev_set,
-    read_declaration,
     splits_to_find,
     with_known_labels,
 )
@@ -234,10 +233,9 @@ def _find_files(
 ) -> tuple[Task, str, list[str]]:
     """Return a task with the files that are there, the folder that has its dev set, all its files.
 
-    Of several folders that have the dev set the first with the training files counts, else the
-    first; `data_dir` itself only if no other has the dev set. Missing test files and optional ones
-    are left out. Labels that are not declared are taken from metadata, or else from the training
-    rows; from a test file that is found only by its name, the first row is read.
+    The folder is the one of `_choose_folder`. Missing test files and optional ones are left out.
+    Labels that are not declared are taken from metadata, or else from the training rows; from a
+    test file that is found only by its name, the first row is read.
 
     Args:
         declared: The task as it is declared.
@@ -250,29 +248,9 @@ def _find_files(
             files could be those of a split, or labels are needed and not found.
         ServiceError: The storage failed.
     """
-    chosen: tuple[Task, str] | None = None
-    there: list[str] = []
-    for name in candidate_folders(declared):
-        if chosen and name == ".":  # the files of other tasks, as `find_task` has it
-            continue
-        folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
-        below = join(folder, "")
-        names = [name.removeprefix(below) for name in listing if name.startswith(below)]
-        there = there or (names if name != "." else [])
-        splits = splits_to_find(declared, name, undeclared)
-        task = with_found_files(declared, names, splits, folder=folder)
-        if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
-            continue
-        chosen = chosen or (task, folder)
-        needed = [source.file for source in task.sources("train") if not source.is_optional]
-        if all(_matches(folder, file, listing) for file in needed):
-            chosen = task, folder
-            break
-    if chosen is None:
-        raise no_dev_set(declared, data_dir, there)
-    task, folder = chosen
+    task, folder = _choose_folder(declared, undeclared, data_dir, listing)
     task = with_known_labels(task, declared, folder)
-    files = []
+    files: list[str] = []
     for split in SPLITS:
         for source in task.sources(split):
             matches = _matches(folder, source.file, listing)
@@ -285,8 +263,44 @@ def _find_files(
     return task, folder, files
 
 
+def _choose_folder(
+    declared: Task, undeclared: Collection[Split], data_dir: str, listing: Sequence[str]
+) -> tuple[Task, str]:
+    """Return a task with the files that are there, and the folder that has its dev set.
+
+    Of several folders that have the dev set the first with the training files counts, else the
+    first; `data_dir` itself only if no other has the dev set. Arguments are those of `_find_files`.
+
+    Raises:
+        InputError: No folder has the dev set, or several files could be those of a split.
+    """
+    first: tuple[Task, str] | None = None
+    there: list[str] = []
+    for candidate in candidate_folders(declared):
+        if first and candidate == ".":  # the files of other tasks, as `find_task` has it
+            continue
+        folder = data_dir.rstrip("/") if candidate == "." else join(data_dir, candidate)
+        names = _names_below(folder, listing)
+        there = there or (names if candidate != "." else [])
+        splits = splits_to_find(declared, candidate, undeclared)
+        task = with_found_files(declared, names, splits, folder=folder)
+        if not any(_matches(folder, source.file, listing) for source in task.sources("dev")):
+            continue
+        needed = [source.file for source in task.sources("train") if not source.is_optional]
+        if all(_matches(folder, file, listing) for file in needed):
+            return task, folder
+        first = first or (task, folder)
+    if first is None:
+        raise no_dev_set(declared, data_dir, there)
+    return first
+
+
 def _matches(folder: str, pattern: str, listing: Sequence[str]) -> list[str]:
     """Return the addresses in a listing that match a glob below a folder, sorted, each once."""
+    return [join(folder, name) for name in match_names(pattern, _names_below(folder, listing))]
+
+
+def _names_below(folder: str, listing: Sequence[str]) -> list[str]:
+    """Return the paths below a folder of the addresses in a listing that are in it."""
     below = join(folder, "")
-    names = [name.removeprefix(below) for name in listing if name.startswith(below)]
-    return [join(folder, name) for name in match_names(pattern, names)]
+    return [address.removeprefix(below) for address in listing if address.startswith(below)]

@@ -50,13 +50,18 @@ JAX_CASES: dict[str, dict[str, Any]] = {
     name: {"task": task, "settings": {"batch_size": 12, **settings}, **others}
     for name, task, settings, others in (
         ("choices", "held", SINGLE, {}),
-        ("choices, 8 devices", "held", {"device_batch_size": 1}, {}),
-        ("choices, 2 devices", "held", {"device_batch_size": 5}, {"num_devices": 2}),
+        ("choices, 8 devices", "held", {"device_batch_size": 1}, {"observe": True}),
+        (
+            "choices, 2 devices",
+            "held",
+            {"device_batch_size": 5},
+            {"num_devices": 2, "observe": True},
+        ),
         ("choices, 4 parts", "held", {**SINGLE, "device_batch_size": 3}, {}),
         ("choices, in groups", "held", IN_GROUPS, {"evaluate": True}),
         ("choices, killed", "held", IN_GROUPS, {"interrupt_at": 3}),
         ("spans", "no-whale", SINGLE, {}),
-        ("spans, in groups", "no-whale", IN_GROUPS, {}),
+        ("spans, in groups", "no-whale", IN_GROUPS, {"observe": True}),
         ("spans, killed", "no-whale", IN_GROUPS, {"interrupt_at": 3}),
         ("tags", "roles", {**SINGLE, "classifier_dropout": 0.5}, {}),
         ("tags, 8 devices", "roles", {"classifier_dropout": 0.5}, {}),
@@ -68,12 +73,12 @@ TENSORFLOW_CASES: dict[str, dict[str, Any]] = {
     for name, task, settings, others in (
         ("choices", "held", SINGLE, {}),
         ("choices, 4 parts", "held", {**SINGLE, "device_batch_size": 3}, {}),
-        ("spans", "no-whale", SINGLE, {}),
+        ("spans", "no-whale", SINGLE, {"observe": True}),
         (
             "spans, 2 devices",
             "no-whale",
             {"strategy": "mirrored", "device_batch_size": 3},
-            {"evaluate": True},
+            {"evaluate": True, "observe": True},
         ),
     )
 }
@@ -154,6 +159,38 @@ def test_losses_and_scores_under_tensorflow(tensorflow_outputs, name) -> None:
     assert_same(tensorflow_outputs / name.split(",")[0], tensorflow_outputs / name)
 
 
+def rows_of_devices(output: Path, what: str) -> Any:
+    """Return what `observed_rows` saw of a case."""
+    return json.loads(Path(f"{output} {what}").read_text())
+
+
+def devices_and_parts(output: Path, what: str) -> set[tuple[int, float]]:
+    """Return how many devices computed under JAX, and into how many parts they divided batches."""
+    return {(devices, rows / each) for devices, each, rows in rows_of_devices(output, what)}
+
+
+@pytest.mark.parametrize(
+    ("name", "num_devices", "num_parts"),
+    [("choices, 8 devices", 8, 8), ("choices, 2 devices", 2, 2), ("spans, in groups", 8, 4)],
+)
+def test_jax_divides_batches_among_its_devices(jax_outputs, name, num_devices, num_parts) -> None:
+    """Those of training and of the evaluations in it; two devices of a group have the same rows."""
+    assert devices_and_parts(jax_outputs / name, "rows") == {(num_devices, num_parts)}
+
+
+def test_tensorflow_divides_batches_among_its_devices(tensorflow_outputs) -> None:
+    (one,) = rows_of_devices(tensorflow_outputs / "spans", "rows")
+    several = rows_of_devices(tensorflow_outputs / "spans, 2 devices", "rows")
+    assert_halved(one, several)
+
+
+def assert_halved(one: int, several: list[int]) -> None:
+    """Check the rows of two devices against those of one; odd batches are filled up with a row."""
+    assert len(several) == 2
+    assert several[0] == several[1]
+    assert one <= sum(several) <= 1.2 * one
+
+
 def test_the_devices_are_told(jax_outputs) -> None:
     several = read_manifest(jax_outputs / "choices, in groups", step="finetune").metrics
     assert several["strategy"] == "model_parallel on 8 cpu devices"
@@ -195,8 +232,8 @@ def test_killed_by_sigkill_on_8_devices_it_ends_with_the_same_bits(
         np.testing.assert_array_equal(killed[variable], weight, err_msg=variable)
 
 
-def assert_same_scores(model: Path) -> None:
-    """Check that one device and several give the same scores to the last digit."""
+def assert_same_scores_and_vectors(model: Path) -> None:
+    """Check that one device and several give the same scores to the last digit, and vectors."""
     one, several = (Path(f"{model} scores of {number}") for number in ("one", "several"))
     scores = [json.loads((path / "metrics.json").read_text()) for path in (one, several)]
     assert scores[0] == scores[1]
@@ -204,14 +241,26 @@ def assert_same_scores(model: Path) -> None:
         [row["prediction"] for row in read_example_rows(path)] for path in (one, several)
     ]
     assert predictions[0] == predictions[1]
+    vectors = [np.load(f"{model} vectors of {number}.npy") for number in ("one", "several")]
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=5e-6)
 
 
-def test_evaluation_is_spread_over_the_devices_of_jax(jax_outputs) -> None:
-    assert_same_scores(jax_outputs / "choices, in groups")
+@pytest.mark.parametrize("what", ["scores", "vectors"])
+def test_evaluation_and_vectors_are_spread_over_the_devices_of_jax(jax_outputs, what) -> None:
+    model = jax_outputs / "choices, in groups"
+    assert_same_scores_and_vectors(model)
+    assert devices_and_parts(model, f"rows of {what} of one") == {(1, 1)}
+    assert devices_and_parts(model, f"rows of {what} of several") == {(8, 4)}
 
 
-def test_evaluation_is_spread_over_the_devices_of_tensorflow(tensorflow_outputs) -> None:
-    assert_same_scores(tensorflow_outputs / "spans, 2 devices")
+@pytest.mark.parametrize("what", ["scores", "vectors"])
+def test_evaluation_and_vectors_are_spread_over_the_devices_of_tensorflow(
+    tensorflow_outputs, what
+) -> None:
+    model = tensorflow_outputs / "spans, 2 devices"
+    assert_same_scores_and_vectors(model)
+    (one,) = rows_of_devices(model, f"rows of {what} of one")
+    assert_halved(one, rows_of_devices(model, f"rows of {what} of several"))
 
 
 def test_two_processes_of_jax(run, jax_zygote, jax_outputs) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.zygote import ALBERT, Fork, Zygote
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., Fork]
-NUM_STEPS = 20
+NUM_STEPS = 8
 TOLERANCE = 1e-4
 SETTINGS = {
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "num_hidden_layers": 2}},
@@ -72,23 +72,20 @@ def arguments(material, tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory) -> Iterator[Start]:
+def start(pretraining_zygote, tmp_path_factory) -> Iterator[Start]:
     """Start `albert` with arguments, an output folder and an environment."""
-    zygotes: dict[str, Zygote] = {}
+    # Read when JAX is imported; XLA_FLAGS are read when it first looks for devices.
+    jax_zygote = Zygote(tmp_path_factory.mktemp("jax"), JAX)
+    zygotes = {"jax": jax_zygote, "tensorflow": pretraining_zygote}
 
     def start(
         arguments: list[str], output: Path, environment: Mapping[str, str], code: str = ALBERT
     ) -> Fork:
-        backend = environment["KERAS_BACKEND"]
-        if backend not in zygotes:
-            # Read when JAX is imported; XLA_FLAGS are read when it first looks for devices.
-            at_import = {name: environment[name] for name in JAX if name in environment}
-            zygotes[backend] = Zygote(tmp_path_factory.mktemp(backend), at_import)
-        return zygotes[backend].start([*arguments, "--output", str(output)], environment, code)
+        zygote = zygotes[environment["KERAS_BACKEND"]]
+        return zygote.start([*arguments, "--output", str(output)], environment, code)
 
     yield start
-    for zygote in zygotes.values():
-        zygote.close()
+    jax_zygote.close()
 
 
 def finished(process: Fork) -> str:

@@ -5,7 +5,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.helpers.tiny_pretraining import OVERRIDES
-from tests.helpers.zygote import Fork, Zygote
+from tests.helpers.zygote import Fork
 
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
 
@@ -21,7 +21,7 @@ NUM_STEPS = 120
 EVALUATED = 40
 # What comes back of a state is the same code under both backends; JAX's own way of restoring it
 # shows in one kill and one termination, each of which compiles or reads every program again.
-NUM_KILLS = 1 if keras.backend.backend() == "jax" else 3
+NUM_KILLS = 1 if keras.backend.backend() == "jax" else 2
 SETTINGS = {
     # Dropout needs the random state to come back, too.
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
@@ -44,22 +44,17 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory) -> Iterator[Zygote]:
-    # JAX compiles the step for the first run only: its programs are kept for the whole session.
-    zygote = Zygote(tmp_path_factory.mktemp("forks"), {})
-    yield zygote
-    zygote.close()
-
-
 @pytest.fixture
-def start(material, zygote, tmp_path) -> Callable[[Path], Fork]:
-    """Start `albert pretrain` with an output folder."""
+def start(material, pretraining_zygote, tmp_path) -> Callable[[Path], Fork]:
+    """Start `albert pretrain` with an output folder.
+
+    JAX compiles the step for the first run only: its programs are kept for the whole session.
+    """
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     inputs = ["--vocab_dir", str(material.vocab), "--records_dir", str(material.short)]
     command = ["pretrain", "--config", str(config), *inputs, "--output"]
-    return lambda output: zygote.start([*command, str(output)], {})
+    return lambda output: pretraining_zygote.start([*command, str(output)], {})
 
 
 def logged_step(output: Path) -> int:

@@ -24,7 +24,7 @@ from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.reaching import NO_HOST, isolate
 from tests.helpers.tiny_run import write_corpus
-from tests.helpers.zygote import RECORDS, Fork, Zygote
+from tests.helpers.zygote import Fork
 
 CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)
 SPLIT_BYTES = 4_000
@@ -153,11 +153,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def start(folder, tmp_path_factory) -> Iterator[Callable[..., Fork]]:
+def start(folder, run_zygote) -> Callable[..., Fork]:
     """Start the step in a process with an output folder and the address of a Dask scheduler."""
-    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=RECORDS)
-    yield lambda output, dask="": zygote.start([str(folder), str(output), dask], {}, STEP)
-    zygote.close()
+    return lambda output, dask="": run_zygote.start([str(folder), str(output), dask], {}, STEP)
 
 
 def wait_until(condition: Callable[[], bool], process: Fork) -> None:

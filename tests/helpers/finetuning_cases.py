@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tests.helpers.observed_devices import observed_rows
 
 # Code for a process of its own, whose arguments are those of `main`.
 RUN_CASES = "from tests.helpers.finetuning_cases import main; main()"
@@ -33,6 +36,8 @@ EXACT = {
     "precision": "float32",
 }
 
+TEXTS = [f"The baker sold {number} crates of warm bread." for number in range(5)]
+
 
 class InterruptedHereError(Exception):
     """Stands for a kill between two steps."""
@@ -42,24 +47,41 @@ def main() -> None:
     """Fine-tune for each case of a file; the arguments are tasks, model, cases and output."""
     tasks, model, cases, output = (Path(argument) for argument in sys.argv[1:])
     for name, case in json.loads(cases.read_text()).items():
-        is_evaluated = case.pop("evaluate", False)
+        is_evaluated, is_observed = case.pop("evaluate", False), case.pop("observe", False)
         if "interrupt_at" in case:
             with pytest.raises(InterruptedHereError):
                 finetune_case(tasks, model, output / name, **case)
             case["interrupt_at"] = -1
-        finetune_case(tasks, model, output / name, **case)
+        with _rows_in_file(f"{output / name} rows") if is_observed else contextlib.nullcontext():
+            finetune_case(tasks, model, output / name, **case)
         if is_evaluated:
             evaluate_case(tasks / case["task"], output / name, case["settings"])
 
 
 def evaluate_case(data: Path, model: Path, settings: Mapping[str, Any]) -> None:
-    """Evaluate a model on one device, and on those of its settings, into folders beside it."""
+    """Evaluate a model on one device, and on those of its settings, into folders beside it.
+
+    Also encode texts with it; what each device computed is in files beside the folders.
+    """
+    import albert_core
     from components.evaluate.step import evaluate
 
     names = ("strategy", "model_parallel_size")
     spread = {name: settings[name] for name in names if name in settings}
-    evaluate(model=model, data=data, output=f"{model} scores of one", strategy="single")
-    evaluate(model=model, data=data, output=f"{model} scores of several", **spread)
+    for number, devices in (("one", {"strategy": "single"}), ("several", spread)):
+        with _rows_in_file(f"{model} rows of scores of {number}"):
+            evaluate(model=model, data=data, output=f"{model} scores of {number}", **devices)
+        with _rows_in_file(f"{model} rows of vectors of {number}"):
+            loaded = albert_core.load(model, precision="float32", **devices)
+            np.save(f"{model} vectors of {number}.npy", loaded.encode(TEXTS, batch_size=5))
+
+
+@contextlib.contextmanager
+def _rows_in_file(path: str) -> Iterator[None]:
+    """Write into a file what each device has computed inside, as `observed_rows` has it."""
+    with observed_rows() as rows:
+        yield
+    Path(path).write_text(json.dumps(rows()))
 
 
 def finetune_case(

@@ -30,6 +30,9 @@ PRETRAINING = (
     "pipeline.cli.step_commands",
     "albert_core.pretraining.program",
     "components.pretrain.step",
+    # As a training begins.
+    "scipy.linalg",
+    "tensorboard.summary",
 )
 RECORDS = ("components.records.step", "components.records.beam_pipeline")
 # What `albert run` imports and what its steps do.
@@ -179,9 +182,11 @@ def serve(folder: str, address: str, modules: Sequence[str]) -> None:
     listener.listen()
     print("listening", flush=True)
     skip_unused_imports()
+    gc.disable()
     for name in modules:
         __import__(name)
     gc.freeze()  # forks neither look through what was imported nor copy its pages for that
+    gc.enable()
     # Forks are waited for in a handler: a thread would not be safe to fork beside.
     signal.signal(signal.SIGCHLD, lambda *_: _write_statuses(Path(folder)))
     with selectors.DefaultSelector() as selector:

@@ -164,14 +164,14 @@ def assert_same_masks(ours: Counts, theirs: Counts) -> None:
 @pytest.mark.parametrize("name", PAIR_VARIANTS)
 def test_pairs_have_the_distribution_of_the_originals_rules(name, documents, tokenizer) -> None:
     """With many copies: a document that is cut short by chance gives many pairs at once."""
-    original = original_of(tokenizer, max_seq_length=128, dupe_factor=120, **PAIR_VARIANTS[name])
+    original = original_of(tokenizer, max_seq_length=128, dupe_factor=60, **PAIR_VARIANTS[name])
     theirs = [
         (len(first) + len(second), label) for first, second, label in original.pairs(documents)
     ]
     config = RecordsConfig(
         compat="original",
         sequence_length=128,
-        dupe_factor=120,
+        dupe_factor=60,
         random_next_sentence=original.random_next_sentence,
         short_sequence_probability=original.short_seq_prob,
     )
@@ -215,7 +215,7 @@ def test_masks_have_the_recorded_statistics(name, tokenizer, goldens) -> None:
         format="static",
         compat="original",
         sequence_length=length,
-        dupe_factor=200,
+        dupe_factor=100,
         masking=MaskingConfig(**masking),
     )
     documents = recorded_documents(goldens, tokenizer)

@@ -81,6 +81,7 @@ def arrow_stream() -> bytes:
     return buffer.getvalue()
 
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 MEDIAWIKI = (
     b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">\n'
     b"  <page>\n    <title>Rain</title>\n    <text>It '''rained''' in [[Rome]].</text>\n  </page>\n"
@@ -229,6 +230,7 @@ def test_archives_that_cannot_be_read_are_refused_in_a_line(tmp_path):
         ("One is here.\n".encode("utf-16-le"), "or UTF-16 without a byte order mark, expected te"),
         ("\ufeffOne.\n".encode("utf-32-le"), "UTF-32, expected text; convert it"),
         (arrow_stream(), "an Arrow stream, expected text; save it as Parquet"),
+        (LFS_POINTER, "a pointer to a file in Git LFS, expected text; fetch that with `git"),
         (MEDIAWIKI, "a dump of MediaWiki, expected text; extract its text with WikiExtractor"),
         *((data, "expected text") for data in NO_TEXT.values() if data[0] != 0x80 or data[1]),
     ],

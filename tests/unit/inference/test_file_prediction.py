@@ -27,9 +27,11 @@ from albert_core.inference import (
     PredictedLabels,
     TaskSignature,
 )
-from albert_core.inference.file_formats import ResultFormat
+from albert_core.inference.file_examples import find_field_columns
+from albert_core.inference.file_formats import ResultFormat, RowFormat
 from albert_core.inference.file_prediction import embed_file, predict_file
 from albert_core.inference.result_files import open_results
+from albert_core.inference.row_files import Row, open_rows
 from albert_core.tasks import TASKS, Source, Task
 
 TEXTS = ["one", 'a "quoted", longer text', "größer\u2028still one line", ""]
@@ -303,6 +305,34 @@ def test_text_of_another_encoding_is_refused_with_the_place(tmp_path: Path) -> N
     (tmp_path / "in.txt").write_bytes(b"one\nmore \xe9\n")
     with pytest.raises(InputError, match=r"in\.txt: not UTF-8 near "):
         predicted(FakeModel(), tmp_path / "in.txt", tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("row_format", ["lines", "tsv", "conll", "jsonl"])
+def test_lines_with_carriage_returns_alone_are_not_one_row(
+    row_format: RowFormat, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(b"text\rA.\rB.\r")
+    message = "in: got lines that end in a carriage return alone, expected line feeds"
+    with (
+        pytest.raises(InputError, match=message),
+        open_rows(str(tmp_path / "in"), row_format) as file,
+    ):
+        list(file.rows)
+
+
+@pytest.mark.parametrize("row_format", ["lines", "tsv", "csv", "conll"])
+def test_utf_16_without_a_mark_is_not_read_as_text(row_format: RowFormat, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes("text\nA.\n".encode("utf-16-le"))
+    with (
+        pytest.raises(InputError, match="in: got binary data or UTF-16 without a byte order mark"),
+        open_rows(str(tmp_path / "in"), row_format) as file,
+    ):
+        list(file.rows)
+
+
+def test_white_space_around_names_of_columns_does_not_count() -> None:
+    row = Row(place="in.csv, line 2", values={"id": "1", " Text ": "A."})
+    assert find_field_columns(row, {"text": "text"}, None) == {"text": " Text "}
 
 
 def test_the_input_is_not_overwritten(tmp_path: Path) -> None:

@@ -207,6 +207,20 @@ def test_a_misspelt_address_is_no_folder_here(address, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("address", ["~", "~/runs/a.txt"])
+def test_a_home_folder_that_no_shell_has_replaced_is_no_folder_here(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    message = rf"begins with '~', .*; expected {address.replace('~', '/home/ann')}$"
+    for path in (address, Path(address)):
+        with pytest.raises(InputError, match=message):
+            storage.write_bytes(path, b"1")
+    with pytest.raises(InputError, match=message):
+        storage.find_files(address)
+    assert not list(tmp_path.iterdir())
+    assert not storage.is_remote("~draft.txt")
+
+
 @pytest.mark.parametrize("name", ["note:1.txt", "./gs:/x", "C:/x", "a/s3:/b", "10:30/x"])
 def test_other_names_with_a_colon_are_local(name):
     assert not storage.is_remote(name)

@@ -235,6 +235,10 @@ def test_labels_that_apply_together_are_found_one_by_one(tmp_path: Path) -> None
     ("labels", "message"),
     [
         (["0.5", "1.0", "2.5"], r"there are scores such as 0\.5 in its rows; .* kind: regression"),
+        (
+            ["wet", "fine", "nan"],
+            r"labels such as 'nan' in its rows, .*skipped_labels leaves these",
+        ),
         (["", "", ""], r"there are none in the column 'label' of its rows; declare them, as in"),
         (["wet", "wet", "wet"], "got labels wet, expected 2 or more different ones"),
     ],
@@ -290,6 +294,26 @@ def test_white_space_around_a_label_makes_no_other_label(tmp_path: Path) -> None
     declare(tmp_path, f"{DECLARATION}labels: [fine, wet]\ndev: train.csv\n")
     examples = read_examples(found_in(tmp_path), tmp_path, "dev")
     assert (examples[0].target, examples[-1].target) == (1.0, 1.0)
+
+
+def test_white_space_around_a_name_in_the_header_makes_no_other_name(tmp_path: Path) -> None:
+    declare(tmp_path)
+    rows = "".join(f"a{n}, b, {('wet', 'fine')[n % 2]}\n" for n in range(40))
+    (tmp_path / "train.csv").write_text(f"text, text_b, label\n{rows}")
+    (tmp_path / "test.csv").write_text("text, text_b, label\na, b, wet\n")
+    task = found_in(tmp_path)
+    assert (task.labels, task.test[0].is_labelled) == (("fine", "wet"), True)
+    assert [example.target for example in read_examples(task, tmp_path, "test")] == [1.0]
+
+
+def test_signs_for_no_label_in_a_test_file_are_told_to_be_declared(tmp_path: Path) -> None:
+    declare(tmp_path)
+    write_csv(tmp_path / "train.csv", ROWS)
+    write_csv(tmp_path / "test.csv", [("9", "c", "d", "?")])
+    with pytest.raises(
+        InputError, match=r"got label '\?', .*; if the test rows .* is_labelled: fa"
+    ):
+        read_examples(found_in(tmp_path), tmp_path, "test")
 
 
 def test_labels_that_differ_in_case_alone_must_be_declared(tmp_path: Path) -> None:

@@ -132,6 +132,22 @@ def test_a_list_of_words_must_have_a_name(tmp_path: Path) -> None:
         read_sentences(task, tmp_path, "train")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("train.conll", "Ann B-PER\rleft O\r\rBob B-PER\r"),
+        ("train.jsonl", '{"tokens": ["a"], "ner_tags": ["O"]}\r' * 2),
+    ],
+)
+def test_lines_with_carriage_returns_alone_are_not_one_line(
+    file: str, text: str, tmp_path: Path
+) -> None:
+    source = Source(file=file, texts=("tokens",) if file.endswith("jsonl") else ())
+    (tmp_path / file).write_bytes(text.encode())
+    with pytest.raises(InputError, match="got lines that end in a carriage return alone"):
+        read_sentences(dataclasses.replace(NER, train=(source,)), tmp_path, "train")
+
+
 def test_other_columns_and_words_without_tags(tmp_path: Path) -> None:
     write(tmp_path, "train.conll", "1 Ann B-PER x\n2 left O x\n")
     task = dataclasses.replace(NER, train=(Source(file="train.conll", texts=(1,), label=2),))

@@ -1,6 +1,7 @@
 """What each tracker holds after a step, by its real client in the process that calls it."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.helpers.fakes.loopback import Answer, Loopback, loopback
 from tests.helpers.fakes.mlflow import Mlflow, curve, is_active
 from tests.helpers.fakes.vertex_experiments import VertexExperiments
 from tests.helpers.wandb_files import key_of, read_records
+from tests.helpers.zygote import Zygote
 
 PARAMETERS = {"finetuning.learning_rate": 2e-5, "task": "cola", "frozen": False}
 STEPS = range(1, 41)
@@ -137,8 +139,23 @@ def test_an_experiment_of_vertex_has_a_run_that_goes_on(monkeypatch):
     assert service.points["loss"] == [(1, 1.0), (2, 0.5), (2, 0.5), (3, pytest.approx(1 / 3))]
 
 
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory) -> Iterator[Zygote]:
+    """A process that has imported the clients of MLflow and Vertex AI, and forks."""
+    modules = ("mlflow", "google.cloud.aiplatform")
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=modules)
+    yield zygote
+    zygote.close()
+
+
 @pytest.fixture
-def mlflow() -> Iterator[tuple[Mlflow, Loopback]]:
+def forked(zygote, monkeypatch) -> None:
+    """Call trackers in forks; the tests above start a process of each as a training does."""
+    monkeypatch.setattr(sys, "executable", str(zygote.python))
+
+
+@pytest.fixture
+def mlflow(forked) -> Iterator[tuple[Mlflow, Loopback]]:
     service = Mlflow()
     with loopback(service) as server:
         yield service, server
@@ -177,6 +194,7 @@ def test_a_server_that_fails_for_a_while_misses_nothing_and_is_said_once(mlflow)
     assert tuned["info"]["status"] == "FINISHED"
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "MLFLOW_TRACKING_TOKEN"), (403, "let this user edit")]
 )
@@ -189,6 +207,7 @@ def test_a_server_of_mlflow_that_lets_nobody_in_is_asked_once(status, remedy):
     assert remedy in said[-1]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "MLFLOW_TRACKING_TOKEN"), (403, "let this user edit")]
 )
@@ -248,6 +267,7 @@ def test_a_setting_that_wandb_refuses_is_not_taken_for_a_missing_key(tmp_path):
     assert "WANDB_API_KEY" not in said[-1]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("status", "remedy"), [(403, "give this account the role"), (404, "correct project and")]
 )
