@@ -21,7 +21,7 @@ from albert_core.settings import parse_settings
 from albert_core.settings.checks import check_minimum
 from albert_core.storage import exists, join
 from albert_core.tasks import TASKS, Task, find_task, named_task
-from albert_core.tasks.registry import DECLARATION_NAME
+from albert_core.tasks.declarations import DECLARATION_NAME
 from albert_core.tasks.sizes import count_examples, published_size
 from albert_core.tokenization.config import VocabConfig
 from pipeline.config import RunConfig

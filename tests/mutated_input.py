@@ -34,7 +34,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.data_checks import check_task_data
 from albert_core.progress import read_events
 from albert_core.tasks import TASKS, find_task
-from albert_core.tasks.registry import read_task_file
+from albert_core.tasks.declarations import read_task_file
 from pipeline.config import to_values
 from pipeline.config_files import read_config
 from pipeline.local.progress_display import _ProgressBars, _ProgressLines

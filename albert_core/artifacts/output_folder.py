@@ -90,7 +90,7 @@ def _holds_current_folder(folder: Path) -> bool:
 def _holds_work(private: Path) -> bool:
     """Return whether a private folder has anything in it but the files of a publishing.
 
-    False for a link, and where there is no folder; True where it must not be looked at.
+    False for a link or a file, and where there is nothing; True for what cannot be looked at.
     """
     try:
         return not private.is_symlink() and not NAMES_OF_FILLING.issuperset(os.listdir(private))
@@ -122,15 +122,18 @@ def _unescape(field: str) -> str:
 def refuse_unwritable(folder: Path, what: str = "output", *, is_replaced: bool = True) -> None:
     """Refuse a folder that cannot be made or written, before any work is done for it.
 
+    The folder must be writable, or if it does not exist the last one above it that does. One that
+    will be replaced need not be: then the folder above it must be. Nothing is written to find out.
+
     Args:
         folder: The folder; links in its path are followed only if they lead to a folder.
         what: Name of the setting, for the message.
-        is_replaced: Whether a rename will put another folder in its place, where that is possible:
-            then the folder above it must be writable.
+        is_replaced: Whether a rename will put another folder in place of an existing one, if it
+            `is_replaceable`.
 
     Raises:
         InputError: The folder, or the last one above it that exists, is no folder, or this user
-            must not write there; names it.
+            must not write where that is needed; names it.
     """
     folder = folder.absolute()
     # Also a link that leads nowhere is in the way; of a folder that nobody else may enter, nothing

@@ -61,8 +61,11 @@ def summarize_vocabulary(folder: Path) -> str:
         tokenizer = find_tokenizer(folder)
     except InputError as error:
         return f"unusable: {error}"
-    if tokenizer is None:
-        return ""
+    return describe_tokenizer(tokenizer) if tokenizer else ""
+
+
+def describe_tokenizer(tokenizer: Tokenizer) -> str:
+    """Return kind, size, case and kept accents of a vocabulary."""
     case = "lower case" if tokenizer.lower_case else "cased"
     accents = ", accents kept" if tokenizer.keeps_accents else ""
     return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}{accents}"

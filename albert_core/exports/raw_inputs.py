@@ -121,9 +121,9 @@ def window_inputs(
 ) -> Windows:
     """Return windows over contexts, each after its question, as fine-tuning makes them.
 
-    Questions lose their ends after `max_query_length` tokens. Windows come in the order of the
-    questions and then of the context, `doc_stride` tokens apart or less. A context without tokens
-    has no window.
+    Questions lose their ends after `max_query_length` tokens, or half a sequence if that is less,
+    as where `albert_core.inference` answers. Windows come in the order of the questions and then of
+    the context, `doc_stride` tokens apart or less. A context without tokens has no window.
 
     Args:
         queries: Token ids of the questions, ragged int32 [B, (P)].
@@ -132,7 +132,8 @@ def window_inputs(
         config: Lengths and stride.
     """
     settings = config.questions
-    queries = _part(queries, 0, tf.minimum(queries.row_lengths(), settings.max_query_length))
+    longest = min(settings.max_query_length, config.sequence_length // 2)
+    queries = _part(queries, 0, tf.minimum(queries.row_lengths(), longest))
     ids = contexts.by_text(contexts.ids)
     # 1 at least: a graph cannot refuse a question that leaves no room, and divides by this.
     available = tf.maximum(config.sequence_length - 3 - queries.row_lengths(), 1)

@@ -73,7 +73,7 @@ def open_saved_model(folder: Path) -> ModelFunction:
     Its inputs are exactly `Checkpoint.input_names`. TensorFlow's errors in running it pass.
 
     Raises:
-        InputError: A file is missing, cut off or altered.
+        InputError: A file is missing or cut off, or weights are altered.
     """
     return _open_signature(folder, IDS_SIGNATURE)
 
@@ -86,7 +86,7 @@ def open_saved_model_encoder(folder: Path) -> ModelFunction:
     running it pass.
 
     Raises:
-        InputError: A file is missing, cut off or altered.
+        InputError: A file is missing or cut off, or weights are altered.
     """
     return _open_signature(folder, _TOKENS_SIGNATURE)
 

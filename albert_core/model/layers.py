@@ -142,7 +142,9 @@ def apply_output_layer(owner: keras.layers.Layer, hidden: Any) -> Any:
 def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
     """Refuse ids outside a table; does nothing inside a compiled step, where values are unknown.
 
-    There TensorFlow on a CPU reports an error of its own, and all others read a wrong row.
+    There a lookup counts ids below 0 from the table's end. Ids that are still outside give NaN with
+    JAX; with TensorFlow an error of its own on a CPU, zeros on a GPU, and the nearest row where XLA
+    compiles the step. A product with one-hot rows (segments, `select_positions`) gives zeros.
 
     Args:
         name: What the ids are, for the message.

@@ -51,7 +51,9 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
     """Yield a local file, the files of a folder at any depth, or the files that match a glob.
 
     Files are unsorted and have absolute paths; a glob may yield one repeatedly. Yields nothing if
-    nothing matches. A pattern that exists as a file or folder is not read as a glob.
+    nothing matches. A pattern that exists as a file or folder is not read as a glob; an empty one
+    is the current folder. Hidden files of a folder are among its files, those below links to
+    folders are not. Folders that a glob matches are left out, and not looked into.
 
     Raises:
         InputError: A folder that this goes through must not be read.

@@ -31,15 +31,15 @@ def find_format(task: Task, source: Source, path: Path) -> Format:
 def open_rows(task: Task, source: Source, path: Path, train_header: Sequence[str]) -> TaskRows:
     """Return the rows of a table, by its format; at most its first line has been read then.
 
-    Formats that are no table's are taken for `tsv`. When rows are taken, a file that cannot be read
-    or is not of its format raises InputError.
+    Formats that are no table's are taken for `tsv`. When rows are taken, a file that cannot be
+    read, is not of its format or has another header than expected raises InputError.
 
     Args:
         task: The task.
         source: The file's declaration.
         path: The file.
-        train_header: Header of the training table, with which this one's is compared; empty if
-            there is none.
+        train_header: Header of the training table; columns that are declared by number must be in
+            the same order here. Empty if there is none. Read for `tsv` and `csv` only.
     """
     file_format = find_format(task, source, path)
     if file_format == "jsonl":

@@ -61,7 +61,7 @@ class TrainingSession:
 
     @property
     def seconds(self) -> float:
-        """Time spent training, over all interruptions."""
+        """Time spent training and evaluating; of earlier processes, up to the last checkpoint."""
         return time.monotonic() - self._begin_s
 
     @property

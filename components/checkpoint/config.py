@@ -46,7 +46,10 @@ class CheckpointConfig:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The files and folders that are given, by the names of their settings."""
+        """The files and folders that are given, by the dotted names of their settings.
+
+        These are `checkpoint.path`, `checkpoint.albert_config` and `checkpoint.vocab`.
+        """
         named = {
             "checkpoint.path": self.path,
             "checkpoint.albert_config": self.albert_config,

@@ -115,7 +115,7 @@ class Exporter:
             write_card(
                 folder / name,
                 model=model,
-                task=checkpoint.task,
+                checkpoint=checkpoint,
                 lineage=lineage,
                 export_format=name,
                 card=self.config.card,

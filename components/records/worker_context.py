@@ -218,7 +218,15 @@ class WorkerContext:
         return join(self.folder, f"{_PAIRS}{partition}")
 
     def write_pairs_index(self, partition: str, index: Mapping[str, Any]) -> None:
-        """Write the index of a partition's file of pairs, once that file is complete."""
+        """Write the index of a partition's file of pairs, once that file is complete.
+
+        An index that is there is replaced.
+
+        Args:
+            partition: One of `partitions`.
+            index: What `sorted_rows.write_rows` has returned for the file of pairs, the fields of
+                `SearchCounts`, and `examples`, as `first_examples` returns them.
+        """
         self._write_sealed(index_path(self.pairs_path(partition)), partition, index)
 
     def read_pairs_index(self, partition: str) -> dict[str, Any]:

@@ -14,9 +14,11 @@ _SENTENCE_ORDER = (0.494, 0.584, 0.603, 0.634, 0.643, 0.670, 0.680, 0.702, 0.693
 
 
 def reference_history(num_steps: int) -> Sequence[dict[str, Any]]:
-    """Return the reference run's eleven evaluations, the last one at step `num_steps`.
+    """Return the reference run's eleven evaluations, stretched over `num_steps` steps.
 
-    Rows have `global_step` (a float), `masked_lm_accuracy` and `sentence_order_accuracy`.
+    They are at even intervals: the first after an eleventh of the steps, the last after all. Rows
+    have `global_step` (a float) and the fractions `masked_lm_accuracy` and
+    `sentence_order_accuracy`.
     """
     return [
         {

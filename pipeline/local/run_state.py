@@ -125,7 +125,11 @@ def _read_stored_title(path: str) -> str:
 
 
 def _read_stored_object(root: str, name: str) -> JsonObject:
-    """Return the JSON object in a file of a run in a bucket.
+    """Return the JSON object in a file of a run in a bucket, with the file's address as `place`.
+
+    Args:
+        root: Address of the run's folder.
+        name: Name of the file in it.
 
     Raises:
         InputError: The file cannot be read, or does not hold a JSON object.

@@ -224,10 +224,12 @@ def main() -> NoReturn:
     """Serve the socket that is standard input; the arguments are the functions of the run."""
     skip_unused_imports()
     quiet_libraries()
+    gc.disable()  # what is imported here lasts: to look through it takes a sixth of the imports
     # Not the number 0, which is the standard input of the forks.
     request = StepServer(socket.socket(fileno=os.dup(0)), sys.argv[1:]).serve()
     if request is None:
         os._exit(0)  # nothing was begun here that is to be ended in order
+    gc.enable()
     os._exit(run_to_end(lambda: _run(request)))
 
 

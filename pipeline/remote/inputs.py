@@ -17,14 +17,13 @@ from albert_core.storage import (
     join,
 )
 from albert_core.tasks import TASKS, Task
+from albert_core.tasks.declarations import DECLARATION_NAME, read_declaration
 from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.found_labels import refuse_unknown_labels
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import (
-    DECLARATION_NAME,
     candidate_folders,
     no_dev_set,
-    read_declaration,
     splits_to_find,
     with_known_labels,
 )

@@ -15,6 +15,7 @@ TEXT_TAG, WORDS_TAG = "<text>", "<words>"
 """What pydantic adds to the place of a value that may be a text or words; not in the request."""
 
 _LONGEST_GOT = 80
+_PYDANTIC_BEGIN = "Input should be "
 
 # What pydantic expected where its own words say less, by the type of its error.
 _EXPECTED = {
@@ -110,7 +111,8 @@ def from_validation_error(error: Mapping[str, Any]) -> RequestError:
     if kind == "value_error":
         return RequestError(422, what, shortened(error["input"]), str(context["error"]))
     got = "nothing" if kind == "missing" else shortened(error["input"])
-    return RequestError(422, what, got, _EXPECTED.get(kind, error["msg"]))
+    expected = _EXPECTED.get(kind, error["msg"].removeprefix(_PYDANTIC_BEGIN))
+    return RequestError(422, what, got, expected)
 
 
 def from_unreadable_body(cause: BaseException | None) -> RequestError:

@@ -11,6 +11,7 @@ import yaml
 from albert_core.config import WEIGHTS_NAME
 from albert_core.model.weights import read_weights
 from tests.helpers.compilation import CHEAP_XLA_FLAGS
+from tests.helpers.observed_devices import OBSERVED_ALBERT, rows_said
 from tests.helpers.tiny_pretraining import OVERRIDES, history_of, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
@@ -35,12 +36,11 @@ SETTINGS = {
 JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 EIGHT_DEVICES = {**JAX, "XLA_FLAGS": f"{CHEAP_XLA_FLAGS} --xla_force_host_platform_device_count=8"}
 # What TensorFlow takes for one device is set by a call, not by the environment.
-TWO_LOGICAL_CPUS = """
-import sys, tensorflow as tf
+TWO_LOGICAL_CPUS = f"""
+import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from pipeline.cli.main import main
-sys.exit(main())
+{OBSERVED_ALBERT}
 """
 # Fails with the kernels of the blocks, and their moments, that every device holds as a whole.
 CUTS_KERNELS = """
@@ -103,24 +103,32 @@ def one_jax_device(start, arguments, tmp_path_factory) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "strategy", "trained_rows"),
     [
-        ([], "data_parallel on 8 cpu devices (there are 8)"),
-        (["--pretraining.device_batch_size", "1"], "data_parallel on 8 cpu devices"),
+        ([], "data_parallel on 8 cpu devices (there are 8)", (2, 16)),
+        (["--pretraining.device_batch_size", "1"], "data_parallel on 8 cpu devices", (1, 8)),
         (
             [
                 *("--pretraining.strategy", "model_parallel"),
                 *("--pretraining.model_parallel_size", "2"),
             ],
             "model_parallel on 8 cpu devices",
+            (4, 16),
         ),
     ],
     ids=["data parallel", "in two micro-batches", "model parallel"],
 )
-def test_eight_devices_of_jax(start, arguments, one_jax_device, tmp_path, options, said):
+def test_eight_devices_of_jax(
+    start, arguments, one_jax_device, tmp_path, options, strategy, trained_rows
+):
+    """Each device has its rows of a batch, or of a micro-batch."""
     output = tmp_path / "model"
-    assert said in finished(start([*arguments, *options], output, EIGHT_DEVICES))
+    said = finished(start([*arguments, *options], output, EIGHT_DEVICES, OBSERVED_ALBERT))
+    assert strategy in said
     assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
+    assert [8, *trained_rows] in rows_said(said)
+    each, rows = trained_rows
+    assert {(devices, rows / each) for devices, each, rows in rows_said(said)} == {(8, rows / each)}
 
 
 def test_model_parallelism_cuts_the_kernels_of_the_blocks(start, tmp_path):
@@ -143,11 +151,14 @@ def test_two_processes_of_jax(start, arguments, one_jax_device, tmp_path):
                 "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
                 "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
             },
+            OBSERVED_ALBERT,
         )
         for index in (0, 1)
     ]
     for process in processes:
-        assert "data_parallel on 2 cpu devices in 2 processes" in finished(process)
+        said = finished(process)
+        assert "data_parallel on 2 cpu devices in 2 processes" in said
+        assert [2, 8, 16] in rows_said(said)
     assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
 
 
@@ -156,9 +167,10 @@ def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     environment = {"KERAS_BACKEND": "tensorflow"}
     # XLA compiles for longer than these steps take; `mirrored` does without it.
     single = [*arguments, "--pretraining.jit_compile", "false"]
-    finished(start(single, tmp_path / "one", environment))
-    two = start(mirrored, tmp_path / "two", environment, TWO_LOGICAL_CPUS)
-    assert "mirrored on 2 CPU devices" in finished(two)
+    (num_rows,) = rows_said(finished(start(single, tmp_path / "one", environment, OBSERVED_ALBERT)))
+    said = finished(start(mirrored, tmp_path / "two", environment, TWO_LOGICAL_CPUS))
+    assert "mirrored on 2 CPU devices" in said
+    assert rows_said(said) == [num_rows / 2] * 2
     parts = [*mirrored, "--pretraining.device_batch_size", "4"]
     finished(start(parts, tmp_path / "parts", environment, TWO_LOGICAL_CPUS))
     one = losses_of(tmp_path / "one")

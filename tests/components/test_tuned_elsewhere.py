@@ -16,6 +16,7 @@ from albert_core.tasks import TASKS
 from pipeline.cli.main import main
 from pipeline.serving import server
 from tests.helpers.checkpoint_samples import classifier, edit_json, span
+from tests.helpers.model_cards import facts_in
 from tests.helpers.served_models import MODEL_CONFIG
 from tests.helpers.tiny_tasks import squad_file
 
@@ -149,8 +150,18 @@ def test_a_checkpoint_of_the_original_is_exported_as_its_task(folder, expected, 
     exported = load(tmp_path / "out" / "keras")
     assert exported.signature.labels == RTE.labels
     assert [one.label for one in exported.predict([row[:2] for row in ROWS])] == expected
-    assert "rte" in (tmp_path / "out" / "keras" / "README.md").read_text()
+    told = facts_in((tmp_path / "out" / "keras" / "README.md").read_text(), "Model")
+    assert (told["Task"], told["Hidden size"]) == ("rte", str(MODEL_CONFIG.hidden_size))
+    assert told["Vocabulary"] == "SentencePiece, 120 tokens, lower case"
     assert json.loads((tmp_path / "out" / "keras" / "task.json").read_text())["name"] == "rte"
+
+
+def test_a_card_tells_how_the_vocabulary_was_read_for_the_export(folder, tmp_path):
+    options = ["--lower_case", "false", "--strip_accents", "false", "--to", "huggingface"]
+    exporting = ["export", str(folder / "transformers"), "--task", "rte", *options]
+    assert main([*exporting, "--output", str(tmp_path / "out")]) == 0
+    card = (tmp_path / "out" / "huggingface" / "README.md").read_text()
+    assert facts_in(card, "Model")["Vocabulary"] == "SentencePiece, 120 tokens, cased, accents kept"
 
 
 def test_the_server_answers_as_the_task(folder, expected, monkeypatch):

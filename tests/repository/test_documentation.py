@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from albert_core.settings import parse_settings
-from albert_core.tasks.registry import read_task_file
+from albert_core.tasks.declarations import read_task_file
 from pipeline.cli import main as cli
 from pipeline.cli.commands import CommandEntry, CommandGroup
 from pipeline.config import RunConfig

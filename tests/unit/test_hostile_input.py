@@ -24,7 +24,7 @@ from albert_core.errors import InputError
 from albert_core.files.checksums import describe_file, write_sealed
 from albert_core.finetuning.cache import cached_features
 from albert_core.model.weights import read_weights
-from albert_core.tasks.registry import read_task_file
+from albert_core.tasks.declarations import read_task_file
 from pipeline.config_files import read_config
 from tests.helpers.checkpoint_samples import CONFIG
 

@@ -84,7 +84,16 @@ def held_out_batches(
 
 
 class _HeldOutBatches(keras.utils.PyDataset):
-    """Batches masked when they are asked for, always with the same masks."""
+    """Batches masked when they are asked for, always with the same masks.
+
+    Masks follow from a record's place in `records`, whatever the size of a batch; static records
+    keep theirs. Records at the end that do not fill a batch are left out.
+
+    Args:
+        data: How to mask the records.
+        records: The records, serialized.
+        batch_size: Rows of a batch over all processes; this process gets its part of them.
+    """
 
     # Not a generator: `evaluate` reads the same object after every interval.
     def __init__(self, data: "PretrainingData", records: list[bytes], batch_size: int) -> None:

@@ -94,6 +94,11 @@ def _no_right(path: str | Path, message: str) -> NoAccessError:
     """Return the error of a request that the account, or an anonymous client, may not make.
 
     It says whether credentials are missing, the right to make a project pay, or one on the bucket.
+
+    Args:
+        path: The address that was asked for.
+        message: What Google answered; it names `serviceusage` where the right to make a project
+            pay is missing.
     """
     if is_anonymous():
         return NoAccessError(

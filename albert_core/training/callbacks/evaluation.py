@@ -37,8 +37,13 @@ class Evaluation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Evaluate; append a row to the history.
 
-        It holds step, phase, the training metrics of the interval (`train_*`) unless nothing was
-        trained, those of `evaluate`, and the seconds trained.
+        It holds step, phase, the model's own metrics of the interval (`train_*`, left out at step
+        0), those of `evaluate`, and the seconds of the training so far, with this and all other
+        evaluations.
+
+        Args:
+            epoch: Not read: the step is that of the session.
+            logs: Not read.
 
         Raises:
             StoppedError: A signal ended the evaluation, and the step before it is saved.

@@ -1,5 +1,6 @@
 """Write the card of a model as Markdown, with names and texts that cannot become markup."""
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ import jinja2
 import yaml
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.checkpoints import describe
+from albert_core.checkpoints import Checkpoint, Description, describe
+from albert_core.checkpoints.description import size_name
 from albert_core.checkpoints.side_files import read_task
+from albert_core.checkpoints.vocabulary import describe_tokenizer
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files.atomic import write_atomically
@@ -37,7 +40,7 @@ def write_card(
     folder: Path,
     *,
     model: str | Path,
-    task: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
     lineage: Lineage | None = None,
     export_format: ExportFormat | None = None,
     card: CardConfig | None = None,
@@ -49,7 +52,8 @@ def write_card(
     Args:
         folder: The folder, which must exist; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local, gs:// or s3://.
-        task: Declaration of its task, if its folder has none or another.
+        checkpoint: What was read there, with a task, an architecture or a vocabulary that may not
+            be its folder's; if not given, these are its folder's.
         lineage: Manifests of the steps that led to it.
         export_format: The format of the export.
         card: What only people know about it.
@@ -61,7 +65,7 @@ def write_card(
     parity = folder / PARITY_NAME
     text = make_card(
         model,
-        task=task,
+        checkpoint=checkpoint,
         lineage=lineage,
         parity=read_json_object(parity) if parity.is_file() else None,
         export_format=export_format,
@@ -73,7 +77,7 @@ def write_card(
 def make_card(
     model: str | Path,
     *,
-    task: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
     lineage: Lineage | None = None,
     parity: Mapping[str, Any] | None = None,
     export_format: ExportFormat | None = None,
@@ -86,7 +90,7 @@ def make_card(
 
     Args:
         model: The checkpoint.
-        task: The declaration of its task; that of the task.json in its folder when None or empty.
+        checkpoint: As in `write_card`.
         lineage: Manifests of the steps that led to it.
         parity: The proof of its export; parts may be missing.
         export_format: The format it was exported in.
@@ -97,15 +101,29 @@ def make_card(
         ServiceError: The storage failed.
     """
     source = input_folder(model)
+    description = describe(source)
+    task: Mapping[str, Any] | None = read_task(source)
+    if checkpoint is not None:
+        description, task = _as_read(description, checkpoint), checkpoint.task or task
     facts = gather_facts(
-        describe(source),
-        task=task or read_task(source),
+        description,
+        task=task,
         lineage=lineage,
         parity=parity,
         export_format=export_format,
         card=card,
     )
     return render_card(facts)
+
+
+def _as_read(description: Description, checkpoint: Checkpoint) -> Description:
+    """Return a description with the architecture and the vocabulary of the checkpoint as read."""
+    config, tokenizer, model = checkpoint.config, checkpoint.tokenizer, description.model
+    return dataclasses.replace(
+        description,
+        model=model and dataclasses.replace(model, config=config, size=size_name(config)),
+        vocabulary=describe_tokenizer(tokenizer) if tokenizer else "",
+    )
 
 
 def render_card(facts: CardFacts) -> str:

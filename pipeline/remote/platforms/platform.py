@@ -108,8 +108,8 @@ class RemoteSchedule:
 class Platform(abc.ABC):
     """A platform that runs the pipeline.
 
-    Methods with `timeout_s` make one call each and let the client's exceptions through;
-    `service.call` repeats them and explains what went wrong.
+    Methods with `timeout_s` make one call, or a few that may each take that long, and let the
+    client's exceptions through; `service.call` repeats them and explains what went wrong.
 
     Attributes:
         rules: What the platform accepts of a compiled pipeline.

@@ -8,6 +8,7 @@ import pytest
 
 from albert_core.inference.signature import TaskSignature
 from pipeline.serving.config import ServingConfig
+from pipeline.serving.errors import from_validation_error
 from pipeline.serving.instances import instances_type, name_in_paths
 
 
@@ -71,3 +72,18 @@ def test_parameters_are_checked_as_what_stands_beside_them(
 ) -> None:
     with pytest.raises(pydantic.ValidationError, match=message):
         parse({"instances": ["a"], **value}, kind, num_texts=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"top_k": 0}, "greater than or equal to 1"),
+        ({"top_k": 21}, "less than or equal to 20"),
+        ({"signature_name": None}, "'' or 'serving_default'"),
+    ],
+)
+def test_a_refusal_names_what_was_expected_alone(value: Any, expected: str) -> None:
+    with pytest.raises(pydantic.ValidationError) as refused:
+        parse({"instances": ["a [MASK]"], **value}, "masked_lm", num_texts=1)
+    (error,) = refused.value.errors()
+    assert from_validation_error({**error, "loc": ("body", *error["loc"])}).expected == expected

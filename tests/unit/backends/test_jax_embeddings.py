@@ -32,6 +32,17 @@ def test_words_are_in_the_type_that_layers_compute_in(embeddings: Embeddings) ->
     assert embeddings(IDS, IDS).dtype == "bfloat16"
 
 
+def test_ids_outside_the_table_are_seen_in_a_compiled_step(embeddings: Embeddings) -> None:
+    """As NaN, but for negative ids, which count from the end; uncompiled they are refused."""
+    import jax
+
+    size = CONFIG.vocab_size
+    ids = np.array([[size, -size - 1, -1, size - 1]], "int32")
+    words = np.asarray(jax.jit(embeddings.embed_words)(ids), "float32")[0]
+    assert np.isnan(words[:2]).all()
+    np.testing.assert_array_equal(words[2], words[3])
+
+
 def test_rows_of_the_gradient_are_summed_in_float32(embeddings: Embeddings) -> None:
     """In bfloat16 a GPU, which adds one row at a time, would stay at 256 when ones are added."""
     import jax

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from albert_core.config import AlbertConfig
-from albert_core.model import AlbertForPreTraining, weights_by_name
+from albert_core.model import AlbertEncoder, AlbertForPreTraining, weights_by_name
 from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.settings import OptimizerName
@@ -91,6 +91,43 @@ def test_training_is_the_same(whole, arguments) -> None:
     np.testing.assert_allclose(losses, whole[0], rtol=1e-5)
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, whole[1][name], atol=1e-4, err_msg=name)
+
+
+def count_products(*, rematerialize: bool) -> int:
+    """Return how many matrix products the encoder's gradient has; a loop's body counts once.
+
+    Under TensorFlow those of attention alone: dense layers are differentiated in other ways, with
+    more products, where they are not rematerialised.
+    """
+    encoder = AlbertEncoder(CONFIG, rematerialize=rematerialize)
+    encoder.build()
+    ids = np.ones((BATCH, LENGTH), "int32")
+    if JITS:
+        import jax
+
+        def total(values: list[Any]) -> Any:
+            with keras.StatelessScope(zip(encoder.weights, values, strict=True)):
+                return encoder(ids, training=True)["sequence_output"].sum()
+
+        gradient = jax.make_jaxpr(jax.grad(total))([weight.value for weight in encoder.weights])
+        return str(gradient).count("dot_general")
+    import tensorflow as tf
+
+    @tf.function
+    def gradient_of_total() -> Any:
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(encoder(ids, training=True)["sequence_output"])
+        return tape.gradient(total, [weight.value for weight in encoder.weights])
+
+    operations = gradient_of_total.get_concrete_function().graph.get_operations()
+    return sum(operation.type.startswith("BatchMatMul") for operation in operations)
+
+
+def test_rematerialised_layers_are_computed_again_for_the_gradient() -> None:
+    again = count_products(rematerialize=True) - count_products(rematerialize=False)
+    # Of a layer's dense products the gradient needs all results but the last one's; of attention's
+    # two it needs the first, and the projection after it the second.
+    assert again >= (5 if JITS else 2)
 
 
 def test_training_with_muon_in_rematerialised_micro_batches_is_the_same() -> None:

@@ -36,6 +36,7 @@ from tests.helpers.checkpoint_samples import (
     classifier,
     names_in,
     pretrained,
+    span,
 )
 from tests.helpers.export_samples import SINGLE
 from tests.helpers.saved_models import assert_close, examples_of, in_python, served
@@ -264,6 +265,26 @@ def test_strings_of_questions(kind: str, saved: Saved) -> None:
         begin = outputs["context_begins"][row, window.offset]
         end = outputs["context_ends"][row, last]
         assert context[begin:end].strip() == window.answer(window.offset, last)[0]
+
+
+def test_a_long_question_leaves_half_of_a_sequence_to_the_context(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    """As in `albert_core.inference`, although `max_query_length` is more than the model reads."""
+    checkpoint = span(SINGLE, tokenizer=tokenizer, finetuning={"sequence_length": 20})
+    write_saved_model(checkpoint, tmp_path)
+    outputs = served(tmp_path, question=[LONG], context=[TEXTS[1]])
+    made = make_question_features(
+        [Question(id="0", question=LONG, context=TEXTS[1])],
+        tokenizer,
+        sequence_length=20,
+        doc_stride=QuestionConfig().doc_stride,
+        max_query_length=10,
+        with_answers=False,
+    )
+    expected = in_python(checkpoint, made.features)
+    np.testing.assert_array_equal(outputs["input_ids"], expected["input_ids"])
+    assert_close(outputs["start_logits"], expected["start_logits"])
 
 
 def test_strings_of_a_chinese_model(tmp_path: Path) -> None:

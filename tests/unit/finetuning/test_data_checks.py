@@ -10,7 +10,7 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
 from albert_core.finetuning.data_checks import check_task_data
 from albert_core.tasks import TASKS, Task
-from albert_core.tasks.registry import read_task_file
+from albert_core.tasks.declarations import read_task_file
 from tests.helpers.tiny_tasks import JSONL
 
 CHOICES = Task(

@@ -134,6 +134,15 @@ def test_steps_of_the_general_recipe_are_rounded_up_to_even_intervals(tmp_path) 
     assert plan_of("rte", FinetuningConfig(), data_of(650)).num_train_steps == 60
 
 
+def test_short_trainings_have_more_rows_in_their_log_unless_intervals_or_minutes_are_set() -> None:
+    for steps, log_steps in ((6000, 50), (4999, 49), (300, 3), (40, 1)):
+        config = FinetuningConfig(num_train_steps=steps, num_evaluations=1)
+        assert plan_of("rte", config, data_of(9)).log_steps == log_steps
+    by_interval = FinetuningConfig(num_train_steps=40, evaluation_interval_steps=10)
+    assert plan_of("rte", by_interval, data_of(9)).log_steps == 50
+    assert plan_of("rte", FinetuningConfig(train_minutes=1.0), data_of(9)).log_steps == 10
+
+
 def test_impossible_intervals_between_evaluations_are_refused() -> None:
     with pytest.raises(InputError, match=r"finetuning\.evaluation_interval_steps: got 0, expected"):
         FinetuningConfig(evaluation_interval_steps=0)
