@@ -117,7 +117,7 @@ def without_unused_safeguards(recorded: Mapping[str, Any]) -> dict[str, Any]:
     Earlier versions took such settings, which `SafeguardConfig` refuses.
 
     Args:
-        recorded: Settings by name, of pretraining or fine-tuning; `safeguards` is among them or not.
+        recorded: Settings of pretraining or fine-tuning by name, with or without `safeguards`.
     """
     safeguards = recorded.get("safeguards")
     if not isinstance(safeguards, Mapping) or safeguards.get("action") == "roll_back":
