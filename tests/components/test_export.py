@@ -326,7 +326,7 @@ def test_two_models_of_one_task_are_refused(finetuned, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"thresholds": {"cola": 0.5}}, "got some without export.formats"),
+        ({"thresholds": {"cola": 0.5}}, "thresholds: got settings without export.formats"),
         ({"formats": ("keras",), "thresholds": {"cola": 50}}, "export.thresholds.cola: got 50"),
         ({"formats": ("keras", "keras")}, "expected each of them once"),
         ({"formats": ("onnx",), "max_score_loss": 0.1}, "without a format of rounded weights"),
