@@ -115,7 +115,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         _check_lines(source, config, end, reading, documents)
     notes += [*_notes_on_endings(corpus), corpus.left_out_note]
     if reading.num_left_out_members:
-        notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
+        notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text of it")
     if num_lines := reading.num_lines_outside_articles:
         _refuse_no_article(num_lines, documents)
         notes.append(f"left out {num_lines:,} lines outside of <doc ...> and </doc>")

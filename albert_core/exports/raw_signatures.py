@@ -23,6 +23,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pooling import POOLINGS
 from albert_core.settings import parse_settings
 from albert_core.tokenization import Tokenizer
+from albert_core.training.safeguards import without_unused_safeguards
 
 Run = Callable[..., dict[str, Any]]
 """The model: inputs and outputs by the names of `ModelInputs` and `ModelOutputs`."""
@@ -196,7 +197,9 @@ def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     longest = checkpoint.config.max_position_embeddings
     known = {name: v for name, v in (checkpoint.finetuning or {}).items() if v is not None}
     config = parse_settings(
-        FinetuningConfig, {"sequence_length": longest, **known}, source=checkpoint.source
+        FinetuningConfig,
+        {"sequence_length": longest, **without_unused_safeguards(known)},
+        source=checkpoint.source,
     )
     if config.sequence_length > longest:
         raise InputError(

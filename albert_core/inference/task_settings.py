@@ -12,6 +12,7 @@ from albert_core.pooling import HeadPooling
 from albert_core.settings import parse_settings
 from albert_core.settings.json_values import read_json_object
 from albert_core.tasks import Task
+from albert_core.training.safeguards import without_unused_safeguards
 
 _DEFAULT_LENGTH = 512
 
@@ -63,7 +64,9 @@ def parse_finetuning(
     if values is None:
         return FinetuningConfig(sequence_length=min(max_length, _DEFAULT_LENGTH), pooling=pooling)
     known = {name: value for name, value in values.items() if value is not None}
-    config = parse_settings(FinetuningConfig, known, source=f"{source}: finetuning")
+    config = parse_settings(
+        FinetuningConfig, without_unused_safeguards(known), source=f"{source}: finetuning"
+    )
     # Models of versions that had one pooling do not name it; the default of today is another.
     return dataclasses.replace(
         config, sequence_length=min(config.sequence_length, max_length), pooling=pooling

@@ -13,6 +13,7 @@ from albert_core.settings.checks import check_at_least, check_between
 
 # Above 0.5 by more than held-out samples of a few thousand pairs vary: still guessing below it.
 _CHANCE = 0.52
+_OF_ROLL_BACKS = ("roll_back_factor", "max_roll_backs")
 
 
 class DivergenceError(RuntimeError):
@@ -58,7 +59,7 @@ class SafeguardConfig:
             )
         check_between(self, "safeguards", "roll_back_factor", inclusive="neither")
         check_at_least(self, "safeguards", max_roll_backs=0)
-        for name in ("roll_back_factor", "max_roll_backs"):
+        for name in _OF_ROLL_BACKS:
             value = getattr(self, name)
             if self.action != "roll_back" and value != getattr(SafeguardConfig, name):
                 raise InputError(
@@ -108,3 +109,18 @@ class SafeguardConfig:
 
 class StuckError(DivergenceError):
     """Training does not learn, and a roll-back would not help."""
+
+
+def without_unused_safeguards(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recorded settings of a training without those of roll-backs that it did not have.
+
+    Earlier versions took such settings, which `SafeguardConfig` refuses.
+
+    Args:
+        recorded: Settings of pretraining or fine-tuning by name, with or without `safeguards`.
+    """
+    safeguards = recorded.get("safeguards")
+    if not isinstance(safeguards, Mapping) or safeguards.get("action") == "roll_back":
+        return dict(recorded)
+    used = {name: value for name, value in safeguards.items() if name not in _OF_ROLL_BACKS}
+    return {**recorded, "safeguards": used}

@@ -43,10 +43,14 @@ class VertexModelsConfig:
         Raises:
             InputError: A setting is refused.
         """
-        settings = (self.location, self.format, self.image, self.labels, self.endpoint)
-        is_named = self.name != VertexModelsConfig.name
-        if not self.project and (is_named or any(settings)):
-            raise InputError("vertex_models.project: got nothing, expected the registry's project")
+        optional = ("location", "format", "image", "labels", "endpoint")
+        given = [name for name in optional if getattr(self, name)]
+        given += ["name"] if self.name != VertexModelsConfig.name else []
+        if not self.project and given:
+            raise InputError(
+                f"vertex_models.project: got nothing with vertex_models.{given[0]}, expected the "
+                "registry's project; set it, or remove the other settings"
+            )
         if self.project and not self.location:
             raise InputError(
                 "vertex_models.location: got nothing, expected the region of the registry, such as "

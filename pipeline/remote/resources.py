@@ -141,7 +141,8 @@ def read_resources(
         return resources
     merged = _merge(dataclasses.asdict(custom_job), changes.get("custom_job", {}))
     source = f"--resources {path}: custom_job"
-    settings = parse_settings(CustomJobSettings, plain_values(merged), source=source)
+    # A section that is null removes all of them.
+    settings = parse_settings(CustomJobSettings, plain_values(merged) or {}, source=source)
     return dataclasses.replace(resources, custom_job=settings)
 
 

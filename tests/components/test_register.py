@@ -217,7 +217,11 @@ RUN = {
         ("export", {}, r"vertex_models\.project: got proj without export\.formats"),
         ("vertex_models", {"project": "proj"}, r"vertex_models\.location: got nothing"),
         ("vertex_models", {"location": "us-central1"}, r"vertex_models\.project: got nothing"),
-        ("vertex_models", {"name": "news"}, r"vertex_models\.project: got nothing"),
+        (
+            "vertex_models",
+            {"name": "news"},
+            r"vertex_models\.project: got nothing with vertex_models\.name, ",
+        ),
         (
             "vertex_models",
             {**RUN["vertex_models"], "format": "litert"},

@@ -10,6 +10,7 @@ from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import Phase
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.settings import parse_settings, plain_values
+from albert_core.training.safeguards import without_unused_safeguards
 
 
 def recorded_pretraining(manifest: Manifest) -> tuple[PretrainingConfig, Sequence[Phase]]:
@@ -21,7 +22,7 @@ def recorded_pretraining(manifest: Manifest) -> tuple[PretrainingConfig, Sequenc
     Raises:
         InputError: The settings in the manifest are not those of this version.
     """
-    values = plain_values(manifest.config["pretraining"])
+    values = without_unused_safeguards(plain_values(manifest.config["pretraining"]))
     config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
     phases = config.resolved_phases(_first_sequence_length(manifest))
     return config, _settled_phases(phases, manifest.metrics.get("settled_phases"))

@@ -5,7 +5,7 @@ import pytest
 from albert_core.errors import InputError
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources, read_resources
-from pipeline.remote.step_resources import Accelerator
+from pipeline.remote.step_resources import Accelerator, CustomJobSettings
 from pipeline.remote.tpu import TpuSlice
 from tests.helpers.resource_tables import resources_in
 
@@ -13,6 +13,14 @@ from tests.helpers.resource_tables import resources_in
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
 def test_the_defaults_pass_their_own_checks_and_a_file_may_change_nothing(tmp_path, target):
     assert resources_in(tmp_path, target, {}) == default_resources(PLATFORMS[target].rules)
+
+
+def test_a_file_may_take_all_settings_from_the_jobs_on_tpus(tmp_path):
+    (tmp_path / "resources.yaml").write_text("custom_job: null\n")
+    given = CustomJobSettings(labels={"team": "language"})
+    path = str(tmp_path / "resources.yaml")
+    resources = read_resources(PLATFORMS["vertex"].rules, path, custom_job=given)
+    assert resources.custom_job == CustomJobSettings()
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):

@@ -251,7 +251,7 @@ NUM_STEPS = 3
 
 def trained(num_micro_batches: int = 1, **settings: Any) -> tuple[list[float], dict[str, Any]]:
     """Return the loss of each of some steps and the weights after them."""
-    model = new_model(**settings)
+    model = new_model(num_hidden_layers=2, **settings)
     model.num_micro_batches = num_micro_batches
     optimizer = make_optimizer(
         "lamb", learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=1

@@ -3,6 +3,8 @@
 import pytest
 
 from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.inference.task_settings import parse_finetuning
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 
 
@@ -53,3 +55,15 @@ def test_sentence_order_at_chance_is_stuck_after_so_many_steps():
 def test_settings_out_of_range(settings, named):
     with pytest.raises(InputError, match=named):
         SafeguardConfig(**settings)
+
+
+def test_models_of_versions_that_took_settings_without_effect_are_read(tmp_path):
+    def read(**safeguards: object) -> FinetuningConfig:
+        values = {"safeguards": safeguards}
+        return parse_finetuning(values, max_length=128, pooling="pooler", source=tmp_path)
+
+    rolled_back = {"roll_back_factor": 0.25, "max_roll_backs": 1, "spike_ratio": 3.0}
+    unused = read(action="stop", **rolled_back)
+    assert unused.safeguards == SafeguardConfig(spike_ratio=3.0)
+    used = read(action="roll_back", **rolled_back)
+    assert used.safeguards == SafeguardConfig(action="roll_back", **rolled_back)
