@@ -6,7 +6,9 @@ from collections.abc import Callable
 from albert_core.errors import InputError
 from components.records.clusters import TIMEOUT_S, Cluster, Engine, describe_error, get_json
 
-_ENDED_STATES = ("FINISHED", "CANCELED", "FAILED", "KILLED", "UNKNOWN")
+# Not UNKNOWN: a master of Spark that was started again says so until the driver has reported, whose
+# application may still work.
+_ENDED_STATES = ("FINISHED", "CANCELED", "FAILED", "KILLED")
 _CANCELLED_STATES = ("CANCELLING", "CANCELED", "KILLED")
 _CANCEL_WITHIN_S = 60.0
 _POLL_S = 0.5

@@ -62,6 +62,14 @@ def test_a_job_that_does_not_end_is_told(monkeypatch):
         assert cancel_jobs(found, "mine", waits=False) == 1
 
 
+def test_applications_that_a_restarted_master_of_spark_does_not_know_yet_are_cancelled():
+    cluster = FakeCluster(version="3.5.7", jobs={"a": "mine"}, state="UNKNOWN")
+    with loopback(cluster) as running:
+        found = find_cluster(spark(running), quiet)
+        assert cancel_jobs(found, "mine") == 1
+    assert cluster.ended["a"] == ("mine", "KILLED")
+
+
 def test_a_job_server_that_does_not_start_or_answer_is_told(tmp_path, monkeypatch):
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -20,6 +20,7 @@ class FakeCluster:
         jobs: Name of each running job, by id; each takes a slot of the first TaskManager.
         ended: Name and state of jobs that have ended, by id.
         ends: Whether a job that is cancelled ends.
+        state: Of the running jobs.
     """
 
     version: str = "1.19.3"
@@ -30,6 +31,7 @@ class FakeCluster:
         default_factory=lambda: {"old": ("mine-0", "FAILED")}
     )
     ends: bool = True
+    state: str = "RUNNING"
 
     def __call__(self, call: Call) -> Answer:
         if call.method == "PATCH":
@@ -46,7 +48,7 @@ class FakeCluster:
         ]
         alive = {"state": "ALIVE", "memory": self.memory}
         workers = [{"cores": slots, **alive} for slots in self.slots]
-        running = [_job(job, name, "RUNNING") for job, name in self.jobs.items()]
+        running = [_job(job, name, self.state) for job, name in self.jobs.items()]
         ended = [_job(job, *rest) for job, rest in self.ended.items()]
         page = f'<span class="version" style="margin-right: 15px;">{self.version}</span>'
         return {
