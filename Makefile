@@ -37,7 +37,7 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 TEST_JOBS ?= 3
 
 # To see what oneDNN has a kernel for, TensorFlow looks through all kernels for each node of each
-# graph: a sixth of what tests take that build and run small models. Those of parity, of optimizers
+# graph: a tenth of what tests take that build and run small models. Those of parity, of optimizers
 # and of whole runs compute as users do, and so does pytest by hand.
 WITHOUT_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0
 
