@@ -37,8 +37,8 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 TEST_JOBS ?= 3
 
 # To see what oneDNN has a kernel for, TensorFlow looks through all kernels for each node of each
-# graph: a tenth of what tests take that build and run small models. Those of parity, of optimizers
-# and of whole runs compute as users do, and so does pytest by hand.
+# graph: a tenth of what tests take that build and run small models. Those of parity, of optimizers,
+# of pretraining and of whole runs compute as users do, and so does pytest by hand.
 WITHOUT_ONEDNN := TF_ENABLE_ONEDNN_OPTS=0
 
 # The targets start hundreds of processes of Python, each of which would compile every module again.
@@ -155,7 +155,7 @@ kernels: setup-all
 	$(BIN)/python -m tests.helpers.kernels
 
 test-pretraining: setup-all
-	$(WITHOUT_ONEDNN) $(BIN)/pytest tests/components/test_pretrain*.py
+	$(BIN)/pytest tests/components/test_pretrain*.py
 
 test-components: setup-all
 	$(WITHOUT_ONEDNN) $(BIN)/pytest tests/components --ignore-glob 'tests/components/test_pretrain*.py'

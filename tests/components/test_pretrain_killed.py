@@ -21,7 +21,7 @@ NUM_STEPS = 120
 EVALUATED = 40
 # What comes back of a state is the same code under both backends; JAX's own way of restoring it
 # shows in one kill and one termination, each of which compiles or reads every program again.
-NUM_KILLS = 1 if keras.backend.backend() == "jax" else 2
+NUM_KILLS = 1 if keras.backend.backend() == "jax" else 3
 SETTINGS = {
     # Dropout needs the random state to come back, too.
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
