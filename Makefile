@@ -206,6 +206,7 @@ benchmark: setup-all  ## time what users wait for, next to a peer (after make te
 	$(BIN)/python tests/benchmarks/pretrain.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	$(BIN)/python tests/benchmarks/finetune.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	$(BIN)/python tests/benchmarks/auto_settings.py
+	$(BIN)/python tests/benchmarks/tpu_precision.py
 	$(BIN)/python tests/benchmarks/export.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	$(BIN)/python tests/benchmarks/serving_comparison.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	@test -z "$(MODEL)" || $(BIN)/python tests/benchmarks/serve.py --model $(MODEL)

@@ -233,6 +233,12 @@ def test_a_value_of_the_wrong_type(capsys, folder):
         ("--model.overrides", '{"hidden_size": 33}', "expected a multiple of num_attention_heads"),
         ("--model.overrides", '{"hiden_size": 32}', "unknown keys hiden_size"),
         ("--finetuning.per_task", '{"topic": {"epochs": 1}}', "does not accept option 'epochs'"),
+        # Without effect.
+        ("--cleaning.overlap_ngram", "8", "got 8 without cleaning.evaluation_sets"),
+        ("--retraining.min_gain", "0.01", "got 0.01 without retraining.accepted"),
+        ("--export.card.license", "mit", "export.card: got settings without export.formats"),
+        ("--export.thresholds", '{"topic": 0.5}', "export.thresholds: got settings without"),
+        ("--corpus.text_field", "body", "got 'body' with the format sentences, expected it with"),
     ],
 )
 def test_an_impossible_setting(capsys, folder, option, value, reason):
@@ -273,20 +279,6 @@ def test_an_accepted_model_that_is_gone(capsys, folder):
 def test_a_threshold_of_a_task_that_does_not_exist(capsys, folder):
     options = ["--export.formats", "huggingface", "--export.thresholds", '{"topics": 0.5}']
     assert "export.thresholds: got topics, expected names" in refuse(capsys, folder, *options)
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "reason"),
-    [
-        ("--cleaning.overlap_ngram", "8", "got 8 without cleaning.evaluation_sets"),
-        ("--retraining.min_gain", "0.01", "got 0.01 without retraining.accepted"),
-        ("--export.card.license", "mit", "export.card: got settings without export.formats"),
-        ("--export.thresholds", '{"topic": 0.5}', "export.thresholds: got settings without"),
-        ("--corpus.text_field", "body", "got 'body' with the format sentences, expected it with"),
-    ],
-)
-def test_a_setting_without_effect(capsys, folder, option, value, reason):
-    assert reason in refuse(capsys, folder, option, value)
 
 
 def test_masks_of_static_records_that_pretraining_would_draw_otherwise(capsys, folder):
